@@ -1,0 +1,7 @@
+#![doc = include_str!("../README.md")]
+
+pub mod encoding;
+pub mod group;
+pub mod ids;
+pub mod merkle;
+pub mod units;
