@@ -4,4 +4,5 @@ pub mod encoding;
 pub mod group;
 pub mod ids;
 pub mod merkle;
+pub mod statement;
 pub mod units;
