@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod application;
 pub mod checkpoint;
 pub mod encoding;
 pub mod group;
