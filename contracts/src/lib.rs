@@ -2,6 +2,7 @@
 
 pub mod application;
 pub mod checkpoint;
+pub mod catalogue;
 pub mod encoding;
 pub mod group;
 pub mod ids;
