@@ -3,7 +3,9 @@
 //! HPKE `info` strings bind a use, the committee, the node, the domain and the HPKE key epoch, so that a ciphertext opens in one place only.
 
 pub mod attest;
+pub mod decision;
 pub mod enrol;
+pub mod ledger;
 
 use contracts::encoding::{Blob, Bytes32, tagged_hash};
 use contracts::ids::{Committee, Domain, NodeId};
