@@ -1,3 +1,8 @@
-//! The oracle network: sources read, facts agreed on, attested and signed by committees.
+#![doc = include_str!("../README.md")]
 
+pub mod clock;
+pub mod db;
+pub mod hpke;
+pub mod http;
+pub mod problem;
 pub mod wire;

@@ -1,0 +1,225 @@
+//! HTTP clients with time-outs and size caps; body limits for servers.
+
+use std::time::Duration;
+
+use actix_web::web;
+use reqwest::{Client, RequestBuilder, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+
+/// Time to open a connection.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time for a whole request, unless the caller sets a shorter one.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest JSON body a service takes where its handler names no smaller cap.
+pub const MAX_BODY_BYTES: usize = 256 * 1024;
+/// Largest response a client reads where its caller names no smaller cap.
+pub const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
+
+/// A call that brought no usable answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// No answer: refused, reset or timed out. Holds no URL, whose query may name a person.
+    #[error("no answer: {0}")]
+    Transport(String),
+    /// More bytes than the cap.
+    #[error("the answer is larger than {cap} bytes")]
+    TooLarge {
+        /// The cap, in bytes.
+        cap: usize,
+    },
+    /// The body is not what was expected.
+    #[error("the answer is not the JSON expected: {0}")]
+    Json(String),
+    /// The service answered with an error.
+    #[error("{0}")]
+    Problem(Box<Problem>),
+}
+
+impl From<reqwest::Error> for HttpError {
+    fn from(error: reqwest::Error) -> Self {
+        let cause = if error.is_timeout() {
+            "timed out"
+        } else if error.is_connect() {
+            "connection refused"
+        } else {
+            "connection broken"
+        };
+        Self::Transport(cause.to_owned())
+    }
+}
+
+/// A client with [`CONNECT_TIMEOUT`] and [`REQUEST_TIMEOUT`], without redirects and without the environment's proxy.
+///
+/// # Panics
+/// When the platform cannot make an HTTP client at all.
+pub fn client() -> Client {
+    Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(REQUEST_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .expect("a client without TLS configuration always builds")
+}
+
+/// Reads at most `cap` bytes of a body.
+///
+/// # Errors
+/// [`HttpError::TooLarge`] as soon as the cap is passed, or a transport error.
+pub async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, HttpError> {
+    let announced = response.content_length().unwrap_or(0);
+    if announced > cap as u64 {
+        return Err(HttpError::TooLarge { cap });
+    }
+    let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(0));
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > cap {
+            return Err(HttpError::TooLarge { cap });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Sends a request and reads a JSON answer of at most `cap` bytes; an error status becomes [`HttpError::Problem`].
+///
+/// # Errors
+/// See [`HttpError`].
+pub async fn send_json<T: DeserializeOwned>(
+    request: RequestBuilder,
+    cap: usize,
+) -> Result<T, HttpError> {
+    let response = request.send().await?;
+    let status = response.status();
+    let body = read_capped(response, cap).await?;
+    if !status.is_success() {
+        return Err(HttpError::Problem(Box::new(Problem::from_response(
+            status.as_u16(),
+            &body,
+        ))));
+    }
+    serde_json::from_slice(&body).map_err(|error| HttpError::Json(shape(&error)))
+}
+
+/// Posts a JSON body; see [`send_json`].
+///
+/// # Errors
+/// See [`HttpError`].
+pub async fn post_json<B: Serialize + ?Sized, T: DeserializeOwned>(
+    client: &Client,
+    url: &str,
+    body: &B,
+) -> Result<T, HttpError> {
+    send_json(client.post(url).json(body), MAX_RESPONSE_BYTES).await
+}
+
+/// Gets a JSON resource; see [`send_json`].
+///
+/// # Errors
+/// See [`HttpError`].
+pub async fn get_json<T: DeserializeOwned>(client: &Client, url: &str) -> Result<T, HttpError> {
+    send_json(client.get(url), MAX_RESPONSE_BYTES).await
+}
+
+/// Where parsing failed, without the offending value, which may be personal.
+fn shape(error: &serde_json::Error) -> String {
+    format!(
+        "{:?} error at line {} column {}",
+        error.classify(),
+        error.line(),
+        error.column()
+    )
+}
+
+/// JSON extraction for servers: at most `cap` bytes, any `Content-Type`, errors as problems that repeat no input.
+pub fn json_config(cap: usize) -> web::JsonConfig {
+    web::JsonConfig::default()
+        .limit(cap)
+        .content_type_required(false)
+        .error_handler(|error, _| {
+            use actix_web::error::JsonPayloadError as E;
+            let problem = match &error {
+                E::Overflow { limit } | E::OverflowKnownLength { limit, .. } => Problem::new(
+                    actix_web::http::StatusCode::PAYLOAD_TOO_LARGE,
+                    "too-large",
+                    "The request is too large",
+                    format!("send at most {limit} bytes"),
+                ),
+                E::Deserialize(error) => Problem::bad_request(format!("body: {}", shape(error))),
+                _ => Problem::bad_request("body: not readable as JSON"),
+            };
+            problem.into()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::{App, HttpResponse, HttpServer};
+
+    async fn serve() -> (String, actix_web::dev::ServerHandle) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = HttpServer::new(|| {
+            App::new()
+                .app_data(json_config(64))
+                .route(
+                    "/echo",
+                    web::post().to(|body: web::Json<Vec<u64>>| async move {
+                        HttpResponse::Ok().json(body.0)
+                    }),
+                )
+                .route(
+                    "/big",
+                    web::get().to(|| async { HttpResponse::Ok().body(vec![b' '; 100_000]) }),
+                )
+        })
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .unwrap()
+        .run();
+        let handle = server.handle();
+        tokio::spawn(server);
+        (url, handle)
+    }
+
+    #[actix_web::test]
+    async fn bodies_are_capped_both_ways_and_errors_repeat_no_input() {
+        let (url, handle) = serve().await;
+        let client = client();
+        let echoed: Vec<u64> = post_json(&client, &format!("{url}/echo"), &[1, 2])
+            .await
+            .unwrap();
+        assert_eq!(echoed, [1, 2]);
+
+        let long = vec![7u64; 100];
+        let error = post_json::<_, Vec<u64>>(&client, &format!("{url}/echo"), &long)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, HttpError::Problem(problem) if problem.code() == "too-large"),
+            "{error}"
+        );
+
+        let error = post_json::<_, Vec<u64>>(&client, &format!("{url}/echo"), "987-65-4320")
+            .await
+            .unwrap_err();
+        assert!(matches!(&error, HttpError::Problem(problem) if problem.status == 400));
+        assert!(!error.to_string().contains("987"), "{error}");
+
+        let error = send_json::<Vec<u64>>(client.get(format!("{url}/big")), 1000)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, HttpError::TooLarge { cap: 1000 }));
+        handle.stop(false).await;
+        let error = get_json::<Vec<u64>>(&client, &format!("{url}/echo"))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, HttpError::Transport(_)));
+    }
+}
