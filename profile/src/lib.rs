@@ -1,1 +1,4 @@
-//! placeholder
+//! The profile service: wallets, sealed facts, and questions answered with proofs.
+
+pub mod api;
+pub mod config;

@@ -1,0 +1,204 @@
+//! JSON of the profile's HTTP API; unknown fields are refused.
+
+use contracts::encoding::Bytes32;
+use contracts::ids::{AttributeId, ContractRef, Domain, Jurisdiction, Verdict};
+use contracts::units::{Day, UnixTime};
+use oracles::wire::enrol::{ClaimsBox, Recipient};
+use serde::{Deserialize, Serialize};
+
+/// Header that makes a `POST` safe to send again: same key and same body, same answer.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Longest `Idempotency-Key`, in bytes.
+pub const MAX_IDEMPOTENCY_KEY: usize = 128;
+/// Largest body of any call but enrolment, in bytes.
+pub const MAX_SMALL_BODY: usize = 4 << 10;
+/// Largest body of `enrol`, in bytes: a claims box for each of at most 32 members.
+pub const MAX_ENROL_BODY: usize = 64 << 10;
+/// Longest contact handle, in bytes.
+pub const MAX_CONTACT: usize = 200;
+/// Longest audience id, in bytes.
+pub const MAX_AUDIENCE: usize = 200;
+
+/// Answer of `POST /v1/profiles` (navigator's token): a new profile with a wallet, not yet enrolled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreatedProfile {
+    /// The profile, a random id.
+    pub profile: Bytes32,
+    /// Bearer token for every route of this profile. Only its hash is stored.
+    pub owner_token: String,
+    /// What the navigator's device puts into the claims before sealing them.
+    pub enrolment: Enrolment,
+}
+
+/// What claims are for, and whom to seal them to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enrolment {
+    /// The enrolment that the claims must name.
+    pub enrol_id: Bytes32,
+    /// The identity authorisation key (BIP-340, x-only) that the claims must name.
+    pub authorisation_key: Bytes32,
+    /// Members of the identity committee, with their HPKE keys.
+    pub recipients: Vec<Recipient>,
+}
+
+/// Body of `POST /v1/profiles/{profile}/enrol`.
+///
+/// After a failure the same boxes may be sent again: the enrolment goes on with fresh nonces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolProfile {
+    /// Claims sealed on the navigator's device, a box for each member of the identity committee. Opaque to the profile.
+    pub claims: Vec<ClaimsBox>,
+    /// The notifier's opaque contact handle; at most [`MAX_CONTACT`] bytes.
+    pub contact: String,
+}
+
+/// Answer of `GET /v1/profiles/{profile}` and of `POST /v1/profiles/{profile}/enrol`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// The profile.
+    pub profile: Bytes32,
+    /// Whether handles are held.
+    pub enrolled: bool,
+    /// The last day on which the handles are taken, once enrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handles_expire: Option<Day>,
+    /// Domains with a handle for at least a quorum of members.
+    pub domains: Vec<Domain>,
+    /// What claims are for, until enrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolment: Option<Enrolment>,
+}
+
+/// Body of `POST /v1/profiles/{profile}/questions`; an [`IDEMPOTENCY_KEY`] header is required.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskQuestion {
+    /// Contract id, such as `us.medicaid.adult-group`.
+    pub contract: String,
+    /// The state whose rules are asked.
+    pub jurisdiction: Jurisdiction,
+    /// The day decided for; within a few days of today.
+    pub as_of: Day,
+    /// Registered id of the one who gets the token; an agency of the configuration.
+    pub audience: String,
+    /// Facts that the committees are to attest as withheld without reading a source; never `identity.person`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withhold: Vec<AttributeId>,
+}
+
+/// Where a question stands. Each `POST /v1/questions/{question}/advance` does the next step and stores it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Stored; nothing fetched yet.
+    Asked,
+    /// Every fact of the contract is attested and its opening sealed.
+    Attested,
+    /// The presentation is made and its leaves are used up.
+    Proved,
+    /// The decision committee signed a YES token.
+    Decided,
+    /// The text that asks for approval is with the notifier.
+    Texted,
+    /// The owner said YES; the undo window runs.
+    Approved,
+    /// The agency holds the application.
+    Filed,
+    /// Nothing follows; [`Question::outcome`] says how it ended.
+    Done,
+}
+
+/// How a question ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// YES, approved, and the agency accepted the application.
+    Accepted,
+    /// YES, approved, and the agency refused the application.
+    Refused,
+    /// YES, and the owner replied NO, or took a YES back within the undo window.
+    Declined,
+    /// YES, and no reply came before the deadline.
+    NoReply,
+    /// A NO token.
+    No,
+    /// Facts are missing; nothing was proved.
+    NeedsInfo,
+}
+
+/// What a question waits for, when `advance` could not finish a step yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Waiting {
+    /// What for.
+    #[serde(rename = "for")]
+    pub what: WaitingFor,
+    /// Until when at the latest.
+    pub until: UnixTime,
+}
+
+/// See [`Waiting`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitingFor {
+    /// The owner's reply to the text.
+    Reply,
+    /// The end of the undo window.
+    UndoWindow,
+}
+
+/// A question, as `GET /v1/questions/{question}`, `advance` and `questions` answer it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// The question, a random id.
+    pub question: Bytes32,
+    /// Its profile.
+    pub profile: Bytes32,
+    /// The contract.
+    pub contract: ContractRef,
+    /// The state whose rules are asked.
+    pub jurisdiction: Jurisdiction,
+    /// The day decided for.
+    pub as_of: Day,
+    /// Who gets the token.
+    pub audience: String,
+    /// Where it stands.
+    pub state: State,
+    /// How it ended; present exactly when `state` is `done`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// What the proof says, from `proved` on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// Reason codes of a NO under a group contract.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    /// Facts that are missing, when the outcome is `needs-info`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<AttributeId>,
+    /// The decision id: the token's `jti`, from `proved` on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// The agency's reference for the application, from `filed` on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+    /// Kinds of ledger entry whose receipts are held: `decision`, `approval`, `application`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<String>,
+}
+
+/// Answer of `GET /v1/questions/{question}/token`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenAnswer {
+    /// The compact JWS.
+    pub token: String,
+}

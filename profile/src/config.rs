@@ -1,0 +1,460 @@
+//! What the operator of a profile service configures: a TOML file, secrets by environment or file.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use contracts::encoding::Bytes32;
+use contracts::ids::{Committee, NodeId, quorum};
+use contracts::jwk::ed25519_key;
+use ed25519_dalek::VerifyingKey;
+use oracles::wire::attest::{MAX_LEAVES, MAX_NODES};
+use serde::Deserialize;
+use url::Url;
+use zeroize::Zeroizing;
+
+/// The commented example, which a test keeps readable by this version.
+pub const EXAMPLE: &str = include_str!("../profile.example.toml");
+/// Largest configuration file, in bytes.
+pub const MAX_CONFIG_BYTES: u64 = 256 << 10;
+/// Largest secret file, in bytes.
+const MAX_SECRET_BYTES: u64 = 4 << 10;
+
+/// A configuration that the service does not start with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A file that cannot be read.
+    #[error("{path}: {error}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A file above its cap.
+    #[error("{path}: longer than {cap} bytes")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The cap, in bytes.
+        cap: u64,
+    },
+    /// Not TOML, an unknown field, or a field of another type.
+    #[error("configuration: {0}")]
+    Toml(String),
+    /// A field whose value cannot be used.
+    #[error("configuration field {field}: {problem}")]
+    Field {
+        /// The field.
+        field: String,
+        /// What is wrong, and what to write.
+        problem: String,
+    },
+}
+
+fn bad(field: impl Into<String>, problem: impl Into<String>) -> ConfigError {
+    ConfigError::Field {
+        field: field.into(),
+        problem: problem.into(),
+    }
+}
+
+/// Where a secret is read from: `{ env = "NAME" }` or `{ file = "PATH" }`. Never the configuration itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase")]
+pub enum Secret {
+    /// An environment variable.
+    Env(String),
+    /// A file; white space at its end is dropped.
+    File(PathBuf),
+}
+
+impl Secret {
+    /// Reads the secret; `field` names it in errors, which never show it.
+    ///
+    /// # Errors
+    /// Not set, not readable, empty or longer than 4096 bytes.
+    pub fn read(&self, field: &str) -> Result<Zeroizing<String>, ConfigError> {
+        let text = match self {
+            Self::Env(name) => Zeroizing::new(
+                std::env::var(name)
+                    .map_err(|_| bad(field, format!("set the environment variable {name}")))?,
+            ),
+            Self::File(path) => Zeroizing::new(read_capped(path, MAX_SECRET_BYTES)?),
+        };
+        let trimmed = text.trim_end();
+        if trimmed.is_empty() {
+            return Err(bad(field, "the secret is empty"));
+        }
+        Ok(Zeroizing::new(trimmed.to_owned()))
+    }
+
+    /// Reads a key of 32 bytes in base64url.
+    ///
+    /// # Errors
+    /// As [`Secret::read`], or not 32 bytes in base64url.
+    pub fn read_key(&self, field: &str) -> Result<Zeroizing<[u8; 32]>, ConfigError> {
+        let text = self.read(field)?;
+        Bytes32::parse(&text)
+            .map(|key| Zeroizing::new(key.0))
+            .map_err(|error| bad(field, format!("32 bytes in base64url: {error}")))
+    }
+}
+
+/// An `http` or `https` URL without query or fragment; a slash at its end is dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct BaseUrl(String);
+
+impl TryFrom<String> for BaseUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let url = Url::parse(&text).map_err(|error| format!("{text:?} is no URL: {error}"))?;
+        let plain = url.query().is_none() && url.fragment().is_none();
+        if !["http", "https"].contains(&url.scheme()) || !url.has_host() || !plain {
+            return Err(format!("{text:?}: write http(s)://host/path"));
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+impl BaseUrl {
+    /// The URL with a path, which starts with a slash, added.
+    pub fn endpoint(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
+
+    /// The URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An oracle node.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Its number.
+    pub id: NodeId,
+    /// Base URL of its API.
+    pub url: BaseUrl,
+    /// Its HPKE (X25519) public key, taken from its operator and not from the wire.
+    pub hpke_key: Bytes32,
+    /// Epoch of that key.
+    pub hpke_epoch: u64,
+}
+
+/// Who sits on a committee.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommitteeConfig {
+    /// Which.
+    pub committee: Committee,
+    /// Its members.
+    pub members: Vec<NodeId>,
+}
+
+impl CommitteeConfig {
+    /// Good answers that make a quorum.
+    pub fn threshold(&self) -> u16 {
+        quorum(u16::try_from(self.members.len()).unwrap_or(u16::MAX))
+    }
+}
+
+/// The notifier.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotifierConfig {
+    /// Base URL of its API.
+    pub url: BaseUrl,
+    /// Bearer token of its API.
+    pub token: Secret,
+    /// Ed25519 public key of its reply signatures.
+    pub public_key: Bytes32,
+}
+
+/// An agency that decisions may be made for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgencyConfig {
+    /// Its registered id, the `aud` of its tokens.
+    pub audience: String,
+    /// Where applications are posted.
+    pub url: BaseUrl,
+}
+
+/// How approval by text goes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApprovalConfig {
+    /// How long one `advance` waits for a reply, in seconds; at most 60.
+    pub wait_seconds: u64,
+    /// Days the owner has to reply; at most 7, the age at which agencies refuse an approval.
+    pub deadline_days: u16,
+    /// Seconds between a YES and the filing, within which it can be taken back.
+    pub undo_seconds: u32,
+    /// Language of the texts: `en` or `es`.
+    pub language: String,
+}
+
+impl Default for ApprovalConfig {
+    fn default() -> Self {
+        Self {
+            wait_seconds: 10,
+            deadline_days: 5,
+            undo_seconds: 600,
+            language: "en".to_owned(),
+        }
+    }
+}
+
+/// How the oracles are asked.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AskConfig {
+    /// Leaves asked for per fact: one per audience, the rest spare; 1 to 8, the same for every question.
+    pub indexes: u32,
+    /// How long all nonces are waited for before a quorum of them is enough, in milliseconds.
+    pub nonce_wait_ms: u64,
+    /// Time-out of one call to one node, in milliseconds.
+    pub call_timeout_ms: u64,
+    /// Time-out of a call in which a node coordinates a committee, in milliseconds.
+    pub coordinate_timeout_ms: u64,
+    /// Attempts with fresh blindings and a fresh request id before a step fails.
+    pub attempts: u32,
+}
+
+impl Default for AskConfig {
+    fn default() -> Self {
+        Self {
+            indexes: 4,
+            nonce_wait_ms: 1_500,
+            call_timeout_ms: 8_000,
+            coordinate_timeout_ms: 20_000,
+            attempts: 2,
+        }
+    }
+}
+
+/// A profile service. [`ProfileConfig::parse`] reads and checks it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileConfig {
+    /// Address the API listens on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// `sqlite:PATH` or `postgres://…`; the environment's `DATABASE_URL` goes before it.
+    pub database: String,
+    /// The operator key that seeds and openings are sealed under: 32 bytes, base64url.
+    pub operator_key: Secret,
+    /// Bearer token of navigators, who create profiles.
+    pub navigator_token: Secret,
+    /// The trust file: log origin and key, committee keys by epoch.
+    pub trust: PathBuf,
+    /// Seconds added to the system's clock.
+    #[serde(default)]
+    pub clock_offset_seconds: i64,
+    /// The oracle nodes.
+    pub nodes: Vec<NodeConfig>,
+    /// The committees: all seven.
+    pub committees: Vec<CommitteeConfig>,
+    /// The notifier.
+    pub notifier: NotifierConfig,
+    /// The agencies.
+    pub agencies: Vec<AgencyConfig>,
+    /// Approval by text.
+    #[serde(default)]
+    pub approval: ApprovalConfig,
+    /// How the oracles are asked.
+    #[serde(default)]
+    pub ask: AskConfig,
+}
+
+impl ProfileConfig {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the field and what to write.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::parse(&read_capped(path, MAX_CONFIG_BYTES)?)
+    }
+
+    /// Reads and checks the text of a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the field and what to write.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self =
+            toml::from_str(text).map_err(|error| ConfigError::Toml(error.message().to_owned()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what types alone do not.
+    ///
+    /// # Errors
+    /// [`ConfigError::Field`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_nodes()?;
+        for agency in &self.agencies {
+            let length = agency.audience.len();
+            if length == 0 || length > crate::api::types::MAX_AUDIENCE {
+                return Err(bad("agencies.audience", "1 to 200 bytes"));
+            }
+        }
+        let audiences: BTreeSet<_> = self.agencies.iter().map(|a| &a.audience).collect();
+        if audiences.len() != self.agencies.len() {
+            return Err(bad("agencies.audience", "name each audience once"));
+        }
+        self.notifier_key()?;
+        let within = |field: &str, value: u64, low: u64, high: u64| {
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(bad(field, format!("{low} to {high}, not {value}")))
+            }
+        };
+        let ApprovalConfig {
+            wait_seconds,
+            deadline_days,
+            undo_seconds,
+            ref language,
+        } = self.approval;
+        within("approval.wait_seconds", wait_seconds, 0, 60)?;
+        within("approval.deadline_days", deadline_days.into(), 1, 7)?;
+        within("approval.undo_seconds", undo_seconds.into(), 0, 86_400)?;
+        if !["en", "es"].contains(&language.as_str()) {
+            return Err(bad("approval.language", "en or es"));
+        }
+        let ask = &self.ask;
+        within("ask.indexes", ask.indexes.into(), 1, 8)?;
+        within("ask.nonce_wait_ms", ask.nonce_wait_ms, 10, 60_000)?;
+        within("ask.call_timeout_ms", ask.call_timeout_ms, 100, 120_000)?;
+        let coordinate = ask.coordinate_timeout_ms;
+        within("ask.coordinate_timeout_ms", coordinate, 100, 120_000)?;
+        within("ask.attempts", ask.attempts.into(), 1, 10)
+    }
+
+    fn check_nodes(&self) -> Result<(), ConfigError> {
+        let ids: BTreeSet<_> = self.nodes.iter().map(|node| node.id).collect();
+        if ids.len() != self.nodes.len() {
+            return Err(bad("nodes.id", "number each node once"));
+        }
+        for committee in Committee::ALL {
+            let mut found = self
+                .committees
+                .iter()
+                .filter(|entry| entry.committee == committee);
+            let (Some(entry), None) = (found.next(), found.next()) else {
+                return Err(bad("committees", format!("name {committee} once")));
+            };
+            let members: BTreeSet<_> = entry.members.iter().copied().collect();
+            if members.len() != entry.members.len() || members.is_empty() {
+                let problem = format!("{committee}: name at least one member, and each once");
+                return Err(bad("committees.members", problem));
+            }
+            if members.len() > MAX_NODES {
+                let problem = format!("{committee}: at most {MAX_NODES} members");
+                return Err(bad("committees.members", problem));
+            }
+            if let Some(unknown) = members.difference(&ids).next() {
+                let problem = format!("{committee}: node {unknown} is not among nodes");
+                return Err(bad("committees.members", problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// The notifier's key.
+    ///
+    /// # Errors
+    /// Not an Ed25519 key.
+    pub fn notifier_key(&self) -> Result<VerifyingKey, ConfigError> {
+        ed25519_key(&self.notifier.public_key.0)
+            .map_err(|error| bad("notifier.public_key", error.to_string()))
+    }
+
+    /// Facts of one domain that one request can carry at this number of indexes.
+    pub fn facts_per_request(&self) -> usize {
+        MAX_LEAVES / usize::try_from(self.ask.indexes.max(1)).unwrap_or(1)
+    }
+}
+
+pub(crate) fn read_capped(path: &Path, cap: u64) -> Result<String, ConfigError> {
+    use std::io::Read as _;
+    let fail = |error| ConfigError::File {
+        path: path.to_owned(),
+        error,
+    };
+    let file = std::fs::File::open(path).map_err(fail)?;
+    let mut text = String::new();
+    file.take(cap + 1).read_to_string(&mut text).map_err(fail)?;
+    if text.len() as u64 > cap {
+        return Err(ConfigError::TooLarge {
+            path: path.to_owned(),
+            cap,
+        });
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_a_configuration() {
+        let config = ProfileConfig::parse(EXAMPLE).unwrap();
+        assert_eq!(config.committees.len(), Committee::ALL.len());
+        assert_eq!(config.committees[0].threshold(), 3);
+    }
+
+    #[test]
+    fn a_bad_configuration_names_the_field_and_the_fix() {
+        for (from, to, field) in [
+            (
+                "members = [1, 2, 3, 4]",
+                "members = [1, 2, 3, 9]",
+                "committees.members",
+            ),
+            ("id = 2", "id = 1", "nodes.id"),
+            (
+                "committee = \"ledger\"",
+                "committee = \"decision\"",
+                "committees",
+            ),
+            (
+                "deadline_days = 5",
+                "deadline_days = 8",
+                "approval.deadline_days",
+            ),
+            ("indexes = 4", "indexes = 9", "ask.indexes"),
+            (
+                "language = \"en\"",
+                "language = \"fr\"",
+                "approval.language",
+            ),
+        ] {
+            assert!(EXAMPLE.contains(from), "{from}");
+            let error = ProfileConfig::parse(&EXAMPLE.replacen(from, to, 1)).unwrap_err();
+            assert!(error.to_string().contains(field), "{error}");
+        }
+        let unknown = EXAMPLE.replacen("listen", "lisen", 1);
+        assert!(ProfileConfig::parse(&unknown).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_named_and_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "hunter2\n").unwrap();
+        let secret = Secret::File(path);
+        assert_eq!(secret.read("operator_key").unwrap().as_str(), "hunter2");
+        let error = secret.read_key("operator_key").unwrap_err().to_string();
+        assert!(error.contains("operator_key") && !error.contains("hunter2"));
+        let missing = Secret::Env("SHP_NO_SUCH_VARIABLE".to_owned());
+        let error = missing.read("navigator_token").unwrap_err().to_string();
+        assert!(error.contains("SHP_NO_SUCH_VARIABLE"), "{error}");
+    }
+}
