@@ -1,0 +1,247 @@
+//! An electronic health record that serves `Patient` and `Condition` by the rules of FHIR R4 RESTful search
+//! (<https://hl7.org/fhir/R4/search.html>).
+//!
+//! Every interaction but `/metadata` needs the reader's bearer token.
+
+mod params;
+mod reply;
+mod resources;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use contracts::units::Day;
+use serde::{Deserialize, Serialize};
+
+use super::http::{MAX_QUERY, bears, serve};
+use super::{Result, Running, Secret};
+use params::{Handling, Search};
+use reply::{Outcome, bundle, capability, fhir, outcome};
+use resources::Kind;
+use store::Store;
+
+/// What the EHR is told at its start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where to listen; by default loopback, any port.
+    #[serde(default = "super::any_port")]
+    pub listen: SocketAddr,
+    /// The day that the records' relative days count from.
+    pub day_zero: Day,
+    /// Token of the readers (the oracles).
+    pub api_key: Secret,
+}
+
+struct State {
+    store: Store,
+    day_zero: Day,
+    api_key: Secret,
+}
+
+/// Starts the service.
+///
+/// # Errors
+/// An address that cannot be bound, or a fixture that does not parse.
+pub async fn start(config: Config) -> Result<Running> {
+    let state = Data::new(Arc::new(State {
+        store: Store::load(config.day_zero)?,
+        day_zero: config.day_zero,
+        api_key: config.api_key,
+    }));
+    serve(config.listen, move |service: &mut ServiceConfig| {
+        service
+            .app_data(state.clone())
+            .app_data(web::PayloadConfig::new(MAX_QUERY))
+            .route("/healthz", web::get().to(HttpResponse::Ok))
+            .route("/metadata", web::get().to(metadata))
+            .route("/{kind}", web::get().to(search))
+            .route("/{kind}/_search", web::post().to(search_by_post))
+            .route("/{kind}/{id}", web::get().to(read))
+            .default_service(web::to(unsupported));
+    })
+}
+
+async fn metadata(request: HttpRequest, state: Data<Arc<State>>) -> HttpResponse {
+    respond(acceptable(&request).map(|()| {
+        let base = base(&request);
+        fhir(StatusCode::OK, &capability(&base, state.day_zero))
+    }))
+}
+
+async fn search(
+    request: HttpRequest,
+    kind: web::Path<String>,
+    state: Data<Arc<State>>,
+) -> HttpResponse {
+    respond(answer_search(
+        &request,
+        &kind,
+        request.query_string(),
+        &state,
+    ))
+}
+
+/// `POST [type]/_search`: parameters of the body and of the URL count alike.
+async fn search_by_post(
+    request: HttpRequest,
+    kind: web::Path<String>,
+    body: web::Bytes,
+    state: Data<Arc<State>>,
+) -> HttpResponse {
+    let form = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
+    let Some(body) = std::str::from_utf8(&body).ok().filter(|_| form) else {
+        return respond(Err(Outcome::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "not-supported",
+            "send application/x-www-form-urlencoded",
+        )));
+    };
+    let query = match request.query_string() {
+        "" => body.to_owned(),
+        query => format!("{query}&{body}"),
+    };
+    respond(answer_search(&request, &kind, &query, &state))
+}
+
+fn answer_search(
+    request: &HttpRequest,
+    kind: &str,
+    query: &str,
+    state: &State,
+) -> std::result::Result<HttpResponse, Outcome> {
+    authorised(request, state)?;
+    if query.len() > MAX_QUERY {
+        return Err(Outcome::new(
+            StatusCode::URI_TOO_LONG,
+            "too-long",
+            "the search is too long",
+        ));
+    }
+    let kind = Kind::parse(kind)?;
+    let search = Search::parse(kind, query, handling(request))?;
+    acceptable_format(request, search.format.as_deref())?;
+    let base = base(request);
+    let found = state.store.search(&search, &base);
+    Ok(fhir(StatusCode::OK, &bundle(&base, &search, &found)))
+}
+
+async fn read(
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    state: Data<Arc<State>>,
+) -> HttpResponse {
+    let (kind, id) = path.into_inner();
+    respond((|| {
+        authorised(&request, &state)?;
+        acceptable(&request)?;
+        let kind = Kind::parse(&kind)?;
+        let resource = state
+            .store
+            .read(kind, &id)
+            .ok_or_else(|| Outcome::new(StatusCode::NOT_FOUND, "not-found", "no such resource"))?;
+        Ok(fhir(StatusCode::OK, resource))
+    })())
+}
+
+async fn unsupported(request: HttpRequest) -> HttpResponse {
+    let status = if *request.method() == Method::GET {
+        StatusCode::NOT_FOUND
+    } else {
+        StatusCode::METHOD_NOT_ALLOWED
+    };
+    respond(Err(Outcome::new(
+        status,
+        "not-supported",
+        "this server reads and searches Patient and Condition; see /metadata",
+    )))
+}
+
+fn respond(answer: std::result::Result<HttpResponse, Outcome>) -> HttpResponse {
+    answer.unwrap_or_else(|error| outcome(&error))
+}
+
+fn authorised(request: &HttpRequest, state: &State) -> std::result::Result<(), Outcome> {
+    if bears(request, &state.api_key) {
+        return Ok(());
+    }
+    Err(Outcome::new(
+        StatusCode::UNAUTHORIZED,
+        "login",
+        "present the reader's token: Authorization: Bearer …",
+    ))
+}
+
+/// `Prefer: handling=strict` turns parameters that would be ignored into errors (FHIR R4 search §3.1.1.1.2).
+fn handling(request: &HttpRequest) -> Handling {
+    let strict = request
+        .headers()
+        .get_all("prefer")
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .any(|preference| preference.trim().eq_ignore_ascii_case("handling=strict"));
+    if strict {
+        Handling::Strict
+    } else {
+        Handling::Lenient
+    }
+}
+
+fn acceptable(request: &HttpRequest) -> std::result::Result<(), Outcome> {
+    let format = url::form_urlencoded::parse(request.query_string().as_bytes())
+        .find(|(name, _)| name == "_format")
+        .map(|(_, value)| value.into_owned());
+    acceptable_format(request, format.as_deref())
+}
+
+/// `_format` overrides `Accept` (FHIR R4 http §3.1.0.1.11); only JSON is spoken.
+fn acceptable_format(
+    request: &HttpRequest,
+    format: Option<&str>,
+) -> std::result::Result<(), Outcome> {
+    let json = |wanted: &str| {
+        matches!(
+            wanted.split(';').next().unwrap_or_default().trim(),
+            "json"
+                | "application/json"
+                | "text/json"
+                | "application/fhir+json"
+                | "application/*"
+                | "*/*"
+        )
+    };
+    let accept = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    let fine = match (format, accept) {
+        // In a query string, `+` of application/fhir+json arrives as a space.
+        (Some(format), _) => json(&format.replace(' ', "+")),
+        (None, Some(accept)) => accept.split(',').any(json),
+        (None, None) => true,
+    };
+    if fine {
+        return Ok(());
+    }
+    Err(Outcome::new(
+        StatusCode::NOT_ACCEPTABLE,
+        "not-supported",
+        "only application/fhir+json is served",
+    ))
+}
+
+/// The base URL as the client addressed it.
+fn base(request: &HttpRequest) -> String {
+    let connection = request.connection_info();
+    format!("{}://{}", connection.scheme(), connection.host())
+}
