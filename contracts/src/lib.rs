@@ -1,13 +1,19 @@
 #![doc = include_str!("../README.md")]
 
 pub mod application;
+pub mod attestation;
+pub mod bip340;
 pub mod catalogue;
+pub mod cbor;
 pub mod checkpoint;
 pub mod encoding;
 pub mod group;
+pub mod handle;
 pub mod ids;
+pub mod issuance;
 pub mod jwk;
 pub mod jws;
+pub mod leaf;
 pub mod merkle;
 pub mod receipt;
 pub mod rules;

@@ -1,0 +1,282 @@
+//! Batches of leaves under one threshold signature, and the proof that a leaf is in one.
+
+use frost_secp256k1::{Signature, VerifyingKey};
+use serde::{Deserialize, Serialize};
+
+use crate::cbor::{self, Value};
+use crate::encoding::{Bytes, Bytes32};
+use crate::ids::Domain;
+use crate::leaf::{self, LEAF_VERSION, Leaf};
+use crate::merkle;
+use crate::units::Day;
+
+/// Leaves that a batch has at least; a short one is filled with dummies.
+pub const MIN_BATCH: usize = 16;
+/// Leaves that a batch has at most.
+pub const MAX_BATCH: usize = 1 << 20;
+
+/// Why a batch was not built or an attestation not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttestationError {
+    /// Not a committee's public key.
+    #[error("not a compressed secp256k1 public key")]
+    Key,
+    /// A leaf of a version that this crate does not read.
+    #[error("leaf version {0}: expected {LEAF_VERSION}")]
+    Version(u16),
+    /// Leaf and root name different committees or epochs.
+    #[error(
+        "the leaf is of committee {leaf_committee} epoch {leaf_epoch}, its root of {root_committee} epoch {root_epoch}"
+    )]
+    Committee {
+        /// Committee in the leaf.
+        leaf_committee: Domain,
+        /// Epoch in the leaf.
+        leaf_epoch: u64,
+        /// Committee in the root statement.
+        root_committee: Domain,
+        /// Epoch in the root statement.
+        root_epoch: u64,
+    },
+    /// A batch outside [`MIN_BATCH`] to [`MAX_BATCH`].
+    #[error("a batch of {0} leaves: expected {MIN_BATCH} to {MAX_BATCH}")]
+    Size(u64),
+    /// A batch without a leaf, or with more or fewer dummies than [`Batch::dummies_for`] says.
+    #[error("a batch of {leaves} leaves takes {expected} dummies, not {dummies}")]
+    Dummies {
+        /// Leaves given.
+        leaves: usize,
+        /// Dummies needed.
+        expected: usize,
+        /// Dummies given.
+        dummies: usize,
+    },
+    /// The same leaf twice in a batch.
+    #[error("the same leaf hash occurs twice in the batch")]
+    Duplicate,
+    /// The inclusion path does not lead to the signed root.
+    #[error("the inclusion path does not lead to the signed root")]
+    Path,
+    /// The committee's signature does not verify.
+    #[error("the committee's signature on the root does not verify")]
+    Signature,
+}
+
+/// A fact committee's public key, FROST(secp256k1, SHA-256).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttestationKey(VerifyingKey);
+
+impl AttestationKey {
+    /// Reads a SEC 1 compressed point.
+    ///
+    /// # Errors
+    /// [`AttestationError::Key`]; the identity is refused.
+    pub fn from_bytes(bytes: &Bytes<33>) -> Result<Self, AttestationError> {
+        VerifyingKey::deserialize(&bytes.0)
+            .map(Self)
+            .map_err(|_| AttestationError::Key)
+    }
+
+    /// Verifies a FROST(secp256k1, SHA-256) signature (RFC 9591 §6.5) in its 65-byte form.
+    ///
+    /// # Errors
+    /// [`AttestationError::Signature`].
+    pub fn verify(&self, message: &[u8], signature: &Bytes<65>) -> Result<(), AttestationError> {
+        Signature::deserialize(&signature.0)
+            .and_then(|signature| self.0.verify(message, &signature))
+            .map_err(|_| AttestationError::Signature)
+    }
+}
+
+impl From<VerifyingKey> for AttestationKey {
+    fn from(key: VerifyingKey) -> Self {
+        Self(key)
+    }
+}
+
+/// The committee keys that a verifier accepts.
+pub trait CommitteeKeys {
+    /// The key of a fact committee at an epoch; none for an epoch that is not (or no longer) accepted.
+    fn attestation_key(&self, committee: Domain, epoch: u64) -> Option<AttestationKey>;
+}
+
+impl CommitteeKeys for std::collections::BTreeMap<(Domain, u64), AttestationKey> {
+    fn attestation_key(&self, committee: Domain, epoch: u64) -> Option<AttestationKey> {
+        self.get(&(committee, epoch)).copied()
+    }
+}
+
+/// What a committee signs about a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootStatement {
+    /// The signing committee.
+    pub committee: Domain,
+    /// The epoch of its key.
+    pub epoch: u64,
+    /// Leaves in the tree, dummies included.
+    pub size: u64,
+    /// RFC 6962 tree hash.
+    pub root: Bytes32,
+    /// The day (UTC) of signing.
+    pub day: Day,
+}
+
+impl RootStatement {
+    /// The bytes that are signed: deterministic CBOR under a domain tag.
+    pub fn message(&self) -> Vec<u8> {
+        cbor::map([
+            ("tag", cbor::text("shp/v1/attestation-root")),
+            ("committee", cbor::text(self.committee)),
+            ("epoch", Value::from(self.epoch)),
+            ("size", Value::from(self.size)),
+            ("root", cbor::bytes(self.root)),
+            ("day", Value::from(self.day.number())),
+        ])
+    }
+}
+
+/// A root statement with its committee's signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedRoot {
+    /// What is signed.
+    pub statement: RootStatement,
+    /// FROST(secp256k1, SHA-256) signature: compressed `R`, then `z`.
+    pub signature: Bytes<65>,
+}
+
+impl SignedRoot {
+    /// Verifies the committee's signature and the size of the batch.
+    ///
+    /// # Errors
+    /// [`AttestationError::Size`] or [`AttestationError::Signature`].
+    pub fn verify(&self, key: &AttestationKey) -> Result<(), AttestationError> {
+        let size = self.statement.size;
+        if !(MIN_BATCH as u64..=MAX_BATCH as u64).contains(&size) {
+            return Err(AttestationError::Size(size));
+        }
+        key.verify(&self.statement.message(), &self.signature)
+    }
+}
+
+/// A leaf with the proof that a committee signed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attestation {
+    /// The fact.
+    pub leaf: Leaf,
+    /// Its place in the tree.
+    pub index: u64,
+    /// RFC 6962 audit path, deepest sibling first.
+    pub path: Vec<Bytes32>,
+    /// The signed root.
+    pub root: SignedRoot,
+}
+
+impl Attestation {
+    /// Checks that the leaf is in the tree of its root statement, signatures aside.
+    ///
+    /// # Errors
+    /// [`AttestationError::Version`], [`AttestationError::Committee`] or [`AttestationError::Path`].
+    pub fn check_path(&self) -> Result<(), AttestationError> {
+        let (leaf, statement) = (&self.leaf, &self.root.statement);
+        if leaf.version != LEAF_VERSION {
+            return Err(AttestationError::Version(leaf.version));
+        }
+        if (leaf.committee, leaf.epoch) != (statement.committee, statement.epoch) {
+            return Err(AttestationError::Committee {
+                leaf_committee: leaf.committee,
+                leaf_epoch: leaf.epoch,
+                root_committee: statement.committee,
+                root_epoch: statement.epoch,
+            });
+        }
+        let root = merkle::root_from_path(&leaf.hash().0, self.index, statement.size, &self.path);
+        if root != Some(statement.root.0) {
+            return Err(AttestationError::Path);
+        }
+        Ok(())
+    }
+
+    /// Verifies path and signature under the committee's key at the leaf's epoch.
+    ///
+    /// # Errors
+    /// As for [`Attestation::check_path`] and [`SignedRoot::verify`].
+    pub fn verify(&self, key: &AttestationKey) -> Result<(), AttestationError> {
+        self.check_path()?;
+        self.root.verify(key)
+    }
+}
+
+/// The tree that a committee signs: leaf hashes in ascending order, so that places tell nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    hashes: Vec<[u8; 32]>,
+}
+
+impl Batch {
+    /// Dummies that fill a batch of this many leaves up to [`MIN_BATCH`].
+    pub fn dummies_for(leaves: usize) -> usize {
+        MIN_BATCH.saturating_sub(leaves)
+    }
+
+    /// A batch of acknowledged leaf hashes and the random bytes of dummies, which are hashed here.
+    ///
+    /// # Errors
+    /// [`AttestationError::Dummies`], [`AttestationError::Size`] or [`AttestationError::Duplicate`].
+    pub fn new(leaves: &[Bytes32], dummies: &[Bytes32]) -> Result<Self, AttestationError> {
+        let expected = Self::dummies_for(leaves.len());
+        if leaves.is_empty() || dummies.len() != expected {
+            return Err(AttestationError::Dummies {
+                leaves: leaves.len(),
+                expected,
+                dummies: dummies.len(),
+            });
+        }
+        if leaves.len() > MAX_BATCH {
+            return Err(AttestationError::Size(leaves.len() as u64));
+        }
+        let dummies = dummies.iter().map(leaf::dummy_hash);
+        let mut hashes: Vec<_> = leaves
+            .iter()
+            .copied()
+            .chain(dummies)
+            .map(|hash| hash.0)
+            .collect();
+        hashes.sort_unstable();
+        if hashes.windows(2).any(|pair| pair.first() == pair.last()) {
+            return Err(AttestationError::Duplicate);
+        }
+        Ok(Self { hashes })
+    }
+
+    /// The statement to sign.
+    pub fn statement(&self, committee: Domain, epoch: u64, day: Day) -> RootStatement {
+        RootStatement {
+            committee,
+            epoch,
+            size: self.hashes.len() as u64,
+            root: merkle::root(&self.hashes).into(),
+            day,
+        }
+    }
+
+    /// The place of a leaf and its audit path; none if it is not in the batch.
+    pub fn inclusion(&self, leaf: &Bytes32) -> Option<(u64, Vec<Bytes32>)> {
+        let index = self.hashes.binary_search(&leaf.0).ok()?;
+        Some((index as u64, merkle::inclusion_path(&self.hashes, index)?))
+    }
+
+    /// The attestation of a leaf in this batch under its signed root; none if it is not in the batch.
+    pub fn attestation(&self, leaf: Leaf, root: SignedRoot) -> Option<Attestation> {
+        let (index, path) = self.inclusion(&leaf.hash())?;
+        Some(Attestation {
+            leaf,
+            index,
+            path,
+            root,
+        })
+    }
+}
