@@ -15,6 +15,7 @@ pub mod jwk;
 pub mod jws;
 pub mod leaf;
 pub mod merkle;
+pub mod presentation;
 pub mod receipt;
 pub mod rules;
 pub mod statement;
