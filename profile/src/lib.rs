@@ -2,3 +2,5 @@
 
 pub mod api;
 pub mod config;
+pub mod seal;
+pub mod wallet;

@@ -1,0 +1,136 @@
+//! Sealing at rest: ChaCha20-Poly1305 (RFC 8439) under a key made for the one message by HKDF-SHA256 (RFC 5869).
+//!
+//! A sealed text is base64url of `salt(32) ‖ ciphertext ‖ tag`. The salt is random, so every message has a key of its
+//! own and the all-zero nonce is used once under it; no counter has to survive a crash.
+
+use std::fmt;
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
+use contracts::encoding::{from_base64url, tagged_hash, to_base64url};
+use hkdf::Hkdf;
+use rand_core::{OsRng, RngCore};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+const SALT_BYTES: usize = 32;
+const TAG: &str = "shp/v1/seal";
+
+/// A sealed text that does not open: another key, another context, or changed bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a sealed record does not open: wrong key, wrong place or changed bytes")]
+pub struct SealError;
+
+/// A sealing key; wiped on drop, prints nothing.
+#[derive(Clone)]
+pub struct SealKey(Zeroizing<[u8; 32]>);
+
+impl SealKey {
+    /// Wraps 32 secret bytes.
+    pub fn new(key: Zeroizing<[u8; 32]>) -> Self {
+        Self(key)
+    }
+
+    /// Seals; `context` says where the text belongs, and it opens nowhere else.
+    ///
+    /// # Panics
+    /// Never: the length is far below the cipher's limit of 256 GiB.
+    pub fn seal(&self, context: &[&[u8]], plaintext: &[u8]) -> String {
+        let mut salt = [0u8; SALT_BYTES];
+        OsRng.fill_bytes(&mut salt);
+        let aad = tagged_hash(TAG, context);
+        let payload = Payload {
+            msg: plaintext,
+            aad: &aad,
+        };
+        let ciphertext = self
+            .cipher(&salt)
+            .encrypt(&Nonce::default(), payload)
+            .expect("the plaintext is shorter than 256 GiB (RFC 8439 section 2.8)");
+        to_base64url([&salt[..], &ciphertext].concat())
+    }
+
+    /// Opens what [`SealKey::seal`] made under the same context.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn open(&self, context: &[&[u8]], sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let bytes = from_base64url(sealed).map_err(|_| SealError)?;
+        let (salt, ciphertext) = bytes.split_at_checked(SALT_BYTES).ok_or(SealError)?;
+        let aad = tagged_hash(TAG, context);
+        let payload = Payload {
+            msg: ciphertext,
+            aad: &aad,
+        };
+        self.cipher(salt)
+            .decrypt(&Nonce::default(), payload)
+            .map(Zeroizing::new)
+            .map_err(|_| SealError)
+    }
+
+    /// A key for another purpose, which does not lead back to this one.
+    pub fn derive(&self, purpose: &[&[u8]]) -> Self {
+        let info = tagged_hash("shp/v1/seal-derive", purpose);
+        Self(expand(&[], &self.0, &info))
+    }
+
+    /// The bytes, for uses other than sealing.
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    fn cipher(&self, salt: &[u8]) -> ChaCha20Poly1305 {
+        let key = expand(salt, &self.0, TAG.as_bytes());
+        ChaCha20Poly1305::new(Key::from_slice(key.as_ref()))
+    }
+}
+
+fn expand(salt: &[u8], key: &[u8; 32], info: &[u8]) -> Zeroizing<[u8; 32]> {
+    let mut out = Zeroizing::new([0u8; 32]);
+    Hkdf::<Sha256>::new(Some(salt), key)
+        .expand(info, out.as_mut())
+        .expect("32 bytes are within the 255 blocks of RFC 5869");
+    out
+}
+
+impl fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> SealKey {
+        SealKey::new(Zeroizing::new([byte; 32]))
+    }
+
+    #[test]
+    fn a_sealed_text_moved_to_another_row_or_key_does_not_open() {
+        let sealed = key(1).seal(&[b"profile", b"a"], b"secret");
+        assert_eq!(
+            **key(1).open(&[b"profile", b"a"], &sealed).unwrap(),
+            *b"secret"
+        );
+        assert_eq!(key(1).open(&[b"profile", b"b"], &sealed), Err(SealError));
+        assert_eq!(key(1).open(&[b"profilea"], &sealed), Err(SealError));
+        assert_eq!(key(2).open(&[b"profile", b"a"], &sealed), Err(SealError));
+        let mut changed = from_base64url(&sealed).unwrap();
+        for place in 0..changed.len() {
+            changed[place] ^= 1;
+            let text = to_base64url(&changed);
+            assert_eq!(key(1).open(&[b"profile", b"a"], &text), Err(SealError));
+            changed[place] ^= 1;
+        }
+        assert_eq!(key(1).open(&[b"profile", b"a"], "AAAA"), Err(SealError));
+    }
+
+    #[test]
+    fn equal_texts_do_not_look_equal() {
+        let key = key(1);
+        assert_ne!(key.seal(&[], b"x"), key.seal(&[], b"x"));
+        assert!(!format!("{key:?}").contains('1'));
+    }
+}

@@ -1,0 +1,154 @@
+//! The owner's HD wallet: one BIP-39 seed, a fresh BIP-32 key for every transaction.
+
+mod keys;
+mod path;
+mod seed;
+
+pub use keys::{LeafKeys, SigningKey};
+pub use path::{MAX_INDEX, Role, Use};
+pub use seed::{Entropy, SeedError};
+
+use bip32::XPrv;
+use contracts::encoding::{Bytes32, tagged_hash};
+use contracts::ids::Domain;
+use curve25519_dalek::scalar::Scalar;
+use oracles::hpke::NodeKeyPair;
+use sha2::{Digest, Sha512};
+use zeroize::Zeroizing;
+
+use crate::seal::SealKey;
+
+/// A key that the tree does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WalletError {
+    /// The index is not below [`MAX_INDEX`]: all keys of this use are used up.
+    #[error("wallet: all 2^31 keys of one use are used up")]
+    Exhausted,
+    /// BIP-32 has no key at this index (probability below 2⁻¹²⁷); the next index has.
+    #[error("wallet: BIP-32 has no key at this index; use the next")]
+    NoKey,
+}
+
+/// The owner's keys. Holds the master node only; everything else is derived when it is needed and wiped after.
+pub struct Wallet {
+    master: XPrv,
+}
+
+impl std::fmt::Debug for Wallet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wallet(..)")
+    }
+}
+
+impl Wallet {
+    /// The wallet of a seed.
+    ///
+    /// # Errors
+    /// [`WalletError::NoKey`]: the seed has no master key (probability below 2⁻¹²⁷).
+    pub fn new(entropy: &Entropy) -> Result<Self, WalletError> {
+        let master = XPrv::new(*entropy.seed()).map_err(|_| WalletError::NoKey)?;
+        Ok(Self { master })
+    }
+
+    fn secret(&self, use_: Use, index: u32) -> Result<Zeroizing<[u8; 32]>, WalletError> {
+        let steps = use_.steps(index).ok_or(WalletError::Exhausted)?;
+        let mut node = self.master.clone();
+        for step in steps {
+            node = node.derive_child(step).map_err(|_| WalletError::NoKey)?;
+        }
+        Ok(Zeroizing::new(node.to_bytes()))
+    }
+
+    /// The key that signs requests to a domain's committee.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn authorisation(
+        &self,
+        domain: Domain,
+        generation: u32,
+    ) -> Result<SigningKey, WalletError> {
+        self.secret(Use::Authorisation(domain), generation)
+            .map(SigningKey::new)
+    }
+
+    /// The one-time keys of a leaf: all from one BIP-32 node.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn leaf(&self, domain: Domain, index: u32) -> Result<LeafKeys, WalletError> {
+        let secret = |role| self.secret(Use::Leaf(domain, role), index);
+        Ok(LeafKeys {
+            holder: SigningKey::new(secret(Role::Holder)?),
+            receive: NodeKeyPair::from_secret(secret(Role::Receive)?),
+            opening: SealKey::new(secret(Role::Opening)?),
+        })
+    }
+
+    /// The key that a token is bound to.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn confirmation(&self, index: u32) -> Result<SigningKey, WalletError> {
+        self.secret(Use::Confirmation, index).map(SigningKey::new)
+    }
+
+    /// The pseudonym scalar k.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn pseudonym(&self, registration: u32) -> Result<Zeroizing<Scalar>, WalletError> {
+        self.scalar(Use::Pseudonym, registration)
+    }
+
+    /// The blinding of the registered `C_k`.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn registration(&self, registration: u32) -> Result<Zeroizing<Scalar>, WalletError> {
+        self.scalar(Use::Registration, registration)
+    }
+
+    /// The key that receives the answer to an enrolment.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn response(&self, attempt: u32) -> Result<NodeKeyPair, WalletError> {
+        self.secret(Use::Response, attempt)
+            .map(NodeKeyPair::from_secret)
+    }
+
+    /// The key that seals a domain's subject blinding.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn subject(&self, domain: Domain, attempt: u32) -> Result<SealKey, WalletError> {
+        self.secret(Use::Subject(domain), attempt).map(SealKey::new)
+    }
+
+    /// The key that seals what a question keeps.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn question(&self, index: u32) -> Result<SealKey, WalletError> {
+        self.secret(Use::Question, index).map(SealKey::new)
+    }
+
+    /// A ristretto255 scalar, reduced from 64 bytes so that its bias is below 2⁻²⁵⁰.
+    fn scalar(&self, use_: Use, index: u32) -> Result<Zeroizing<Scalar>, WalletError> {
+        let secret = self.secret(use_, index)?;
+        let mut wide = Zeroizing::new([0u8; 64]);
+        let tag: Bytes32 = tagged_hash("shp/v1/wallet-scalar", &[]).into();
+        wide.copy_from_slice(
+            &Sha512::new()
+                .chain_update(tag)
+                .chain_update(secret.as_ref())
+                .finalize(),
+        );
+        Ok(Zeroizing::new(Scalar::from_bytes_mod_order_wide(&wide)))
+    }
+}
+
+#[cfg(test)]
+mod tests;
