@@ -1,14 +1,16 @@
 //! Owner ↔ fact committee: nonces, sealed requests, sealed values, signed batches.
 //!
 //! 1. `POST /v1/{domain}/nonce` [`NonceRequest`] → [`NonceAnswer`], at every node of the committee.
-//! 2. `POST /v1/{domain}/request` [`SealedRequest`] (HPKE per node around one request, which differs between
+//! 2. `POST /v1/{domain}/request` [`SealedRequest`] (HPKE per node around one [`AttestRequest`], which differs between
 //!    nodes only in the handle) → [`AttestAnswer`], each value sealed to its leaf's own X25519 key.
-//! 3. `POST /v1/{domain}/attest` [`AttestCall`] at any one node, which coordinates.
+//! 3. `POST /v1/{domain}/attest` [`AttestCall`] at any one node, which coordinates → [`AttestBatches`].
 //!
 //! The blinding points of a request travel only inside [`SealedRequest`]; they are never logged or stored, hashes included.
 
-use contracts::encoding::{Bytes32, tagged_hash};
+use contracts::attestation::SignedRoot;
+use contracts::encoding::{Bytes, Bytes32, tagged_hash};
 use contracts::ids::{AttributeId, Domain, NodeId};
+use contracts::issuance::{BlindingProof, IssueContext, LeafRequest, request_message};
 use contracts::units::{Period, UnixTime};
 use serde::{Deserialize, Serialize};
 
@@ -18,17 +20,10 @@ use super::{HpkeBox, Sealed};
 pub const VERSION: u8 = 1;
 /// Largest body of `nonce` and `attest`, in bytes.
 pub const MAX_SMALL_BODY: usize = 1 << 10;
-/// Largest body of `request`, in bytes: 64 leaves of about 600 bytes, sealed and in base64url.
-pub const MAX_REQUEST_BODY: usize = 128 << 10;
+/// Largest body of `request`, in bytes: 128 leaves of about 650 bytes, sealed and in base64url.
+pub const MAX_REQUEST_BODY: usize = 192 << 10;
 /// Largest answer to any call here, in bytes.
 pub const MAX_ANSWER_BODY: usize = 256 << 10;
-/// Most leaves one request may ask for.
-pub const MAX_LEAVES: usize = 64;
-/// Most nodes a committee may have, hence nonces in a request.
-pub const MAX_NODES: usize = 32;
-/// Leaves in the smallest batch that is signed; a short one is filled with dummies.
-pub const MIN_BATCH: usize = 16;
-
 /// Names one request of one owner at every node: its id under the authorisation key that signed it.
 ///
 /// Nodes keep this, not the id, so that nobody else can acknowledge leaves under an id overheard at a node.
@@ -62,22 +57,46 @@ pub struct NonceAnswer {
     pub expires: UnixTime,
 }
 
-/// A node and the nonce it gave.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NodeNonce {
-    /// The node.
-    pub node: NodeId,
-    /// Its nonce.
-    pub nonce: Bytes32,
-}
-
-/// One request, sealed to one node under [`super::request_info`].
+/// One [`AttestRequest`], sealed to one node under [`super::request_info`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedRequest {
     /// HPKE ciphertext of the request's JSON.
     pub sealed: HpkeBox,
+}
+
+/// What an owner asks of a committee; plaintext of [`SealedRequest`].
+///
+/// `Debug` is not derived: the blinding points must not reach a log.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttestRequest {
+    /// [`VERSION`].
+    pub version: u8,
+    /// Committee, epoch, the nonces of all answering nodes (at least a quorum), authorisation key, request id (fresh for
+    /// every attempt and every committee) and the observed day (today, UTC, by the owner's clock).
+    pub context: IssueContext,
+    /// The leaves, at most [`contracts::issuance::MAX_LEAVES`].
+    pub leaves: Vec<LeafRequest>,
+    /// Proof of knowledge of every blinding, to the base `H`.
+    pub proof: BlindingProof,
+    /// BIP-340 signature by the authorisation key over [`AttestRequest::message`].
+    pub signature: Bytes<64>,
+    /// The owner's handle for this domain, as sealed to this node under [`super::handle_info`]. The one field that is
+    /// not signed: it differs between nodes.
+    pub handle: HpkeBox,
+}
+
+impl AttestRequest {
+    /// The 32 bytes that the authorisation key signs.
+    pub fn message(&self) -> [u8; 32] {
+        request_message(&self.context, &self.leaves, &self.proof)
+    }
+
+    /// [`request_ref`] of this request.
+    pub fn reference(&self) -> Bytes32 {
+        request_ref(&self.context.request_id, &self.context.authorisation_key)
+    }
 }
 
 /// A node's answer: it has stored its acknowledgement of every leaf named here.
@@ -193,6 +212,32 @@ impl std::fmt::Debug for Observation {
 pub struct AttestCall {
     /// [`request_ref`] of the request.
     pub request: Bytes32,
+}
+
+/// The signed batches of a request's leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttestBatches {
+    /// One or more batches; a leaf is in exactly one.
+    pub batches: Vec<Batch>,
+    /// Leaves for which no quorum acknowledged one hash.
+    pub unattested: Vec<LeafKey>,
+    /// Nodes that answered no call for their acknowledgements.
+    pub silent: Vec<NodeId>,
+    /// Nodes that acknowledged another leaf than the quorum did.
+    pub differing: Vec<NodeId>,
+}
+
+/// A signed root and the paths of the request's leaves to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// The root with its threshold signature.
+    pub root: SignedRoot,
+    /// Index of the root's entry in the ledger.
+    pub ledger_index: u64,
+    /// The request's leaves in this batch.
+    pub leaves: Vec<BatchLeaf>,
 }
 
 /// Where a leaf is in a batch.

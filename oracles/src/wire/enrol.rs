@@ -1,7 +1,7 @@
 //! Owner ↔ identity committee: proofing, the one profile per person, and handles.
 //!
-//! The claims (SSN, name, birth date) are sealed by the navigator's device, a box per node, and pass through the
-//! profile closed. The profile adds its own request. Neither is enough alone: the claims name the authorisation
+//! The claims (SSN, name, birth date) are sealed by the navigator's device, a box per node ([`seal_claims`]), and pass through the
+//! profile closed. The profile adds its own [`EnrolRequest`]. Neither is enough alone: the claims name the authorisation
 //! key and enrolment that they are for.
 //!
 //! 1. `POST /v1/identity/enrol/nonce` [`NonceRequest`](super::attest::NonceRequest) (with [`enrolment_ref`]) →
@@ -13,14 +13,16 @@
 
 use std::fmt;
 
-use contracts::encoding::{Bytes32, tagged_hash};
+use contracts::encoding::{Bytes, Bytes32, tagged_hash};
 use contracts::group::Point;
 use contracts::ids::{Domain, NodeId};
+use contracts::issuance::{EnrolContext, EnrolPoints, EnrolProof, enrol_message};
 use contracts::units::Day;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::{HpkeBox, Sealed};
+use super::{HpkeBox, Sealed, claims_info};
+use crate::hpke::{self, HpkeError};
 
 /// Version of the enrolment format.
 pub const VERSION: u8 = 1;
@@ -158,18 +160,88 @@ pub struct Recipient {
 pub struct ClaimsBox {
     /// The node that can open it.
     pub node: NodeId,
-    /// The ciphertext of [`Claims`] as JSON, under [`super::claims_info`].
+    /// The ciphertext of [`Claims`] as JSON, under [`claims_info`].
     pub sealed: HpkeBox,
+}
+
+/// Seals claims to every member of the identity committee, on the navigator's device.
+///
+/// # Errors
+/// A recipient's key that is not an X25519 key.
+pub fn seal_claims(claims: &Claims, recipients: &[Recipient]) -> Result<Vec<ClaimsBox>, HpkeError> {
+    let plaintext = zeroize::Zeroizing::new(
+        serde_json::to_vec(claims).expect("claims hold only strings, days and byte strings"),
+    );
+    recipients
+        .iter()
+        .map(|to| {
+            let sealed = hpke::seal(
+                &to.hpke_key,
+                &claims_info(to.node, to.key_epoch),
+                &[],
+                &plaintext,
+            )?;
+            Ok(ClaimsBox {
+                node: to.node,
+                sealed: HpkeBox {
+                    key_epoch: to.key_epoch,
+                    sealed,
+                },
+            })
+        })
+        .collect()
 }
 
 /// What the profile sends to one node of the identity committee.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnrolSubmission {
-    /// The request as JSON, sealed under [`super::enrol_info`]; the same for every node.
+    /// [`EnrolRequest`] as JSON, sealed under [`super::enrol_info`]; the same for every node.
     pub request: HpkeBox,
     /// The claims box for this node, as the navigator's device made it.
     pub claims: HpkeBox,
+}
+
+/// What a profile asks of the identity committee; plaintext of [`EnrolSubmission::request`].
+///
+/// `Debug` is not derived: the points must not reach a log.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolRequest {
+    /// [`VERSION`].
+    pub version: u8,
+    /// Epoch, the enrolment id (`request_id`: the same when an enrolment is tried again), the nonces of all answering nodes
+    /// (at least a quorum) and the owner's authorisation key for each domain.
+    pub context: EnrolContext,
+    /// The UTC day of the enrolment, today by the owner's clock; handles expire a fixed number of days later.
+    pub day: Day,
+    /// The blinding `R_d` of each domain's subject point, and the pseudonym key `C_k`.
+    pub points: EnrolPoints,
+    /// Proof of knowledge of the blindings and of the opening of `C_k`.
+    pub proof: EnrolProof,
+    /// X25519 key that the answer is sealed to.
+    pub response_key: Bytes32,
+    /// BIP-340 signature by the identity authorisation key over [`EnrolRequest::message`].
+    pub signature: Bytes<64>,
+}
+
+impl EnrolRequest {
+    /// The 32 bytes that the identity authorisation key signs.
+    pub fn message(&self) -> [u8; 32] {
+        let digest = enrol_message(&self.context, &self.points, &self.proof, &self.response_key);
+        tagged_hash(
+            "shp/v1/enrol-request",
+            &[&digest, &self.day.number().to_be_bytes()],
+        )
+    }
+
+    /// The owner's authorisation key for the identity domain, which signs.
+    pub fn authorisation_key(&self) -> Option<&Bytes32> {
+        self.context
+            .keys
+            .iter()
+            .find_map(|(domain, key)| (*domain == Domain::Identity).then_some(key))
+    }
 }
 
 /// The node holds the enrolment in memory and will take part in completing it.

@@ -7,20 +7,12 @@ pub mod decision;
 pub mod enrol;
 pub mod ledger;
 
-use contracts::encoding::{Blob, Bytes32, tagged_hash};
+use contracts::encoding::{Bytes32, tagged_hash};
 use contracts::ids::{Committee, Domain, NodeId};
 use contracts::units::Period;
 use serde::{Deserialize, Serialize};
 
-/// An RFC 9180 base-mode ciphertext (DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sealed {
-    /// Encapsulated key.
-    pub enc: Bytes32,
-    /// Ciphertext and tag.
-    pub ciphertext: Blob,
-}
+pub use crate::hpke::Sealed;
 
 /// A ciphertext for a node, with the epoch of the node's HPKE key beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
