@@ -1,8 +1,8 @@
 //! Ledger entries and their receipts: salted commitments in an RFC 6962 tree under a signed checkpoint.
 
-use ciborium::Value;
 use serde::{Deserialize, Serialize};
 
+use crate::cbor::{self, Value};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::encoding::{Bytes, Bytes32, tagged_hash, to_jcs};
 use crate::merkle;
@@ -118,14 +118,11 @@ impl Entry {
 
     /// Deterministic CBOR (RFC 8949 §4.2): the array of tag, kind and commitment. These bytes are the log's leaf.
     pub fn to_cbor(&self) -> Vec<u8> {
-        let value = Value::Array(vec![
-            Value::Text(ENTRY_TAG.to_owned()),
-            Value::Text(self.kind.as_str().to_owned()),
-            Value::Bytes(self.commitment.0.to_vec()),
-        ]);
-        let mut bytes = Vec::new();
-        ciborium::into_writer(&value, &mut bytes).expect("writing to memory does not fail");
-        bytes
+        cbor::encode(&Value::Array(vec![
+            cbor::text(ENTRY_TAG),
+            cbor::text(self.kind),
+            cbor::bytes(self.commitment),
+        ]))
     }
 
     /// Reads the CBOR form.

@@ -3,6 +3,7 @@
 use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
+use crate::attestation::{AttestationKey, CommitteeKeys};
 use crate::checkpoint::is_origin;
 use crate::encoding::{Blob, Bytes, Bytes32};
 use crate::ids::{Committee, Domain};
@@ -329,5 +330,11 @@ impl Trust {
             .filter_map(CommitteeKey::ed25519)
             .collect();
         JwkSet::new(&keys)
+    }
+}
+
+impl CommitteeKeys for Trust {
+    fn attestation_key(&self, committee: Domain, epoch: u64) -> Option<AttestationKey> {
+        self.fact_key(committee, epoch).map(AttestationKey::from)
     }
 }
