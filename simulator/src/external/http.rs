@@ -90,7 +90,7 @@ pub(super) fn problem(status: StatusCode, kind: &str, detail: &str) -> HttpRespo
     HttpResponse::build(status)
         .content_type("application/problem+json")
         .json(json!({
-            "type": format!("about:blank#{kind}"),
+            "type": format!("urn:shp:problem:{kind}"),
             "title": status.canonical_reason().unwrap_or("Error"),
             "status": status.as_u16(),
             "detail": detail,

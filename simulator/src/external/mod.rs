@@ -2,6 +2,7 @@
 //! that accepts applications. Each is a service of its own with its own data, keys and API; none imports the network's parts
 //! except the agency, which verifies what it is sent with `contracts` alone.
 
+pub mod agency;
 pub mod ehr;
 mod fixture;
 mod http;
@@ -54,6 +55,8 @@ pub enum RoleConfig {
     Payroll(payroll::Config),
     /// Serves FHIR.
     Ehr(ehr::Config),
+    /// Accepts applications.
+    Agency(agency::Config),
 }
 
 impl RoleConfig {
@@ -79,6 +82,7 @@ pub async fn start(config: RoleConfig) -> Result<Running> {
     match config {
         RoleConfig::Payroll(config) => payroll::start(config).await,
         RoleConfig::Ehr(config) => ehr::start(config).await,
+        RoleConfig::Agency(config) => agency::start(config).await,
     }
 }
 
