@@ -3,6 +3,7 @@
 pub mod application;
 pub mod attestation;
 pub mod bip340;
+pub mod bundle;
 pub mod catalogue;
 pub mod cbor;
 pub mod checkpoint;

@@ -43,7 +43,11 @@ impl SigningKey {
     pub fn sign(&self, digest: &[u8; 32]) -> Bytes<64> {
         self.with(|_, pair| {
             let message = Message::from_digest(*digest);
-            Bytes(SECP256K1.sign_schnorr(message.as_ref(), pair).to_byte_array())
+            Bytes(
+                SECP256K1
+                    .sign_schnorr(message.as_ref(), pair)
+                    .to_byte_array(),
+            )
         })
     }
 }
