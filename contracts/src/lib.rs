@@ -17,6 +17,7 @@ pub mod jws;
 pub mod leaf;
 pub mod merkle;
 pub mod presentation;
+pub mod params;
 pub mod receipt;
 pub mod rules;
 pub mod statement;

@@ -219,7 +219,7 @@ impl Compiled {
     fn missing(&self, known: &[Option<i64>]) -> Vec<Fact> {
         fn gather(node: &Node, known: &[Option<i64>], wanted: &mut [bool]) {
             match node {
-                Node::Or(_) if node.holds(known) => {}
+                _ if node.holds(known) || refuted(node, known) => {}
                 Node::And(children) | Node::Or(children) => {
                     for child in children {
                         gather(child, known, wanted);
@@ -233,6 +233,13 @@ impl Compiled {
                         }
                     }
                 }
+            }
+        }
+        fn refuted(node: &Node, known: &[Option<i64>]) -> bool {
+            match node {
+                Node::And(children) => children.iter().any(|child| refuted(child, known)),
+                Node::Or(children) => children.iter().all(|child| refuted(child, known)),
+                Node::Atom(atom) => atom.holds(known) == Some(false),
             }
         }
         let mut wanted = vec![false; self.facts.len()];

@@ -1,6 +1,7 @@
 //! What can be wrong with a contract, a table or a question.
 
 use crate::ids::Jurisdiction;
+use crate::params::NotInTable;
 use crate::units::Day;
 
 /// A fault in a contract file, with where it stands and how to mend it.
@@ -64,17 +65,8 @@ pub enum RuleError {
         as_of: Day,
     },
     /// A table has no row in force.
-    #[error("table {table} has no value for {key} on {as_of}: {first}")]
-    NoTable {
-        /// Table name.
-        table: String,
-        /// What was looked up.
-        key: String,
-        /// Day asked for.
-        as_of: Day,
-        /// When the first row begins, or that there is none.
-        first: String,
-    },
+    #[error(transparent)]
+    NoTable(#[from] NotInTable),
     /// A clause has no form that the proof can carry.
     #[error("contract {contract}, clause {clause:?} cannot be proved: {why}")]
     NotProvable {
