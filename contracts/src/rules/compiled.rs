@@ -250,7 +250,8 @@ impl Compiled {
         }
         let facts = self.facts.iter().zip(wanted);
         facts
-            .filter_map(|(fact, wanted)| wanted.then(|| fact.clone()))
+            .filter(|(_, wanted)| *wanted)
+            .map(|(fact, _)| fact.clone())
             .collect()
     }
 }
