@@ -4,6 +4,7 @@ mod attest;
 mod enrol;
 mod secrets;
 
+pub(crate) use attest::scalar;
 pub use attest::{
     BlindingProof, IssueContext, LeafRequest, MAX_LEAVES, build_leaf, prove_blinding,
     request_message, verify_blinding,

@@ -1,5 +1,15 @@
 //! A presentation: attested leaves, pseudonym, bindings and proof of one verdict, for one audience.
 
+mod bind;
+mod error;
+mod prove;
+mod verify;
+
+pub use bind::shape;
+pub use error::PresentationError;
+pub use prove::prove;
+pub use verify::verify;
+
 use std::fmt;
 
 use curve25519_dalek::scalar::Scalar;
@@ -73,6 +83,17 @@ pub struct Presentation {
 }
 
 impl Presentation {
+    /// Reads the JSON form.
+    ///
+    /// # Errors
+    /// [`PresentationError::TooLarge`] or [`PresentationError::Json`].
+    pub fn parse(json: &[u8]) -> Result<Self, PresentationError> {
+        if json.len() > MAX_PRESENTATION_BYTES {
+            return Err(PresentationError::TooLarge(json.len()));
+        }
+        serde_json::from_slice(json).map_err(|error| PresentationError::Json(error.to_string()))
+    }
+
     /// Tagged SHA-256 of the JCS form without the holder signatures; what holders sign and what `jti` names.
     ///
     /// # Panics

@@ -72,6 +72,9 @@ pub enum TreeError {
         /// Greatest value of the form.
         max: i128,
     },
+    /// A width that range proofs do not have.
+    #[error("slacks of {0} bits: expected one of {WIDTHS:?}")]
+    Bits(u8),
     /// More slack slots than [`MAX_SLOTS`].
     #[error("{0} slack slots, more than the {MAX_SLOTS} that one proof carries")]
     Slots(usize),
