@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use contracts::encoding::Bytes32;
 use contracts::ids::{Committee, NodeId, quorum};
+use contracts::issuance::{MAX_LEAVES, MAX_NONCES};
 use contracts::jwk::ed25519_key;
 use ed25519_dalek::VerifyingKey;
-use oracles::wire::attest::{MAX_LEAVES, MAX_NODES};
 use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
@@ -354,8 +354,8 @@ impl ProfileConfig {
                 let problem = format!("{committee}: name at least one member, and each once");
                 return Err(bad("committees.members", problem));
             }
-            if members.len() > MAX_NODES {
-                let problem = format!("{committee}: at most {MAX_NODES} members");
+            if members.len() > MAX_NONCES {
+                let problem = format!("{committee}: at most {MAX_NONCES} members");
                 return Err(bad("committees.members", problem));
             }
             if let Some(unknown) = members.difference(&ids).next() {

@@ -3,4 +3,5 @@
 pub mod api;
 pub mod config;
 pub mod seal;
+pub mod store;
 pub mod wallet;

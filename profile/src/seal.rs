@@ -68,17 +68,6 @@ impl SealKey {
             .map_err(|_| SealError)
     }
 
-    /// A key for another purpose, which does not lead back to this one.
-    pub fn derive(&self, purpose: &[&[u8]]) -> Self {
-        let info = tagged_hash("shp/v1/seal-derive", purpose);
-        Self(expand(&[], &self.0, &info))
-    }
-
-    /// The bytes, for uses other than sealing.
-    pub(crate) fn expose(&self) -> &[u8; 32] {
-        &self.0
-    }
-
     fn cipher(&self, salt: &[u8]) -> ChaCha20Poly1305 {
         let key = expand(salt, &self.0, TAG.as_bytes());
         ChaCha20Poly1305::new(Key::from_slice(key.as_ref()))

@@ -104,7 +104,7 @@ pub enum State {
     Decided,
     /// The text that asks for approval is with the notifier.
     Texted,
-    /// The owner said YES; the undo window runs.
+    /// The owner said YES and did not take it back within the undo window, which the notifier keeps.
     Approved,
     /// The agency holds the application.
     Filed,
@@ -120,9 +120,9 @@ pub enum Outcome {
     Accepted,
     /// YES, approved, and the agency refused the application.
     Refused,
-    /// YES, and the owner replied NO, or took a YES back within the undo window.
+    /// YES, and the owner replied NO, or took a YES back in time.
     Declined,
-    /// YES, and no reply came before the deadline.
+    /// YES, and no reply came before the deadline, or the notifier closed the question without one.
     NoReply,
     /// A NO token.
     No,
@@ -145,10 +145,8 @@ pub struct Waiting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaitingFor {
-    /// The owner's reply to the text.
+    /// The owner's reply to the text, and the end of the undo window after a YES.
     Reply,
-    /// The end of the undo window.
-    UndoWindow,
 }
 
 /// A question, as `GET /v1/questions/{question}`, `advance` and `questions` answer it.

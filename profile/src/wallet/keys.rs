@@ -29,6 +29,11 @@ impl SigningKey {
         result
     }
 
+    /// The secret, for a proof that holds it as long as it needs.
+    pub fn secret(&self) -> Zeroizing<[u8; 32]> {
+        self.0.clone()
+    }
+
     /// The x-only public key (BIP-340).
     pub fn x_only(&self) -> Bytes32 {
         self.with(|_, pair| Bytes(pair.x_only_public_key().0.serialize()))

@@ -9,11 +9,10 @@ pub use path::{MAX_INDEX, Role, Use};
 pub use seed::{Entropy, SeedError};
 
 use bip32::XPrv;
-use contracts::encoding::{Bytes32, tagged_hash};
 use contracts::ids::Domain;
+use contracts::issuance::derive_scalar;
 use curve25519_dalek::scalar::Scalar;
 use oracles::hpke::NodeKeyPair;
-use sha2::{Digest, Sha512};
 use zeroize::Zeroizing;
 
 use crate::seal::SealKey;
@@ -47,7 +46,7 @@ impl Wallet {
     /// # Errors
     /// [`WalletError::NoKey`]: the seed has no master key (probability below 2⁻¹²⁷).
     pub fn new(entropy: &Entropy) -> Result<Self, WalletError> {
-        let master = XPrv::new(*entropy.seed()).map_err(|_| WalletError::NoKey)?;
+        let master = XPrv::new(entropy.seed()).map_err(|_| WalletError::NoKey)?;
         Ok(Self { master })
     }
 
@@ -135,18 +134,10 @@ impl Wallet {
         self.secret(Use::Question, index).map(SealKey::new)
     }
 
-    /// A ristretto255 scalar, reduced from 64 bytes so that its bias is below 2⁻²⁵⁰.
     fn scalar(&self, use_: Use, index: u32) -> Result<Zeroizing<Scalar>, WalletError> {
         let secret = self.secret(use_, index)?;
-        let mut wide = Zeroizing::new([0u8; 64]);
-        let tag: Bytes32 = tagged_hash("shp/v1/wallet-scalar", &[]).into();
-        wide.copy_from_slice(
-            &Sha512::new()
-                .chain_update(tag)
-                .chain_update(secret.as_ref())
-                .finalize(),
-        );
-        Ok(Zeroizing::new(Scalar::from_bytes_mod_order_wide(&wide)))
+        let scalar = derive_scalar("shp/v1/wallet-scalar", secret.as_ref());
+        Ok(Zeroizing::new(scalar))
     }
 }
 

@@ -9,6 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::seal::{SealError, SealKey};
 
 const ENTROPY_BYTES: usize = 32;
+const SEED_BYTES: usize = 64;
 
 /// A seed that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,8 +23,12 @@ pub enum SeedError {
     Sealed(#[from] SealError),
 }
 
-/// The entropy of a seed; wiped on drop, prints nothing.
-pub struct Entropy(Zeroizing<[u8; ENTROPY_BYTES]>);
+/// A seed: its entropy, and the 64 bytes that BIP-39 stretches it to. Wiped on drop, prints nothing.
+pub struct Entropy {
+    entropy: Zeroizing<[u8; ENTROPY_BYTES]>,
+    /// Kept beside the entropy, and sealed with it: stretching takes 2048 rounds of HMAC-SHA512.
+    seed: Zeroizing<[u8; SEED_BYTES]>,
+}
 
 impl fmt::Debug for Entropy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,12 +36,22 @@ impl fmt::Debug for Entropy {
     }
 }
 
+fn mnemonic(entropy: &[u8; ENTROPY_BYTES]) -> Mnemonic {
+    Mnemonic::from_entropy(entropy)
+        .expect("32 bytes are a BIP-39 entropy length, and English is compiled in")
+}
+
 impl Entropy {
+    fn new(entropy: Zeroizing<[u8; ENTROPY_BYTES]>) -> Self {
+        let seed = Zeroizing::new(mnemonic(&entropy).to_seed_normalized(""));
+        Self { entropy, seed }
+    }
+
     /// A fresh seed from the operating system's randomness.
     pub fn generate() -> Self {
         let mut entropy = Zeroizing::new([0; ENTROPY_BYTES]);
         OsRng.fill_bytes(entropy.as_mut());
-        Self(entropy)
+        Self::new(entropy)
     }
 
     /// Reads 24 words.
@@ -49,30 +64,28 @@ impl Entropy {
         let entropy = bytes
             .get(..length)
             .and_then(|bytes| bytes.try_into().ok())
-            .map(|entropy| Self(Zeroizing::new(entropy)))
+            .map(|entropy| Self::new(Zeroizing::new(entropy)))
             .ok_or(SeedError::Words);
         bytes.zeroize();
         entropy
     }
 
-    fn mnemonic(&self) -> Mnemonic {
-        Mnemonic::from_entropy(self.0.as_ref())
-            .expect("32 bytes are a BIP-39 entropy length, and English is compiled in")
-    }
-
     /// The 24 words, for the owner's paper.
     pub fn words(&self) -> Zeroizing<String> {
-        Zeroizing::new(self.mnemonic().to_string())
+        Zeroizing::new(mnemonic(&self.entropy).to_string())
     }
 
     /// The 64-byte BIP-39 seed, without a passphrase.
-    pub fn seed(&self) -> Zeroizing<[u8; 64]> {
-        Zeroizing::new(self.mnemonic().to_seed_normalized(""))
+    pub fn seed(&self) -> &[u8; SEED_BYTES] {
+        &self.seed
     }
 
-    /// Seals the entropy for one profile.
+    /// Seals the seed for one profile.
     pub fn seal(&self, operator: &SealKey, profile: &str) -> String {
-        operator.seal(&[b"seed", profile.as_bytes()], self.0.as_ref())
+        let mut bytes = Zeroizing::new(Vec::with_capacity(ENTROPY_BYTES + SEED_BYTES));
+        bytes.extend_from_slice(self.entropy.as_ref());
+        bytes.extend_from_slice(self.seed.as_ref());
+        operator.seal(&[b"seed", profile.as_bytes()], &bytes)
     }
 
     /// Opens what [`Entropy::seal`] made for this profile.
@@ -81,7 +94,10 @@ impl Entropy {
     /// [`SeedError::Sealed`].
     pub fn open(operator: &SealKey, profile: &str, sealed: &str) -> Result<Self, SeedError> {
         let bytes = operator.open(&[b"seed", profile.as_bytes()], sealed)?;
-        let entropy = <[u8; ENTROPY_BYTES]>::try_from(bytes.as_slice()).map_err(|_| SealError)?;
-        Ok(Self(Zeroizing::new(entropy)))
+        let (entropy, seed) = bytes.split_at_checked(ENTROPY_BYTES).ok_or(SealError)?;
+        Ok(Self {
+            entropy: Zeroizing::new(entropy.try_into().map_err(|_| SealError)?),
+            seed: Zeroizing::new(seed.try_into().map_err(|_| SealError)?),
+        })
     }
 }

@@ -7,7 +7,7 @@ use super::*;
 
 fn wallet(byte: u8) -> Wallet {
     let operator = SealKey::new(Zeroizing::new([0; 32]));
-    let sealed = operator.seal(&[b"seed", b"p"], &[byte; 32]);
+    let sealed = operator.seal(&[b"seed", b"p"], &[byte; 96]);
     Wallet::new(&Entropy::open(&operator, "p", &sealed).unwrap()).unwrap()
 }
 
@@ -72,11 +72,11 @@ fn words_and_seal_give_the_seed_back_and_to_nobody_else() {
     );
     let entropy = Entropy::generate();
     let again = Entropy::from_words(&entropy.words()).unwrap();
-    assert_eq!(*again.seed(), *entropy.seed());
+    assert_eq!(again.seed(), entropy.seed());
     let sealed = entropy.seal(&ours, "a");
     assert_eq!(
-        *Entropy::open(&ours, "a", &sealed).unwrap().seed(),
-        *entropy.seed()
+        Entropy::open(&ours, "a", &sealed).unwrap().seed(),
+        entropy.seed()
     );
     assert!(Entropy::open(&ours, "b", &sealed).is_err());
     assert!(Entropy::open(&theirs, "a", &sealed).is_err());
@@ -90,7 +90,7 @@ fn bip39_published_words_and_seed() {
     // trezor/python-mnemonic vectors.json: entropy 00…00 (32 bytes); the seed is that of the empty passphrase.
     let entropy = Entropy::from_words(&("abandon ".repeat(23) + "art")).unwrap();
     assert_eq!(
-        hex::encode(*entropy.seed()),
+        hex::encode(entropy.seed()),
         "408b285c123836004f4b8842c89324c1f01382450c0d439af345ba7fc49acf70\
          5489c6fc77dbd4e3dc1dd8cc6bc9f043db8ada1e243c4a0eafb290d399480840"
     );

@@ -1,0 +1,162 @@
+//! What the service keeps: commitments, opaque handles, sealed openings and the state of questions; no readable record.
+
+pub mod facts;
+pub mod idempotency;
+pub mod profiles;
+pub mod questions;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use facts::{Fetched, StoredLeaf, StoredSubject};
+pub use idempotency::Remembered;
+pub use profiles::{NewProfile, StoredProfile};
+pub use questions::{NewQuestion, OutboxItem, StoredQuestion};
+
+use oracles::db::{self, DbError};
+use sqlx::{Any, AnyPool, Row, Transaction};
+
+use crate::wallet::{MAX_INDEX, Use};
+
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_profile.sql")];
+
+/// A transaction of either database.
+pub type Tx = Transaction<'static, Any>;
+
+/// The store failed; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database's error.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// A stored value is not what was written there.
+    #[error("database: column {0} holds what this version cannot read")]
+    Corrupt(&'static str),
+    /// All keys of one use are used up.
+    #[error("wallet: all 2^31 keys of one use are used up")]
+    Exhausted,
+    /// A leaf that a presentation was about to use is used already.
+    #[error("an attestation is used already: it shows up in another presentation")]
+    Used,
+    /// Another step of the same question came first.
+    #[error("another step of this question came first")]
+    Raced,
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+impl From<StoreError> for oracles::problem::Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Raced => Self::conflict(
+                "raced",
+                "another call advanced this question: read it and go on from there",
+            ),
+            StoreError::Used => Self::conflict(
+                "attestation-used",
+                "an attestation was used in another presentation: advance the question again",
+            ),
+            error => {
+                tracing::error!(%error, "store failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+/// The database of the service.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: AnyPool,
+}
+
+impl Store {
+    /// Opens the database and brings its tables up to date.
+    ///
+    /// # Errors
+    /// See [`DbError`].
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let pool = db::connect(url).await?;
+        db::migrate(&pool, "profile", MIGRATIONS).await?;
+        Ok(Self { pool })
+    }
+
+    /// Begins a transaction that writes.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(db::begin_write(&self.pool).await?)
+    }
+
+    /// The connections, for reading.
+    pub(crate) fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").fetch_one(&self.pool).await?;
+        Ok(())
+    }
+}
+
+/// Uses up `count` wallet indexes and returns the first. They are used once this transaction commits, before any key
+/// derived from them leaves the process; a crash after that wastes them, and nothing ever reuses them.
+///
+/// # Errors
+/// [`StoreError::Exhausted`] or the database's.
+pub async fn reserve(tx: &mut Tx, profile: &str, use_: Use, count: u32) -> Result<u32, StoreError> {
+    let row = sqlx::query(
+        "INSERT INTO wallet_mark (profile, counter, next) VALUES ($1, $2, $3)
+         ON CONFLICT (profile, counter) DO UPDATE SET next = wallet_mark.next + $3
+         RETURNING next",
+    )
+    .bind(profile)
+    .bind(use_.counter())
+    .bind(i64::from(count))
+    .fetch_one(&mut **tx)
+    .await?;
+    let next = u32::try_from(row.try_get::<i64, _>(0)?).map_err(|_| StoreError::Exhausted)?;
+    if next > MAX_INDEX {
+        return Err(StoreError::Exhausted);
+    }
+    next.checked_sub(count).ok_or(StoreError::Corrupt("next"))
+}
+
+/// Reads a column by its text form.
+fn parsed<T: std::str::FromStr>(
+    row: &sqlx::any::AnyRow,
+    column: &'static str,
+) -> Result<T, StoreError> {
+    row.try_get::<String, _>(column)?
+        .parse()
+        .map_err(|_| StoreError::Corrupt(column))
+}
+
+/// Reads a JSON column.
+fn json<T: serde::de::DeserializeOwned>(
+    row: &sqlx::any::AnyRow,
+    column: &'static str,
+) -> Result<T, StoreError> {
+    serde_json::from_str(&row.try_get::<String, _>(column)?)
+        .map_err(|_| StoreError::Corrupt(column))
+}
+
+/// Reads a wallet index or another small number.
+fn number(row: &sqlx::any::AnyRow, column: &'static str) -> Result<u32, StoreError> {
+    u32::try_from(row.try_get::<i64, _>(column)?).map_err(|_| StoreError::Corrupt(column))
+}
+
+/// Writes a value as JSON text.
+fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).expect("stored types are plain JSON")
+}
