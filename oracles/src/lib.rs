@@ -5,6 +5,7 @@ pub mod clock;
 pub mod db;
 pub mod hpke;
 pub mod http;
+pub mod ledger;
 pub mod problem;
 pub mod sources;
 pub mod wire;

@@ -1,0 +1,112 @@
+//! How a member that was away, or is behind, gets what the others hold.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use contracts::ids::NodeId;
+use contracts::receipt::Entry;
+use futures::future::join_all;
+
+use super::message::{Answer, Call, State};
+use super::{LedgerError, MAX_FETCH, Member};
+
+/// How long a peer has to say what it holds, or to send entries.
+const FETCH_WAIT: Duration = Duration::from_secs(3);
+
+impl Member {
+    /// Entries `start .. end` from a peer; what they are worth, their root shows.
+    pub(super) async fn fetch(
+        &self,
+        from: NodeId,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<Entry>, LedgerError> {
+        let mut entries = Vec::new();
+        let mut next = start;
+        while next < end {
+            let count = (end - next).min(MAX_FETCH);
+            let call = Call::Entries { start: next, count };
+            match self.links.call(from, &call, FETCH_WAIT).await? {
+                Answer::Entries(some) if !some.is_empty() && some.len() as u64 <= count => {
+                    next += some.len() as u64;
+                    entries.extend(some);
+                }
+                _ => {
+                    return Err(LedgerError::Peer {
+                        node: from,
+                        cause: format!("does not send entries {next} to {end}"),
+                    });
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Takes from a peer's state what verifies and is ahead of ours: its view, then its signed checkpoint.
+    ///
+    /// # Errors
+    /// What it shows does not verify, or cannot be fetched.
+    pub async fn follow(&self, from: NodeId, state: &State) -> Result<(), LedgerError> {
+        let view = self.store.read().await.standing().view;
+        if let Some(certificate) = state
+            .certificate
+            .as_ref()
+            .filter(|certificate| certificate.view > view)
+        {
+            match self.learn(certificate, from).await {
+                Ok(()) | Err(LedgerError::Stale(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(note) = &state.checkpoint {
+            self.commit(from, note).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks a peer for its state and follows it.
+    ///
+    /// # Errors
+    /// As [`follow`](Self::follow), or the peer does not answer.
+    pub async fn catch_up_from(&self, from: NodeId) -> Result<(), LedgerError> {
+        match self.links.call(from, &Call::State, FETCH_WAIT).await? {
+            Answer::State(state) => self.follow(from, &state).await,
+            _ => Err(LedgerError::Peer {
+                node: from,
+                cause: "does not say what it holds".to_owned(),
+            }),
+        }
+    }
+
+    /// Hears a quorum, this member included, before it takes part: a database restored from a backup may have
+    /// forgotten what it acknowledged, and must not acknowledge anything else in its place.
+    ///
+    /// # Errors
+    /// [`LedgerError::Quorum`] names the members that did not answer; try again later.
+    pub async fn recover(&self) -> Result<(), LedgerError> {
+        let others: Vec<NodeId> = self
+            .members
+            .nodes
+            .iter()
+            .copied()
+            .filter(|node| *node != self.me)
+            .collect();
+        let answers = join_all(others.iter().map(|node| self.catch_up_from(*node))).await;
+        let missing: Vec<_> = others
+            .iter()
+            .zip(answers)
+            .filter_map(|(node, answer)| Some((*node, answer.err()?.to_string())))
+            .collect();
+        let heard = self.members.nodes.len() - missing.len();
+        if heard < usize::from(self.members.threshold) {
+            return Err(LedgerError::Quorum {
+                step: "catch up",
+                answered: heard,
+                needed: self.members.threshold,
+                missing,
+            });
+        }
+        self.recovered.store(true, Ordering::Release);
+        Ok(())
+    }
+}
