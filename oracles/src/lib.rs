@@ -1,11 +1,16 @@
 #![doc = include_str!("../README.md")]
 
 pub mod agreement;
+pub mod ceremony;
 pub mod clock;
+pub mod config;
 pub mod db;
 pub mod hpke;
 pub mod http;
+pub mod keys;
 pub mod ledger;
+pub mod node;
+pub mod peer;
 pub mod problem;
 pub mod sources;
 pub mod wire;

@@ -5,6 +5,7 @@
 pub mod attest;
 pub mod decision;
 pub mod enrol;
+pub mod info;
 pub mod ledger;
 
 use contracts::encoding::{Bytes32, tagged_hash};

@@ -1,0 +1,367 @@
+//! Shares of committee keys: encrypted under the operator key, in the node's database.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use contracts::encoding::{Blob, Bytes32};
+use contracts::ids::NodeId;
+use frost_core::Ciphersuite;
+use frost_core::keys::{KeyPackage, PublicKeyPackage};
+use serde::{Deserialize, Serialize};
+use sqlx::any::AnyRow;
+use sqlx::{AnyPool, Row};
+use zeroize::Zeroizing;
+
+use super::{KeyError, OperatorKey, SealedAtRest};
+use crate::ceremony::{KeyId, dkg::Confirmation};
+use crate::db;
+
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/keys_0.sql")];
+
+/// How far the generation of a key has come at this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyStatus {
+    /// Stored and confirmed by this node; not yet known to be confirmed by all. It signs nothing.
+    Pending,
+    /// Confirmed by every member.
+    Active,
+}
+
+/// A key share to be stored.
+pub struct NewKey {
+    /// Which key.
+    pub key: KeyId,
+    /// Of which epoch.
+    pub epoch: u64,
+    /// The members, in order.
+    pub members: Vec<NodeId>,
+    /// Shares needed.
+    pub threshold: u16,
+    /// Hash of the generation's transcript, the same at every member.
+    pub transcript: Bytes32,
+    /// Serialised `PublicKeyPackage`.
+    pub public_package: Vec<u8>,
+    /// Serialised `KeyPackage`.
+    pub key_package: Zeroizing<Vec<u8>>,
+}
+
+/// A stored key share; the secret half is wiped on drop and never printed.
+pub struct KeyRecord {
+    /// Which key.
+    pub key: KeyId,
+    /// Of which epoch.
+    pub epoch: u64,
+    /// Whether it may be used.
+    pub status: KeyStatus,
+    /// The members, in order.
+    pub members: Vec<NodeId>,
+    /// Shares needed.
+    pub threshold: u16,
+    /// Hash of the generation's transcript.
+    pub transcript: Bytes32,
+    /// The members' signatures over the transcript hash; empty while pending.
+    pub confirmations: Vec<Confirmation>,
+    /// Serialised `PublicKeyPackage`.
+    pub public_package: Blob,
+    secret: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for KeyRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "KeyRecord({} epoch {} {:?})",
+            self.key, self.epoch, self.status
+        )
+    }
+}
+
+impl KeyRecord {
+    fn decode_error(&self) -> KeyError {
+        KeyError::Decode {
+            key: self.key,
+            epoch: self.epoch,
+        }
+    }
+
+    /// This node's secret share, for the key's suite `C`.
+    ///
+    /// # Errors
+    /// [`KeyError::Decode`].
+    pub fn key_package<C: Ciphersuite>(&self) -> Result<KeyPackage<C>, KeyError> {
+        KeyPackage::deserialize(&self.secret).map_err(|_| self.decode_error())
+    }
+
+    /// The group's public key and the members' verification shares.
+    ///
+    /// # Errors
+    /// [`KeyError::Decode`].
+    pub fn public<C: Ciphersuite>(&self) -> Result<PublicKeyPackage<C>, KeyError> {
+        PublicKeyPackage::deserialize(&self.public_package.0).map_err(|_| self.decode_error())
+    }
+
+    /// The group's public key as its suite encodes elements: 33 bytes for secp256k1, 32 for the others.
+    ///
+    /// # Errors
+    /// [`KeyError::Decode`].
+    pub fn group_key(&self) -> Result<Blob, KeyError> {
+        use crate::ceremony::Suite;
+        fn bytes<C: Ciphersuite>(record: &KeyRecord) -> Result<Blob, KeyError> {
+            let package = record.public::<C>()?;
+            package
+                .verifying_key()
+                .serialize()
+                .map(Blob)
+                .map_err(|_| record.decode_error())
+        }
+        match self.key.suite() {
+            Suite::Secp256k1 => bytes::<frost_secp256k1::Secp256K1Sha256>(self),
+            Suite::Ed25519 => bytes::<frost_ed25519::Ed25519Sha512>(self),
+            Suite::Ristretto255 => bytes::<frost_ristretto255::Ristretto255Sha512>(self),
+        }
+    }
+}
+
+/// The shares a node holds. Reads come from memory, where secrets are wiped on drop.
+pub struct KeyStore {
+    pool: AnyPool,
+    operator: OperatorKey,
+    records: RwLock<HashMap<(KeyId, u64), Arc<KeyRecord>>>,
+}
+
+impl KeyStore {
+    /// Opens the store and decrypts what it holds.
+    ///
+    /// # Errors
+    /// The database, or a record that does not open under the operator key.
+    pub async fn open(pool: AnyPool, operator: OperatorKey) -> Result<Self, KeyError> {
+        db::migrate(&pool, "keys", MIGRATIONS).await?;
+        let store = Self {
+            pool,
+            operator,
+            records: RwLock::default(),
+        };
+        let rows = sqlx::query(
+            "SELECT key_id, epoch, status, members, threshold, transcript, public_package, sealed, confirmations
+             FROM key_share",
+        )
+        .fetch_all(&store.pool)
+        .await?;
+        for row in &rows {
+            let record = store.decode(row)?;
+            store.remember(record);
+        }
+        Ok(store)
+    }
+
+    fn decode(&self, row: &AnyRow) -> Result<KeyRecord, KeyError> {
+        let name: String = row.try_get(0)?;
+        let malformed = || KeyError::Malformed(format!("stored key {name}"));
+        let key: KeyId = name.parse().map_err(|_| malformed())?;
+        let epoch = u64::try_from(row.try_get::<i64, _>(1)?).map_err(|_| malformed())?;
+        let text = |column: usize| row.try_get::<String, _>(column);
+        let public_package: Blob = contracts::encoding::from_base64url(&text(6)?)
+            .map(Blob)
+            .map_err(|_| malformed())?;
+        let sealed: SealedAtRest = serde_json::from_str(&text(7)?).map_err(|_| malformed())?;
+        let transcript = Bytes32::parse(&text(5)?).map_err(|_| malformed())?;
+        let secret = self.operator.open(
+            &format!("stored key {name} of epoch {epoch}"),
+            &label(key, epoch, &transcript, &public_package.0)
+                .each_ref()
+                .map(Vec::as_slice),
+            &sealed,
+        )?;
+        Ok(KeyRecord {
+            key,
+            epoch,
+            status: if text(2)? == "active" {
+                KeyStatus::Active
+            } else {
+                KeyStatus::Pending
+            },
+            members: serde_json::from_str(&text(3)?).map_err(|_| malformed())?,
+            threshold: u16::try_from(row.try_get::<i64, _>(4)?).map_err(|_| malformed())?,
+            transcript,
+            confirmations: serde_json::from_str(&text(8)?).map_err(|_| malformed())?,
+            public_package,
+            secret,
+        })
+    }
+
+    fn remember(&self, record: KeyRecord) {
+        self.records
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((record.key, record.epoch), Arc::new(record));
+    }
+
+    /// What is stored for a key and epoch, pending or active.
+    pub fn stored(&self, key: KeyId, epoch: u64) -> Option<Arc<KeyRecord>> {
+        self.records
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&(key, epoch))
+            .cloned()
+    }
+
+    /// A key that may be used.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`], also while it is pending.
+    pub fn get(&self, key: KeyId, epoch: u64) -> Result<Arc<KeyRecord>, KeyError> {
+        self.stored(key, epoch)
+            .filter(|record| record.status == KeyStatus::Active)
+            .ok_or(KeyError::Missing { key, epoch })
+    }
+
+    /// Every key that may be used, in order of key and epoch.
+    pub fn active(&self) -> Vec<Arc<KeyRecord>> {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        let mut active: Vec<_> = records
+            .values()
+            .filter(|record| record.status == KeyStatus::Active)
+            .cloned()
+            .collect();
+        active.sort_by_key(|record| (record.key, record.epoch));
+        active
+    }
+
+    /// Stores a share as pending, in place of an older pending one. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`KeyError::InUse`] if a key of that epoch is active, or the database.
+    pub async fn put_pending(&self, new: NewKey) -> Result<(), KeyError> {
+        let NewKey {
+            key,
+            epoch,
+            members,
+            threshold,
+            transcript,
+            public_package,
+            key_package,
+        } = new;
+        let stored_epoch =
+            i64::try_from(epoch).map_err(|_| KeyError::Malformed("epoch".to_owned()))?;
+        let sealed = self.operator.seal(
+            &label(key, epoch, &transcript, &public_package)
+                .each_ref()
+                .map(Vec::as_slice),
+            &key_package,
+        );
+        let json = |value: serde_json::Result<String>| {
+            value.map_err(|_| KeyError::Malformed("key record".to_owned()))
+        };
+        let (members_text, sealed_text) = (
+            json(serde_json::to_string(&members))?,
+            json(serde_json::to_string(&sealed))?,
+        );
+        let mut transaction = db::begin_write(&self.pool).await?;
+        sqlx::query(
+            "DELETE FROM key_share WHERE key_id = $1 AND epoch = $2 AND status = 'pending'",
+        )
+        .bind(key.as_str())
+        .bind(stored_epoch)
+        .execute(&mut *transaction)
+        .await?;
+        let inserted = sqlx::query(
+            "INSERT INTO key_share
+                (key_id, epoch, status, members, threshold, transcript, public_package, sealed, confirmations)
+             VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7, '[]') ON CONFLICT DO NOTHING",
+        )
+        .bind(key.as_str())
+        .bind(stored_epoch)
+        .bind(members_text)
+        .bind(i64::from(threshold))
+        .bind(transcript.to_string())
+        .bind(contracts::encoding::to_base64url(&public_package))
+        .bind(sealed_text)
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        if inserted == 0 {
+            return Err(KeyError::InUse { key, epoch });
+        }
+        transaction.commit().await?;
+        self.remember(KeyRecord {
+            key,
+            epoch,
+            status: KeyStatus::Pending,
+            members,
+            threshold,
+            transcript,
+            confirmations: Vec::new(),
+            public_package: Blob(public_package),
+            secret: key_package,
+        });
+        Ok(())
+    }
+
+    /// Puts a pending share to use, with the confirmations of every member. Durable when this returns; doing it again
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`] if no share with this transcript is stored, or the database.
+    pub async fn activate(
+        &self,
+        key: KeyId,
+        epoch: u64,
+        transcript: &Bytes32,
+        confirmations: &[Confirmation],
+    ) -> Result<(), KeyError> {
+        let record = self
+            .stored(key, epoch)
+            .filter(|record| record.transcript == *transcript)
+            .ok_or(KeyError::Missing { key, epoch })?;
+        if record.status == KeyStatus::Active {
+            return Ok(());
+        }
+        let text = serde_json::to_string(confirmations)
+            .map_err(|_| KeyError::Malformed("confirmations".to_owned()))?;
+        let updated = sqlx::query(
+            "UPDATE key_share SET status = 'active', confirmations = $1
+             WHERE key_id = $2 AND epoch = $3 AND transcript = $4",
+        )
+        .bind(text)
+        .bind(key.as_str())
+        .bind(i64::try_from(epoch).map_err(|_| KeyError::Malformed("epoch".to_owned()))?)
+        .bind(transcript.to_string())
+        .execute(&self.pool)
+        .await?
+        .rows_affected();
+        if updated == 0 {
+            return Err(KeyError::Missing { key, epoch });
+        }
+        self.remember(KeyRecord {
+            key,
+            epoch,
+            status: KeyStatus::Active,
+            members: record.members.clone(),
+            threshold: record.threshold,
+            transcript: *transcript,
+            confirmations: confirmations.to_vec(),
+            public_package: record.public_package.clone(),
+            secret: record.secret.clone(),
+        });
+        Ok(())
+    }
+}
+
+impl fmt::Debug for KeyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.active()).finish()
+    }
+}
+
+/// What a sealed share is bound to, so that one record's ciphertext cannot stand in for another's.
+fn label(key: KeyId, epoch: u64, transcript: &Bytes32, public_package: &[u8]) -> [Vec<u8>; 5] {
+    [
+        b"key-share".to_vec(),
+        key.as_str().as_bytes().to_vec(),
+        epoch.to_be_bytes().to_vec(),
+        transcript.0.to_vec(),
+        public_package.to_vec(),
+    ]
+}
