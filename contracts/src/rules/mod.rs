@@ -12,10 +12,12 @@
 //! For one jurisdiction and day it compiles to exact integer relations ([`Compiled`]), from which plain evaluation and
 //! the zero-knowledge statement both follow.
 
+mod applied;
 pub mod ast;
 mod compile;
 mod compiled;
 mod content;
+mod cost;
 mod error;
 mod file;
 mod linear;
@@ -23,7 +25,9 @@ mod lower;
 pub mod parser;
 mod registry;
 
+pub use applied::Applied;
 pub use compiled::{Clause, Compiled, Evaluation, Fact, Kind, Outcome};
+pub use cost::Cost;
 pub use error::{Located, RuleError};
 pub use file::{ClauseText, Contract, MAX_CLAUSES, MAX_CONTRACT_FILE, Rule, Triggers};
 pub use registry::{Registry, registry};

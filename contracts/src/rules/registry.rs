@@ -2,14 +2,15 @@
 
 use std::sync::LazyLock;
 
+use super::applied::{Applied, applied};
 use super::compile::Compiler;
 use super::compiled::Compiled;
 use super::content::content_hash;
 use super::error::RuleError;
-use super::file::Contract;
-use crate::catalogue::{Catalogue, catalogue};
+use super::file::{Contract, Rule};
+use crate::catalogue::{Attribute, Catalogue, catalogue};
 use crate::encoding::Bytes32;
-use crate::ids::{ContractRef, Jurisdiction};
+use crate::ids::{AttributeId, ContractRef, Jurisdiction};
 use crate::params::{Tables, tables};
 use crate::units::Day;
 
@@ -126,6 +127,16 @@ impl Registry {
             as_of,
         }
         .compile()
+    }
+
+    /// The numbers that a rule takes from tables in a state on a day.
+    pub fn applied(&self, rule: &Rule, jurisdiction: Jurisdiction, as_of: Day) -> Vec<Applied> {
+        applied(rule, &self.tables, jurisdiction, as_of)
+    }
+
+    /// An attribute of the catalogue that the contracts were read against.
+    pub fn attribute(&self, id: &AttributeId) -> Option<&Attribute> {
+        self.catalogue.get(id)
     }
 
     /// The contract with this content hash.
