@@ -291,6 +291,10 @@ fn primary(input: &mut Input<'_>, depth: usize) -> Parsed<Expr> {
         Some('$') => money(input, start),
         Some(digit) if digit.is_ascii_digit() => number(input, start),
         Some(letter) if letter.is_ascii_alphabetic() => named(input, start, depth),
+        Some(operator @ ('=' | '/' | '&' | '|' | '.')) => {
+            let (message, fix) = stray(operator, input);
+            fault(start, message, fix)
+        }
         _ => Err(ErrMode::Cut(Fault::from_input(input))),
     }
 }
