@@ -31,7 +31,7 @@ CREATE TABLE handle (
     PRIMARY KEY (profile, domain, node)
 );
 
--- S_d of a domain, and its blinding r_d sealed under a key of the wallet.
+-- S_d of a domain, and its blinding r_d sealed under a key of the wallet (made at this attempt of enrolment).
 CREATE TABLE subject (
     profile TEXT NOT NULL REFERENCES profile (profile),
     domain TEXT NOT NULL,
@@ -51,6 +51,9 @@ CREATE TABLE attestation (
     contract TEXT NOT NULL,
     audience TEXT NOT NULL,
     withheld BIGINT NOT NULL,
+    -- The question that fetched it, and whether for its own audience (0) or for another (1).
+    question TEXT NOT NULL,
+    other_audience BIGINT NOT NULL,
     wallet_index BIGINT NOT NULL,
     attestation TEXT NOT NULL,
     opening TEXT NOT NULL,

@@ -183,6 +183,19 @@ pub struct AgencyConfig {
     pub audience: String,
     /// Where applications are posted.
     pub url: BaseUrl,
+    /// Ed25519 public key of its acceptances.
+    pub public_key: Bytes32,
+}
+
+impl AgencyConfig {
+    /// The key of its acceptances.
+    ///
+    /// # Errors
+    /// Not an Ed25519 key.
+    pub fn key(&self) -> Result<VerifyingKey, ConfigError> {
+        ed25519_key(&self.public_key.0)
+            .map_err(|error| bad("agencies.public_key", error.to_string()))
+    }
 }
 
 /// How approval by text goes.
@@ -193,10 +206,8 @@ pub struct ApprovalConfig {
     pub wait_seconds: u64,
     /// Days the owner has to reply; at most 7, the age at which agencies refuse an approval.
     pub deadline_days: u16,
-    /// Seconds between a YES and the filing, within which it can be taken back.
+    /// Seconds after a YES within which it can be taken back; the notifier signs the YES only then.
     pub undo_seconds: u32,
-    /// Language of the texts: `en` or `es`.
-    pub language: String,
 }
 
 impl Default for ApprovalConfig {
@@ -205,7 +216,6 @@ impl Default for ApprovalConfig {
             wait_seconds: 10,
             deadline_days: 5,
             undo_seconds: 600,
-            language: "en".to_owned(),
         }
     }
 }
@@ -302,6 +312,7 @@ impl ProfileConfig {
             if length == 0 || length > crate::api::types::MAX_AUDIENCE {
                 return Err(bad("agencies.audience", "1 to 200 bytes"));
             }
+            agency.key()?;
         }
         let audiences: BTreeSet<_> = self.agencies.iter().map(|a| &a.audience).collect();
         if audiences.len() != self.agencies.len() {
@@ -319,14 +330,10 @@ impl ProfileConfig {
             wait_seconds,
             deadline_days,
             undo_seconds,
-            ref language,
         } = self.approval;
         within("approval.wait_seconds", wait_seconds, 0, 60)?;
         within("approval.deadline_days", deadline_days.into(), 1, 7)?;
         within("approval.undo_seconds", undo_seconds.into(), 0, 86_400)?;
-        if !["en", "es"].contains(&language.as_str()) {
-            return Err(bad("approval.language", "en or es"));
-        }
         let ask = &self.ask;
         within("ask.indexes", ask.indexes.into(), 1, 8)?;
         within("ask.nonce_wait_ms", ask.nonce_wait_ms, 10, 60_000)?;
@@ -430,11 +437,6 @@ mod tests {
                 "approval.deadline_days",
             ),
             ("indexes = 4", "indexes = 9", "ask.indexes"),
-            (
-                "language = \"en\"",
-                "language = \"fr\"",
-                "approval.language",
-            ),
         ] {
             assert!(EXAMPLE.contains(from), "{from}");
             let error = ProfileConfig::parse(&EXAMPLE.replacen(from, to, 1)).unwrap_err();

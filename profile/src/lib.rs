@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod config;
+pub mod oracle;
 pub mod seal;
 pub mod store;
 pub mod wallet;

@@ -68,6 +68,11 @@ impl SealKey {
             .map_err(|_| SealError)
     }
 
+    /// 32 secret bytes for another use (an owner's token), from which this key does not follow.
+    pub fn derive(&self, purpose: &str, id: &[u8]) -> Zeroizing<[u8; 32]> {
+        expand(b"shp/v1/seal-derive", &self.0, &tagged_hash(purpose, &[id]))
+    }
+
     fn cipher(&self, salt: &[u8]) -> ChaCha20Poly1305 {
         let key = expand(salt, &self.0, TAG.as_bytes());
         ChaCha20Poly1305::new(Key::from_slice(key.as_ref()))

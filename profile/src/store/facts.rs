@@ -9,7 +9,7 @@ use oracles::wire::HpkeBox;
 use oracles::wire::enrol::MemberHandle;
 use sqlx::Row;
 
-use super::{Store, StoreError, Tx, json, number, parsed, to_json};
+use super::{Store, StoreError, StoredQuestion, Tx, json, number, parsed, to_json};
 
 /// A domain's subject point with its sealed blinding.
 #[derive(Debug, Clone)]
@@ -33,9 +33,13 @@ pub struct Fetched<'a> {
     pub audience: &'a str,
     /// Whether it was asked for as withheld.
     pub withheld: bool,
+    /// The question that fetched it.
+    pub question: Bytes32,
+    /// Whether its audience is another than that question's.
+    pub other_audience: bool,
     /// Index of its wallet keys.
     pub wallet_index: u32,
-    /// Purpose salt and opening, sealed under the leaf's own key.
+    /// Purpose salt, subject blinding and opening, sealed under the leaf's own key.
     pub opening: &'a str,
 }
 
@@ -48,7 +52,7 @@ pub struct StoredLeaf {
     pub withheld: bool,
     /// Index of its wallet keys.
     pub wallet_index: u32,
-    /// Purpose salt and opening, sealed.
+    /// Purpose salt, subject blinding and opening, sealed.
     pub opening: String,
 }
 
@@ -124,27 +128,27 @@ impl Store {
         .transpose()
     }
 
-    /// Unused leaves for one contract and audience that may still be shown on `today`, oldest first.
+    /// Unused leaves that a question may show on `today`, oldest first: those that it fetched, and those that another
+    /// question fetched for its audience. A new question to the same audience reads the sources anew.
     ///
     /// # Errors
     /// The database's.
     pub async fn unused(
         &self,
-        profile: &str,
-        contract: &Bytes32,
-        audience: &str,
+        question: &StoredQuestion,
         today: Day,
     ) -> Result<Vec<StoredLeaf>, StoreError> {
         sqlx::query(
             "SELECT attestation, withheld, wallet_index, opening FROM attestation
              WHERE profile = $1 AND contract = $2 AND audience = $3 AND used_by IS NULL
-               AND observed <= $4 AND expires >= $4
+               AND observed <= $4 AND expires >= $4 AND (question = $5 OR other_audience = 1)
              ORDER BY observed, wallet_index",
         )
-        .bind(profile)
-        .bind(contract.to_string())
-        .bind(audience)
+        .bind(question.profile.to_string())
+        .bind(question.contract.hash.to_string())
+        .bind(&question.audience)
         .bind(today.to_string())
+        .bind(question.question.to_string())
         .fetch_all(self.pool())
         .await?
         .iter()
@@ -218,8 +222,8 @@ pub async fn put_leaf(tx: &mut Tx, profile: &str, leaf: &Fetched<'_>) -> Result<
     let AttributeId(attribute) = &facts.attribute;
     sqlx::query(
         "INSERT INTO attestation (leaf_hash, profile, domain, attribute, period, contract, audience, withheld,
-                                  wallet_index, attestation, opening, observed, expires)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                                  question, other_audience, wallet_index, attestation, opening, observed, expires)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
          ON CONFLICT (leaf_hash) DO NOTHING",
     )
     .bind(facts.hash().to_string())
@@ -230,6 +234,8 @@ pub async fn put_leaf(tx: &mut Tx, profile: &str, leaf: &Fetched<'_>) -> Result<
     .bind(leaf.contract.to_string())
     .bind(leaf.audience)
     .bind(i64::from(leaf.withheld))
+    .bind(leaf.question.to_string())
+    .bind(i64::from(leaf.other_audience))
     .bind(i64::from(leaf.wallet_index))
     .bind(to_json(leaf.attestation))
     .bind(leaf.opening)
