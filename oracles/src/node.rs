@@ -27,7 +27,7 @@ use crate::config::{ConfigError, NodeConfig};
 use crate::keys::{KeyError, KeyStore, NodeIdentity, OperatorKey};
 use crate::peer::{self, PeerError, Peers, Refusal, Topic};
 use crate::problem::Problem;
-use crate::{db, http};
+use crate::{db, http, ledger};
 
 /// HTTP workers of a node. Work that takes time runs on the process's own runtime, not on them.
 const HTTP_WORKERS: usize = 2;
@@ -458,9 +458,10 @@ where
 }
 
 /// Every role of a node, in one place.
-async fn mount_roles(_node: &Arc<Node>, router: &mut Router) -> Result<(), StartError> {
+async fn mount_roles(node: &Arc<Node>, router: &mut Router) -> Result<(), StartError> {
     dkg::mount(router);
     sign::mount(router);
+    ledger::mount(node, router).await?;
     Ok(())
 }
 

@@ -1,10 +1,10 @@
 //! A member's rules: what it stores, acknowledges, signs and refuses. See [`message`](super::message) for the protocol.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use contracts::checkpoint::{self, Checkpoint};
+use contracts::encoding::Bytes32;
 use contracts::ids::NodeId;
 use contracts::receipt::{Entry, EntryKind, Receipt};
 use ed25519_dalek::VerifyingKey;
@@ -16,6 +16,9 @@ use super::message::{
 use super::store::{Standing, Store};
 use super::{LedgerError, MAX_FETCH, SharedLinks};
 
+/// The `committee-key` and `contract` entries that belong in the log, as this member knows them.
+pub type Genesis = Arc<dyn Fn() -> Vec<Entry> + Send + Sync>;
+
 /// One member of the ledger committee.
 pub struct Member {
     pub(super) me: NodeId,
@@ -23,7 +26,7 @@ pub struct Member {
     pub(super) identity: Arc<dyn Identity>,
     pub(super) key: VerifyingKey,
     pub(super) links: SharedLinks,
-    genesis: HashSet<Entry>,
+    genesis: Genesis,
     /// Held by whoever changes the store, across the fetches a change needs; readers need the store alone.
     changing: Mutex<()>,
     pub(super) store: RwLock<Store>,
@@ -38,14 +41,14 @@ pub struct Member {
 impl Member {
     /// A member over its verified store. It takes part only after [`recover`](Self::recover).
     ///
-    /// `genesis` holds the only `committee-key` and `contract` entries it lets into the log.
+    /// `genesis` names the only `committee-key` and `contract` entries it lets into the log.
     pub fn new(
         me: NodeId,
         members: Members,
         identity: Arc<dyn Identity>,
         key: VerifyingKey,
         links: SharedLinks,
-        genesis: impl IntoIterator<Item = Entry>,
+        genesis: Genesis,
         store: Store,
     ) -> Self {
         Self {
@@ -54,7 +57,7 @@ impl Member {
             identity,
             key,
             links,
-            genesis: genesis.into_iter().collect(),
+            genesis,
             changing: Mutex::new(()),
             store: RwLock::new(store),
             recovered: AtomicBool::new(false),
@@ -80,7 +83,7 @@ impl Member {
     /// [`LedgerError::NotGenesis`].
     pub fn admit(&self, entry: &Entry) -> Result<(), LedgerError> {
         match entry.kind {
-            EntryKind::CommitteeKey | EntryKind::Contract if !self.genesis.contains(entry) => {
+            EntryKind::CommitteeKey | EntryKind::Contract if !(self.genesis)().contains(entry) => {
                 Err(LedgerError::NotGenesis(entry.kind))
             }
             _ => Ok(()),
@@ -139,7 +142,7 @@ impl Member {
         from: u64,
         entries: &[Entry],
         size: u64,
-        root: contracts::encoding::Bytes32,
+        root: Bytes32,
     ) -> Result<(), LedgerError> {
         entries.iter().try_for_each(|entry| self.admit(entry))?;
         let mut store = self.store.write().await;
@@ -389,6 +392,22 @@ impl Member {
     pub async fn entries(&self, start: u64, count: u64) -> Result<Vec<Entry>, LedgerError> {
         let store = self.store.read().await;
         store.entries(start, count.min(MAX_FETCH)).await
+    }
+
+    /// Entries under the latest signed checkpoint, at most [`MAX_FETCH`].
+    ///
+    /// # Errors
+    /// [`LedgerError::Damaged`] or a database error.
+    pub async fn signed_entries(&self, start: u64, count: u32) -> Result<Vec<Entry>, LedgerError> {
+        let store = self.store.read().await;
+        let left = store.signed_size().saturating_sub(start);
+        let count = u64::from(count).min(left).min(MAX_FETCH);
+        store.entries(start, count).await
+    }
+
+    /// Consistency proof between two sizes under the latest signed checkpoint.
+    pub async fn consistency(&self, old: u64, new: u64) -> Option<Vec<Bytes32>> {
+        self.store.read().await.consistency(old, new)
     }
 
     /// Receipts of entries that are all under the latest signed checkpoint; none if one is not.

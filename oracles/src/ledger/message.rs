@@ -8,7 +8,7 @@
 
 use contracts::encoding::{Bytes, Bytes32, tagged_hash};
 use contracts::ids::NodeId;
-use contracts::receipt::Entry;
+use contracts::receipt::{Entry, Receipt};
 use serde::{Deserialize, Serialize};
 
 use super::LedgerError;
@@ -285,6 +285,8 @@ pub enum Call {
     },
     /// What do you hold?
     State,
+    /// The receipt of the entry at this index.
+    Receipt(u64),
     /// Entries, whether under a checkpoint or not.
     Entries {
         /// Index of the first.
@@ -298,13 +300,10 @@ pub enum Call {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
-    /// To `Append` and `Submit`: the entries are under this checkpoint, at these indices.
-    Appended {
-        /// Signed note.
-        checkpoint: String,
-        /// In the order asked.
-        indices: Vec<u64>,
-    },
+    /// To `Append`: a receipt for each entry, in the order asked. To `Receipt`: one, or none.
+    Receipts(Vec<Receipt>),
+    /// To `Submit`: the entries are under this checkpoint, a signed note.
+    Appended(String),
     /// To `Propose`.
     Acknowledged(Ack),
     /// To `Report`.

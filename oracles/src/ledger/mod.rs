@@ -8,8 +8,12 @@
 //! Entries hold a kind and a commitment under a secret salt: no personal data.
 
 mod catch_up;
+mod client;
+mod genesis;
+mod http;
 mod member;
 pub mod message;
+mod role;
 mod sequencer;
 mod store;
 #[cfg(test)]
@@ -25,7 +29,10 @@ use contracts::encoding::Bytes;
 use contracts::ids::NodeId;
 use contracts::receipt::{Entry, Receipt, ReceiptError};
 
+pub use client::Client;
+pub use genesis::{KeyEntry, genesis};
 pub use member::Member;
+pub use role::{LedgerConfig, LedgerRole, mount, of};
 pub use store::Store;
 
 use message::{Answer, Call, Lock};
@@ -33,7 +40,7 @@ use message::{Answer, Call, Lock};
 /// Most entries fetched from a peer at once.
 pub const MAX_FETCH: u64 = 1_000;
 /// How long an append may take in all, a change of sequencer included.
-pub const APPEND_DEADLINE: Duration = Duration::from_secs(25);
+pub const APPEND_DEADLINE: Duration = Duration::from_secs(15);
 
 /// What went wrong in the ledger.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +87,8 @@ pub enum LedgerError {
     },
     /// Too few members acknowledged, reported or signed.
     #[error(
-        "ledger: {step}: {answered} of the {needed} members needed; missing: {missing:?}; start the missing nodes and ask again"
+        "ledger: {step}: {answered} of the {needed} members needed; missing: {}; start the missing nodes and ask again",
+        list(missing)
     )]
     Quorum {
         /// What they were asked for.
@@ -95,12 +103,31 @@ pub enum LedgerError {
     /// The committee did not sign.
     #[error("ledger: {0}")]
     Signing(String),
+    /// A node of this kind may not append this.
+    #[error("ledger: node {node} may not append {kind} entries")]
+    NotAllowed {
+        /// The node.
+        node: NodeId,
+        /// The kind of entry.
+        kind: contracts::receipt::EntryKind,
+    },
+    /// The committee's key does not exist yet, or the configuration does not say which log.
+    #[error("ledger: {0}")]
+    NotReady(String),
     /// Not done in time; what was appended stays appended, so asking again is safe.
     #[error("ledger: not appended in time; last: {0}; ask again")]
     Deadline(String),
     /// More entries in one call than are taken.
     #[error("ledger: at most {} entries at once", message::MAX_BATCH)]
     TooMany,
+}
+
+fn list(missing: &[(NodeId, String)]) -> String {
+    let each: Vec<String> = missing
+        .iter()
+        .map(|(node, cause)| format!("node {node} ({cause})"))
+        .collect();
+    each.join(", ")
 }
 
 impl From<sqlx::Error> for LedgerError {

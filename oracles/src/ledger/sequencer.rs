@@ -14,19 +14,19 @@ use super::message::{Ack, Answer, Call, Lock, MAX_BATCH, Proposal, Report, ViewC
 use super::{APPEND_DEADLINE, Ledger, LedgerError, Member};
 
 /// How long the sequencer has to have entries acknowledged and signed, before it is suspected.
-const SUBMIT_WAIT: Duration = Duration::from_secs(6);
+const SUBMIT_WAIT: Duration = Duration::from_secs(4);
 /// How long a member has to store and acknowledge.
-const PROPOSE_WAIT: Duration = Duration::from_secs(3);
+const PROPOSE_WAIT: Duration = Duration::from_secs(2);
 /// How long the slower members have once a quorum has acknowledged.
 const GRACE: Duration = Duration::from_millis(150);
 /// Tries at one checkpoint's signature: a signer may die between acknowledging and signing.
 const SIGN_ATTEMPTS: u32 = 2;
 /// How long a member tries a suspected sequencer itself.
-const PROBE_WAIT: Duration = Duration::from_secs(3);
+const PROBE_WAIT: Duration = Duration::from_secs(2);
 /// How long a member has to report, its own try of the sequencer included.
-const REPORT_WAIT: Duration = Duration::from_secs(4);
+const REPORT_WAIT: Duration = Duration::from_secs(3);
 /// How long a successor has to take over.
-const TAKE_OVER_WAIT: Duration = Duration::from_secs(9);
+const TAKE_OVER_WAIT: Duration = Duration::from_secs(6);
 /// Pause before asking again.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -34,8 +34,11 @@ impl Member {
     /// Answers a call from another node.
     pub async fn answer(&self, from: NodeId, call: Call) -> Answer {
         let done = match call {
-            Call::Append(entries) => self.append(&entries).await.map(appended),
-            Call::Submit(entries) => self.submit(entries).await.map(appended),
+            Call::Append(entries) => self.append(&entries).await.map(Answer::Receipts),
+            Call::Submit(entries) => self.submit(entries).await.map(|receipts| {
+                let first = receipts.into_iter().next();
+                Answer::Appended(first.map_or_else(String::new, |receipt| receipt.checkpoint))
+            }),
             Call::Propose(proposal) => self
                 .propose(from, &proposal)
                 .await
@@ -49,6 +52,10 @@ impl Member {
                 self.take_over(view, entries).await.map(Answer::View)
             }
             Call::State => Ok(Answer::State(self.state().await)),
+            Call::Receipt(index) => self
+                .receipt(index)
+                .await
+                .map(|receipt| Answer::Receipts(receipt.into_iter().collect())),
             Call::Entries { start, count } => self.entries(start, count).await.map(Answer::Entries),
         };
         match done {
@@ -314,7 +321,7 @@ impl Member {
             .links
             .call(sequencer, &Call::Submit(entries), PROBE_WAIT)
             .await;
-        matches!(answer, Ok(Answer::Appended { .. }))
+        matches!(answer, Ok(Answer::Appended(_)))
     }
 
     /// As successor: collects a quorum's reports and enters the view.
@@ -435,7 +442,7 @@ impl Member {
             .call(sequencer, &Call::Submit(entries.to_vec()), SUBMIT_WAIT)
             .await?
         {
-            Answer::Appended { checkpoint, .. } => {
+            Answer::Appended(checkpoint) => {
                 self.committed(sequencer, &checkpoint).await?;
                 self.receipts(entries).await
             }
@@ -456,17 +463,6 @@ impl Member {
                 cause: "answered amiss".to_owned(),
             }),
         }
-    }
-}
-
-fn appended(receipts: Vec<Receipt>) -> Answer {
-    Answer::Appended {
-        indices: receipts.iter().map(|receipt| receipt.index).collect(),
-        checkpoint: receipts
-            .into_iter()
-            .next()
-            .map(|receipt| receipt.checkpoint)
-            .unwrap_or_default(),
     }
 }
 

@@ -145,7 +145,7 @@ impl Network {
                 me: node(n),
                 network: self.clone(),
             }),
-            [entry(EntryKind::Contract, 1)],
+            Arc::new(|| vec![entry(EntryKind::Contract, 1)]),
             store,
         ));
         self.faults.lock().unwrap().dead.remove(&node(n));

@@ -12,12 +12,13 @@
 
 use contracts::encoding::Bytes32;
 use contracts::ids::NodeId;
+use contracts::presentation::{MAX_PRESENTATION_BYTES, Presentation};
 use contracts::receipt::Receipt;
 use contracts::units::UnixTime;
 use serde::{Deserialize, Serialize};
 
 /// Largest body of `decide`, in bytes.
-pub const MAX_DECIDE_BODY: usize = 256 << 10;
+pub const MAX_DECIDE_BODY: usize = MAX_PRESENTATION_BYTES + 1024;
 /// Largest answer to any call here, in bytes.
 pub const MAX_ANSWER_BODY: usize = 256 << 10;
 /// How long a nonce can be used, in seconds.
@@ -48,11 +49,11 @@ pub struct NonceAnswer {
 }
 
 /// Asks for a decision.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DecideRequest {
-    /// The JSON form of a presentation (`contracts::presentation`).
-    pub presentation: serde_json::Value,
+    /// What is shown.
+    pub presentation: Presentation,
 }
 
 /// A decision. The salt of its ledger commitment is the presentation's and is not repeated.

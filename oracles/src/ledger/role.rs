@@ -1,0 +1,342 @@
+//! The ledger as a role of a node: peer calls, the signing ceremony's source, and the start after key generation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contracts::checkpoint::is_origin;
+use contracts::encoding::Bytes;
+use contracts::ids::{Committee, NodeId};
+use contracts::receipt::EntryKind;
+use contracts::trust::CommitteeKey;
+use ed25519_dalek::VerifyingKey;
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+
+use super::message::{Answer, Call, Identity, Lock, MAX_MEMBERS, Members};
+use super::{Client, Ledger, LedgerError, Links, Member, Store, genesis, http};
+use crate::ceremony::KeyId;
+use crate::ceremony::sign::{self, MessageSource, SignCall, SignTopic};
+use crate::node::{Node, Router, StartError};
+use crate::peer::{PeerError, Refusal, Topic};
+
+/// Calls from node to ledger member. The largest: a proposal with its view's certificate, or a range of entries.
+pub(super) const CALL: Topic<Call, Answer> = Topic::new("ledger.call").with_caps(2 << 20, 2 << 20);
+/// Checkpoints, by the lock of their position.
+const CHECKPOINT: SignTopic<Lock> = SignTopic::new("ledger.checkpoint");
+/// Pause between tries to start.
+const START_PAUSE: Duration = Duration::from_millis(250);
+/// How often a member asks the others whether it missed anything.
+const CATCH_UP_EVERY: Duration = Duration::from_secs(15);
+
+/// `[roles.ledger]`, on every node that appends or verifies receipts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerConfig {
+    /// The log's unique name, such as `ledger.example.org/log`; a C2SP key name.
+    pub origin: String,
+    /// Keys of committees that this node does not sit on.
+    #[serde(default)]
+    pub committee_keys: Vec<CommitteeKey>,
+}
+
+impl LedgerConfig {
+    /// This node's.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotReady`].
+    pub fn of(node: &Node) -> Result<Self, LedgerError> {
+        let not_ready = |cause: String| LedgerError::NotReady(cause);
+        let config: Self = node
+            .config()
+            .role("ledger")
+            .map_err(|error| not_ready(error.to_string()))?
+            .ok_or_else(|| {
+                not_ready(
+                    "configuration section roles.ledger is missing: write origin = \"NAME\""
+                        .to_owned(),
+                )
+            })?;
+        if !is_origin(&config.origin) {
+            return Err(not_ready(
+                "configuration field roles.ledger.origin: write a name without white space or plus sign"
+                    .to_owned(),
+            ));
+        }
+        Ok(config)
+    }
+
+    /// The ledger committee's key: that of this node's share, else the configured one.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotReady`].
+    pub fn ledger_key(&self, node: &Node) -> Result<VerifyingKey, LedgerError> {
+        let epoch = node
+            .config()
+            .committee(Committee::Ledger)
+            .map_or(0, |committee| committee.epoch);
+        let held = node
+            .keys()
+            .get(KeyId::Signing(Committee::Ledger), epoch)
+            .ok()
+            .and_then(|record| record.group_key().ok());
+        let key = held.or_else(|| {
+            self.committee_keys
+                .iter()
+                .find(|key| key.committee == Committee::Ledger && key.epoch == epoch)
+                .map(|key| key.key.clone())
+        });
+        key.and_then(|key| Bytes::<32>::from_slice(&key.0).ok())
+            .and_then(|key| contracts::jwk::ed25519_key(&key.0).ok())
+            .ok_or_else(|| {
+                LedgerError::NotReady(format!(
+                    "no ledger key of epoch {epoch}: run the key generation"
+                ))
+            })
+    }
+}
+
+struct NodeIdentity(Arc<Node>);
+
+impl Identity for NodeIdentity {
+    fn sign(&self, message: &[u8]) -> Bytes<64> {
+        self.0.peers().identity().sign(message)
+    }
+
+    fn verify(&self, node: NodeId, message: &[u8], signature: &Bytes<64>) -> bool {
+        self.0.peers().verify(node, message, signature)
+    }
+}
+
+struct NodeLinks(Arc<Node>);
+
+#[async_trait]
+impl Links for NodeLinks {
+    async fn call(&self, to: NodeId, call: &Call, wait: Duration) -> Result<Answer, LedgerError> {
+        let answer = self.0.call(to, CALL.with_timeout(wait), call).await;
+        answer.map_err(|error| LedgerError::Peer {
+            node: to,
+            cause: match error {
+                PeerError::Silent { cause, .. } => format!("silent: {cause}"),
+                PeerError::Refused { refusal, .. } => refusal.to_string(),
+                other => other.to_string(),
+            },
+        })
+    }
+
+    async fn sign(&self, _members: &[NodeId], lock: &Lock) -> Result<Bytes<64>, LedgerError> {
+        let key = KeyId::Signing(Committee::Ledger);
+        let signed = sign::sign(&self.0, key, CHECKPOINT, lock)
+            .await
+            .map_err(|error| LedgerError::Signing(error.to_string()))?;
+        for fault in &signed.faults {
+            tracing::warn!(%fault, "ledger member did not sign a checkpoint");
+        }
+        signed
+            .signatures
+            .first()
+            .and_then(|signature| Bytes::from_slice(signature).ok())
+            .ok_or_else(|| LedgerError::Signing("no 64-byte signature".to_owned()))
+    }
+}
+
+/// The ledger role of a node: a member once the committee's key exists.
+pub struct LedgerRole {
+    node: Arc<Node>,
+    member: OnceCell<Arc<Member>>,
+    pub(super) appends: http::RateLimit,
+}
+
+impl LedgerRole {
+    /// This node's member.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotReady`] before key generation; [`LedgerError::Damaged`] or a database error.
+    pub async fn member(&self) -> Result<&Arc<Member>, LedgerError> {
+        self.member.get_or_try_init(|| self.open()).await
+    }
+
+    async fn open(&self) -> Result<Arc<Member>, LedgerError> {
+        let node = &self.node;
+        let config = LedgerConfig::of(node)?;
+        let committee = node
+            .config()
+            .committee(Committee::Ledger)
+            .ok_or_else(|| LedgerError::NotReady("no ledger committee is configured".to_owned()))?;
+        let record = node
+            .keys()
+            .get(KeyId::Signing(Committee::Ledger), committee.epoch)
+            .map_err(|error| LedgerError::NotReady(error.to_string()))?;
+        let key = config.ledger_key(node)?;
+        let mut nodes = record.members.clone();
+        nodes.sort_unstable();
+        if nodes.len() > MAX_MEMBERS {
+            return Err(LedgerError::TooMany);
+        }
+        let store = Store::open(node.db().clone(), &config.origin, &key).await?;
+        let vouched = {
+            let (node, told) = (node.clone(), config.committee_keys.clone());
+            Arc::new(move || genesis(node.keys(), &told))
+        };
+        Ok(Arc::new(Member::new(
+            node.id(),
+            Members {
+                origin: config.origin,
+                nodes,
+                threshold: record.threshold,
+            },
+            Arc::new(NodeIdentity(node.clone())),
+            key,
+            Arc::new(NodeLinks(node.clone())),
+            vouched,
+            store,
+        )))
+    }
+
+    /// Whether a node may ask this of a member.
+    fn allow(&self, from: NodeId, call: &Call) -> Result<(), LedgerError> {
+        let config = self.node.config();
+        let sits = |committee: Committee| {
+            config
+                .committee(committee)
+                .is_some_and(|committee| committee.members.contains(&from))
+        };
+        match call {
+            Call::Append(entries) => entries.iter().try_for_each(|entry| {
+                let may = match entry.kind {
+                    EntryKind::AttestationRoot => Committee::ALL
+                        .into_iter()
+                        .any(|committee| committee.domain().is_some() && sits(committee)),
+                    EntryKind::Decision => sits(Committee::Decision),
+                    // Keys and contracts are compared with what the member itself knows.
+                    EntryKind::CommitteeKey | EntryKind::Contract => true,
+                    // An owner's, forwarded.
+                    EntryKind::Approval | EntryKind::Application => true,
+                };
+                may.then_some(()).ok_or(LedgerError::NotAllowed {
+                    node: from,
+                    kind: entry.kind,
+                })
+            }),
+            Call::State | Call::Receipt(_) => Ok(()),
+            _ if sits(Committee::Ledger) => Ok(()),
+            _ => Err(LedgerError::Evidence(
+                "call: only members of the ledger committee may",
+            )),
+        }
+    }
+
+    async fn answer(&self, from: NodeId, call: Call) -> Result<Answer, LedgerError> {
+        self.allow(from, &call)?;
+        Ok(self.member().await?.answer(from, call).await)
+    }
+
+    /// Starts the member once the committee's keys exist, hears the others, enters genesis, then keeps up.
+    async fn run(self: Arc<Self>) {
+        let mut said = String::new();
+        let mut say = |error: &LedgerError| {
+            let error = error.to_string();
+            if error != said {
+                tracing::info!(%error, "ledger member waits");
+                said = error;
+            }
+        };
+        let member = loop {
+            match self.member().await {
+                Ok(member) => break member.clone(),
+                Err(error) => say(&error),
+            }
+            tokio::time::sleep(START_PAUSE).await;
+        };
+        while let Err(error) = member.recover().await {
+            say(&error);
+            tokio::time::sleep(START_PAUSE).await;
+        }
+        let mut entered = 0;
+        loop {
+            let entries = match LedgerConfig::of(&self.node) {
+                Ok(config) => genesis(self.node.keys(), &config.committee_keys),
+                Err(_) => Vec::new(),
+            };
+            if entries.len() > entered {
+                // The first sequencer enters them; the others make sure later.
+                if member.members().sequencer(0) != Some(self.node.id()) {
+                    tokio::time::sleep(CATCH_UP_EVERY).await;
+                }
+                match member.append(&entries).await {
+                    Ok(_) => entered = entries.len(),
+                    Err(error) => tracing::warn!(%error, "genesis entries are not in the log yet"),
+                }
+            }
+            tokio::time::sleep(CATCH_UP_EVERY).await;
+            for other in &member.members().nodes {
+                if *other != self.node.id() {
+                    // A silent peer is nothing new to do anything about here.
+                    let _ = member.catch_up_from(*other).await;
+                }
+            }
+        }
+    }
+}
+
+struct CheckpointSource(Arc<LedgerRole>);
+
+#[async_trait]
+impl MessageSource<Lock> for CheckpointSource {
+    async fn messages(
+        &self,
+        _node: &Arc<Node>,
+        _call: SignCall,
+        lock: Lock,
+    ) -> Result<Vec<Vec<u8>>, Refusal> {
+        let member = self.0.member().await?;
+        Ok(vec![member.checkpoint_body(&lock).await?.into_bytes()])
+    }
+}
+
+impl From<LedgerError> for Refusal {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Db(_) => Self::internal(&error),
+            _ => Self::new("ledger", error.to_string()),
+        }
+    }
+}
+
+/// Mounts the ledger on a node that sits on its committee.
+///
+/// # Errors
+/// [`StartError::Role`] for an unusable `[roles.ledger]`.
+pub async fn mount(node: &Arc<Node>, router: &mut Router) -> Result<(), StartError> {
+    if !node.serves(Committee::Ledger) {
+        return Ok(());
+    }
+    LedgerConfig::of(node).map_err(|error| StartError::Role {
+        role: "ledger",
+        cause: error.to_string(),
+    })?;
+    let role = Arc::new(LedgerRole {
+        node: node.clone(),
+        member: OnceCell::new(),
+        appends: http::RateLimit::default(),
+    });
+    let answering = role.clone();
+    router.answers(CALL, move |_node, from, call| {
+        let role = answering.clone();
+        async move { role.answer(from, call).await.map_err(Refusal::from) }
+    });
+    router.signs(
+        KeyId::Signing(Committee::Ledger),
+        CHECKPOINT,
+        CheckpointSource(role.clone()),
+    );
+    let serving = role.clone();
+    router.routes(move |config| http::routes(config, &serving));
+    node.spawn(role.run());
+    Ok(())
+}
+
+/// The ledger as this node uses it, whether it is a member or not.
+pub fn of(node: &Arc<Node>) -> Client {
+    Client::new(node)
+}

@@ -1,0 +1,194 @@
+//! Four nodes over loopback, each with its own database, keys made by the real ceremony.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use contracts::encoding::Bytes;
+use contracts::ids::{Committee, NodeId};
+use contracts::trust::{CommitteeKey, Suite, Trust};
+use futures::FutureExt;
+use oracles::ceremony::{KeyId, dkg};
+use oracles::config::{CommitteeConfig, NodeConfig, PeerConfig};
+use oracles::http;
+use oracles::keys::{NodeIdentity, OperatorKey};
+use oracles::node::{RunningNode, start_with};
+use oracles::peer::Peers;
+use reqwest::Client;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Origin of the log.
+pub const ORIGIN: &str = "ledger.test/log";
+/// Issuer of tokens.
+pub const ISSUER: &str = "https://decision.test";
+
+/// A node's number.
+pub fn node(n: u16) -> NodeId {
+    NodeId::new(n).unwrap()
+}
+
+/// The nodes and their folder.
+pub struct Cluster {
+    folder: tempfile::TempDir,
+    configs: Vec<NodeConfig>,
+    running: Vec<Option<RunningNode>>,
+    pub client: Client,
+}
+
+impl Cluster {
+    /// Starts four nodes on every committee named and generates the keys.
+    pub async fn start(committees: &[Committee]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut peers = Vec::new();
+        let mut listeners = Vec::new();
+        for n in 1..=4 {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let data = folder.path().join(n.to_string());
+            std::fs::create_dir(&data).unwrap();
+            let operator = OperatorKey::create(&data.join("operator.key")).unwrap();
+            let identity = NodeIdentity::generate();
+            peers.push(PeerConfig {
+                id: node(n),
+                url: format!("http://{}", listener.local_addr().unwrap()),
+                identity_key: identity.identity_key(),
+                hpke_key: *identity.hpke().public(),
+                hpke_epoch: 1,
+            });
+            listeners.push((listener, data, operator, identity));
+        }
+        let mut cluster = Self {
+            folder,
+            configs: Vec::new(),
+            running: Vec::new(),
+            client: http::client(),
+        };
+        let mut first = None;
+        for ((listener, data, operator, identity), peer) in listeners.into_iter().zip(&peers) {
+            let config = NodeConfig {
+                id: peer.id,
+                listen: listener.local_addr().unwrap(),
+                data_dir: data,
+                operator_key_file: None,
+                database_url: None,
+                clock_offset_seconds: 0,
+                peer_timeout_ms: 3_000,
+                peers: peers.clone(),
+                committees: committees
+                    .iter()
+                    .map(|name| CommitteeConfig {
+                        name: *name,
+                        members: (1..=4).map(node).collect(),
+                        epoch: 1,
+                    })
+                    .collect(),
+                roles: [
+                    (
+                        "ledger".to_owned(),
+                        toml::toml! { origin = "ledger.test/log" }.into(),
+                    ),
+                    (
+                        "decision".to_owned(),
+                        toml::toml! { issuer = "https://decision.test" }.into(),
+                    ),
+                ]
+                .into(),
+            };
+            identity.save(&config.identity_file(), &operator).unwrap();
+            first.get_or_insert((config.clone(), identity));
+            let running = start_with(config.clone(), listener, |_, _| async { Ok(()) }.boxed());
+            cluster.running.push(Some(running.await.unwrap()));
+            cluster.configs.push(config);
+        }
+        let (config, identity) = first.unwrap();
+        dkg::generate_all(&config, &Peers::new(&config, identity).unwrap())
+            .await
+            .unwrap();
+        cluster
+    }
+
+    fn place(n: u16) -> usize {
+        usize::from(n) - 1
+    }
+
+    /// The running node.
+    pub fn node(&self, n: u16) -> &RunningNode {
+        self.running[Self::place(n)].as_ref().unwrap()
+    }
+
+    /// Kills a node.
+    pub async fn kill(&mut self, n: u16) {
+        self.running[Self::place(n)].take().unwrap().stop().await;
+    }
+
+    /// Starts a killed node again, on its old address and folder.
+    pub async fn restart(&mut self, n: u16) {
+        let config = self.configs[Self::place(n)].clone();
+        let listener = bind(config.listen).await;
+        let running = start_with(config, listener, |_, _| async { Ok(()) }.boxed())
+            .await
+            .unwrap();
+        self.running[Self::place(n)] = Some(running);
+    }
+
+    /// A node's database file.
+    pub fn database(&self, n: u16) -> PathBuf {
+        self.folder.path().join(n.to_string()).join("node.db")
+    }
+
+    /// A URL at a node.
+    pub fn url(&self, n: u16, path: &str) -> String {
+        format!("http://{}{path}", self.configs[Self::place(n)].listen)
+    }
+
+    /// Gets JSON from a node.
+    pub async fn get<T: DeserializeOwned>(&self, n: u16, path: &str) -> Result<T, http::HttpError> {
+        http::get_json(&self.client, &self.url(n, path)).await
+    }
+
+    /// Posts JSON to a node.
+    pub async fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        n: u16,
+        path: &str,
+        body: &B,
+    ) -> Result<T, http::HttpError> {
+        http::post_json(&self.client, &self.url(n, path), body).await
+    }
+
+    /// What an auditor trusts.
+    pub fn trust(&self) -> Trust {
+        let running = self.running.iter().flatten().next().unwrap();
+        let mut ledger = None;
+        let mut committees = Vec::new();
+        for record in running.node().keys().active() {
+            let KeyId::Signing(committee) = record.key else {
+                continue;
+            };
+            let key = record.group_key().unwrap();
+            if committee == Committee::Ledger {
+                ledger = Some(Bytes::<32>::from_slice(&key.0).unwrap());
+            } else {
+                committees.push(CommitteeKey {
+                    committee,
+                    epoch: record.epoch,
+                    suite: Suite::of(committee),
+                    key,
+                });
+            }
+        }
+        let ledger = contracts::jwk::ed25519_key(&ledger.unwrap().0).unwrap();
+        Trust::new(ISSUER.into(), ORIGIN.into(), ledger, committees).unwrap()
+    }
+}
+
+async fn bind(address: SocketAddr) -> TcpListener {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        match TcpListener::bind(address) {
+            Ok(listener) => return listener,
+            Err(error) if Instant::now() > until => panic!("{address}: {error}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}

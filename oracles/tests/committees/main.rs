@@ -1,0 +1,4 @@
+//! The ledger and decision committees as four real nodes over loopback.
+
+mod cluster;
+mod ledger;
