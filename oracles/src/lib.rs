@@ -2,6 +2,7 @@
 
 pub mod agreement;
 pub mod ceremony;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;
@@ -14,3 +15,5 @@ pub mod peer;
 pub mod problem;
 pub mod sources;
 pub mod wire;
+
+pub use cli::run_role;

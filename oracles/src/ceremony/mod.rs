@@ -1,6 +1,7 @@
 //! Ceremonies: what a committee does together. Any member coordinates by request and response, and is never trusted.
 
 pub mod dkg;
+pub mod oprf;
 pub mod sign;
 
 use std::fmt;

@@ -47,6 +47,26 @@ pub struct NewKey {
     pub key_package: Zeroizing<Vec<u8>>,
 }
 
+impl NewKey {
+    pub(crate) fn into_record(
+        self,
+        status: KeyStatus,
+        confirmations: Vec<Confirmation>,
+    ) -> KeyRecord {
+        KeyRecord {
+            key: self.key,
+            epoch: self.epoch,
+            status,
+            members: self.members,
+            threshold: self.threshold,
+            transcript: self.transcript,
+            confirmations,
+            public_package: Blob(self.public_package),
+            secret: self.key_package,
+        }
+    }
+}
+
 /// A stored key share; the secret half is wiped on drop and never printed.
 pub struct KeyRecord {
     /// Which key.
@@ -129,6 +149,7 @@ pub struct KeyStore {
     pool: AnyPool,
     operator: OperatorKey,
     records: RwLock<HashMap<(KeyId, u64), Arc<KeyRecord>>>,
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl KeyStore {
@@ -142,6 +163,7 @@ impl KeyStore {
             pool,
             operator,
             records: RwLock::default(),
+            writing: tokio::sync::Mutex::default(),
         };
         let rows = sqlx::query(
             "SELECT key_id, epoch, status, members, threshold, transcript, public_package, sealed, confirmations
@@ -234,30 +256,19 @@ impl KeyStore {
     /// # Errors
     /// [`KeyError::InUse`] if a key of that epoch is active, or the database.
     pub async fn put_pending(&self, new: NewKey) -> Result<(), KeyError> {
-        let NewKey {
-            key,
-            epoch,
-            members,
-            threshold,
-            transcript,
-            public_package,
-            key_package,
-        } = new;
+        let record = new.into_record(KeyStatus::Pending, Vec::new());
+        let (key, epoch) = (record.key, record.epoch);
         let stored_epoch =
             i64::try_from(epoch).map_err(|_| KeyError::Malformed("epoch".to_owned()))?;
-        let sealed = self.operator.seal(
-            &label(key, epoch, &transcript, &public_package)
-                .each_ref()
-                .map(Vec::as_slice),
-            &key_package,
-        );
+        let label = label(key, epoch, &record.transcript, &record.public_package.0);
+        let sealed = self
+            .operator
+            .seal(&label.each_ref().map(Vec::as_slice), &record.secret);
         let json = |value: serde_json::Result<String>| {
             value.map_err(|_| KeyError::Malformed("key record".to_owned()))
         };
-        let (members_text, sealed_text) = (
-            json(serde_json::to_string(&members))?,
-            json(serde_json::to_string(&sealed))?,
-        );
+        // Database and memory change together, or a second generation could leave them apart.
+        let _writing = self.writing.lock().await;
         let mut transaction = db::begin_write(&self.pool).await?;
         sqlx::query(
             "DELETE FROM key_share WHERE key_id = $1 AND epoch = $2 AND status = 'pending'",
@@ -273,11 +284,11 @@ impl KeyStore {
         )
         .bind(key.as_str())
         .bind(stored_epoch)
-        .bind(members_text)
-        .bind(i64::from(threshold))
-        .bind(transcript.to_string())
-        .bind(contracts::encoding::to_base64url(&public_package))
-        .bind(sealed_text)
+        .bind(json(serde_json::to_string(&record.members))?)
+        .bind(i64::from(record.threshold))
+        .bind(record.transcript.to_string())
+        .bind(contracts::encoding::to_base64url(&record.public_package))
+        .bind(json(serde_json::to_string(&sealed))?)
         .execute(&mut *transaction)
         .await?
         .rows_affected();
@@ -285,17 +296,7 @@ impl KeyStore {
             return Err(KeyError::InUse { key, epoch });
         }
         transaction.commit().await?;
-        self.remember(KeyRecord {
-            key,
-            epoch,
-            status: KeyStatus::Pending,
-            members,
-            threshold,
-            transcript,
-            confirmations: Vec::new(),
-            public_package: Blob(public_package),
-            secret: key_package,
-        });
+        self.remember(record);
         Ok(())
     }
 
@@ -311,6 +312,7 @@ impl KeyStore {
         transcript: &Bytes32,
         confirmations: &[Confirmation],
     ) -> Result<(), KeyError> {
+        let _writing = self.writing.lock().await;
         let record = self
             .stored(key, epoch)
             .filter(|record| record.transcript == *transcript)

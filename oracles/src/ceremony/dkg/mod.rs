@@ -103,7 +103,9 @@ impl DkgError {
 }
 
 /// FROST identifier of a node; none never happens, since node numbers start at 1.
-fn identifier<C: frost_core::Ciphersuite>(node: NodeId) -> Option<frost_core::Identifier<C>> {
+pub(super) fn identifier<C: frost_core::Ciphersuite>(
+    node: NodeId,
+) -> Option<frost_core::Identifier<C>> {
     frost_core::Identifier::try_from(node.get()).ok()
 }
 

@@ -7,7 +7,7 @@ use contracts::encoding::{Blob, Bytes32};
 use contracts::ids::NodeId;
 use frost_core::keys::KeyPackage;
 use frost_core::{Ciphersuite, Identifier, SigningPackage, round1, round2};
-use rand_core::OsRng;
+use rand_core::{CryptoRng, OsRng, RngCore};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -121,9 +121,11 @@ pub(super) async fn commit(
     }
     let (commitments, nonces) = match key.suite() {
         Suite::Secp256k1 => {
-            fresh_nonces::<frost_secp256k1::Secp256K1Sha256>(&record, messages.len())?
+            fresh_nonces::<frost_secp256k1::Secp256K1Sha256>(&record, messages.len(), &mut OsRng)?
         }
-        Suite::Ed25519 => fresh_nonces::<frost_ed25519::Ed25519Sha512>(&record, messages.len())?,
+        Suite::Ed25519 => {
+            fresh_nonces::<frost_ed25519::Ed25519Sha512>(&record, messages.len(), &mut OsRng)?
+        }
         Suite::Ristretto255 => {
             return Err(Refusal::new(
                 "not-signing",
@@ -152,11 +154,15 @@ pub(super) async fn commit(
 
 type FreshNonces = (Vec<Blob>, Vec<Zeroizing<Vec<u8>>>);
 
-fn fresh_nonces<C: Ciphersuite>(record: &KeyRecord, count: usize) -> Result<FreshNonces, Refusal> {
+fn fresh_nonces<C: Ciphersuite>(
+    record: &KeyRecord,
+    count: usize,
+    rng: &mut (impl RngCore + CryptoRng),
+) -> Result<FreshNonces, Refusal> {
     let package: KeyPackage<C> = record.key_package()?;
     let mut all = (Vec::with_capacity(count), Vec::with_capacity(count));
     for _ in 0..count {
-        let (nonces, commitments) = round1::commit(package.signing_share(), &mut OsRng);
+        let (nonces, commitments) = round1::commit(package.signing_share(), rng);
         all.0.push(Blob(
             commitments
                 .serialize()
@@ -245,4 +251,145 @@ pub(super) fn signing_package<C: Ciphersuite>(
         })
         .collect::<Option<BTreeMap<_, _>>>()?;
     Some(SigningPackage::new(decoded, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{KeyStatus, NewKey};
+    use contracts::ids::Committee;
+    use frost_core::keys::{PublicKeyPackage, SigningShare, VerifyingShare};
+    use frost_core::{CheaterDetection, VerifyingKey, aggregate_custom};
+
+    /// Hands out the published nonce randomness, hiding before binding.
+    struct Fixed(std::collections::VecDeque<Vec<u8>>);
+
+    impl RngCore for Fixed {
+        fn next_u32(&mut self) -> u32 {
+            unimplemented!("nonces are filled as bytes")
+        }
+        fn next_u64(&mut self) -> u64 {
+            unimplemented!("nonces are filled as bytes")
+        }
+        fn fill_bytes(&mut self, dest: &mut [u8]) {
+            dest.copy_from_slice(&self.0.pop_front().unwrap());
+        }
+        fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), rand_core::Error> {
+            self.fill_bytes(dest);
+            Ok(())
+        }
+    }
+    impl CryptoRng for Fixed {}
+
+    /// Runs a published FROST example through the signer's own functions and the coordinator's aggregation.
+    fn published_example<C: Ciphersuite>(key: KeyId, text: &str) {
+        let vectors: Value = serde_json::from_str(text).unwrap();
+        let bytes = |value: &Value| hex::decode(value.as_str().unwrap()).unwrap();
+        let number =
+            |value: &Value| NodeId::new(u16::try_from(value.as_u64().unwrap()).unwrap()).unwrap();
+        let id = |node: NodeId| Identifier::<C>::try_from(node.get()).unwrap();
+        let inputs = &vectors["inputs"];
+        let group = VerifyingKey::<C>::deserialize(&bytes(&inputs["verifying_key_key"])).unwrap();
+        let message = bytes(&inputs["message"]);
+
+        let shares: BTreeMap<NodeId, SigningShare<C>> = inputs["participant_shares"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|share| {
+                let secret =
+                    SigningShare::deserialize(&bytes(&share["participant_share"])).unwrap();
+                (number(&share["identifier"]), secret)
+            })
+            .collect();
+        let verifying = shares
+            .iter()
+            .map(|(node, share)| (id(*node), VerifyingShare::from(*share)))
+            .collect();
+        let public = PublicKeyPackage::<C>::new(verifying, group, Some(2));
+        let record = |node: NodeId| {
+            let share = shares[&node];
+            let package = KeyPackage::<C>::new(id(node), share, share.into(), group, 2);
+            let new = NewKey {
+                key,
+                epoch: 1,
+                members: shares.keys().copied().collect(),
+                threshold: 2,
+                transcript: Bytes32::from([0; 32]),
+                public_package: public.serialize().unwrap(),
+                key_package: Zeroizing::new(package.serialize().unwrap()),
+            };
+            new.into_record(KeyStatus::Active, Vec::new())
+        };
+
+        let mut request = ShareRequest {
+            session: Bytes32::from([0; 32]),
+            commitments: BTreeMap::new(),
+        };
+        let mut committed = BTreeMap::new();
+        for output in vectors["round_one_outputs"]["outputs"].as_array().unwrap() {
+            let node = number(&output["identifier"]);
+            let mut rng = Fixed(
+                [
+                    bytes(&output["hiding_nonce_randomness"]),
+                    bytes(&output["binding_nonce_randomness"]),
+                ]
+                .into(),
+            );
+            let (commitments, nonces) = fresh_nonces::<C>(&record(node), 1, &mut rng).unwrap();
+            let decoded = round1::SigningCommitments::<C>::deserialize(&commitments[0].0).unwrap();
+            assert_eq!(
+                decoded.hiding().serialize().unwrap(),
+                bytes(&output["hiding_nonce_commitment"])
+            );
+            assert_eq!(
+                decoded.binding().serialize().unwrap(),
+                bytes(&output["binding_nonce_commitment"])
+            );
+            request.commitments.insert(node, commitments);
+            committed.insert(
+                node,
+                Committed {
+                    key,
+                    epoch: 1,
+                    messages: vec![message.clone()],
+                    nonces,
+                },
+            );
+        }
+        let mut signature_shares = BTreeMap::new();
+        for output in vectors["round_two_outputs"]["outputs"].as_array().unwrap() {
+            let node = number(&output["identifier"]);
+            let shares = sign_shares::<C>(&record(node), &committed[&node], &request).unwrap();
+            assert_eq!(shares.shares[0].0, bytes(&output["sig_share"]));
+            signature_shares.insert(
+                id(node),
+                round2::SignatureShare::deserialize(&shares.shares[0].0).unwrap(),
+            );
+        }
+        let package = signing_package::<C>(&request.commitments, 0, &message).unwrap();
+        let signature = aggregate_custom(
+            &package,
+            &signature_shares,
+            &public,
+            CheaterDetection::AllCheaters,
+        )
+        .unwrap();
+        assert_eq!(
+            signature.serialize().unwrap(),
+            bytes(&vectors["final_output"]["sig"])
+        );
+    }
+
+    #[test]
+    fn rfc_9591_appendix_e_1_ed25519() {
+        let text = include_str!("../../../../fixtures/vectors/rfc9591-frost-ed25519.json");
+        published_example::<frost_ed25519::Ed25519Sha512>(Committee::Decision.into(), text);
+    }
+
+    #[test]
+    fn rfc_9591_appendix_e_5_secp256k1() {
+        let text = include_str!("../../../../fixtures/vectors/rfc9591-frost-secp256k1.json");
+        published_example::<frost_secp256k1::Secp256K1Sha256>(Committee::Income.into(), text);
+    }
 }

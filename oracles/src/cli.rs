@@ -1,0 +1,224 @@
+//! The command line of a node, callable from any binary that wants to run one.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use contracts::encoding::Bytes32;
+use serde::{Deserialize, Serialize};
+
+use crate::ceremony::dkg;
+use crate::config::NodeConfig;
+use crate::keys::{KeyError, NodeIdentity, OperatorKey};
+use crate::peer::Peers;
+use crate::wire::info::{self, NodeInfo};
+use crate::{http, node};
+
+/// Runs one oracle node, or generates its keys.
+#[derive(Debug, Parser)]
+#[command(name = "oracle", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a node's own keys and print the public ones, to be listed in every node's configuration
+    Init {
+        /// Folder of the node; made if missing
+        #[arg(long)]
+        data: PathBuf,
+        /// File for the operator key, better on another device; DATA/operator.key if not given
+        #[arg(long)]
+        operator_key: Option<PathBuf>,
+    },
+    /// Generate the committees' keys together with all other nodes, which must be running
+    Dkg {
+        /// The node's configuration
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Run the node until it is told to stop
+    Run {
+        /// The node's configuration
+        #[arg(long)]
+        config: PathBuf,
+        /// Stop when standard input closes, for a parent process that must not leave nodes behind
+        #[arg(long)]
+        until_stdin_closes: bool,
+    },
+    /// Print what the running node says of itself
+    Info {
+        /// The node's configuration
+        #[arg(long)]
+        config: PathBuf,
+    },
+}
+
+/// A node's public keys, as `oracle init` prints them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicKeys {
+    /// Ed25519.
+    pub identity_key: Bytes32,
+    /// X25519.
+    pub hpke_key: Bytes32,
+}
+
+/// Makes a node's own keys: an operator key file and, sealed under it, the node's identity. Neither may exist yet.
+///
+/// # Errors
+/// See [`KeyError`].
+pub fn init(data: &Path, operator_key: Option<&Path>) -> Result<PublicKeys, KeyError> {
+    let operator_file = operator_key.map_or_else(|| data.join("operator.key"), Path::to_owned);
+    let operator = OperatorKey::create(&operator_file)?;
+    let identity = NodeIdentity::generate();
+    identity.save(&data.join("identity.sealed"), &operator)?;
+    Ok(PublicKeys {
+        identity_key: identity.identity_key(),
+        hpke_key: *identity.hpke().public(),
+    })
+}
+
+/// Generates the keys of a node's committees, speaking as that node to all nodes, which must be running.
+///
+/// # Errors
+/// One line that names what to do.
+pub async fn generate_keys(config: &NodeConfig) -> Result<Vec<dkg::Generated>, String> {
+    let operator =
+        OperatorKey::load(&config.operator_key_file()).map_err(|error| error.to_string())?;
+    let identity = NodeIdentity::load(&config.identity_file(), &operator)
+        .map_err(|error| error.to_string())?;
+    let peers = Peers::new(config, identity).map_err(|error| error.to_string())?;
+    dkg::generate_all(config, &peers)
+        .await
+        .map_err(|error| error.to_string())
+}
+
+/// Parses arguments (the first is the program's name) and does what they say, on a runtime of its own.
+///
+/// Logs go to standard error as JSON lines, filtered by `RUST_LOG` (`info` if not set).
+pub fn run_role<I, T>(arguments: I) -> ExitCode
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are not errors; clap prints either where it belongs.
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // A host program may have set up its own logging already.
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("oracle: no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(arguments.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("oracle: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), String> {
+    let load = |config: &Path| NodeConfig::load(config).map_err(|error| error.to_string());
+    match command {
+        Command::Init { data, operator_key } => {
+            let keys = init(&data, operator_key.as_deref()).map_err(|error| error.to_string())?;
+            print!(
+                "{}",
+                toml::to_string(&keys).map_err(|error| error.to_string())?
+            );
+        }
+        Command::Dkg { config } => {
+            for generated in generate_keys(&load(&config)?).await? {
+                let made = if generated.fresh {
+                    "generated"
+                } else {
+                    "held already"
+                };
+                println!(
+                    "{} epoch {}: {made}, transcript {}",
+                    generated.key, generated.epoch, generated.transcript
+                );
+            }
+        }
+        Command::Run {
+            config,
+            until_stdin_closes,
+        } => {
+            let running = node::start(load(&config)?)
+                .await
+                .map_err(|error| error.to_string())?;
+            stop_signal(until_stdin_closes).await;
+            running.stop().await;
+        }
+        Command::Info { config } => {
+            let config = load(&config)?;
+            let own = config.own().map_err(|error| error.to_string())?;
+            let url = format!("{}/v1/info", own.url.trim_end_matches('/'));
+            let info: NodeInfo = http::send_json(http::client().get(url), info::MAX_ANSWER_BODY)
+                .await
+                .map_err(|error| format!("node {} at {}: {error}", own.id, own.url))?;
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&info).map_err(|error| error.to_string())?
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn stop_signal(until_stdin_closes: bool) {
+    let stdin_closed = async {
+        if !until_stdin_closes {
+            return std::future::pending().await;
+        }
+        // A thread, because a blocked read of standard input would keep the runtime from ending.
+        let (closed, wait) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            let _ = closed.send(());
+        });
+        let _ = wait.await;
+    };
+    let terminated = async {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            match signal(SignalKind::terminate()) {
+                Ok(mut signal) => {
+                    signal.recv().await;
+                }
+                Err(_) => std::future::pending().await,
+            }
+        }
+        #[cfg(not(unix))]
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = stdin_closed => {}
+        () = terminated => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

@@ -1,0 +1,173 @@
+//! Four real nodes over loopback HTTP, each with its own folder, keys and database.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use contracts::ids::{Committee, NodeId};
+use futures::FutureExt;
+use oracles::ceremony::KeyId;
+use oracles::ceremony::sign::{MessageSource, SignCall, SignTopic};
+use oracles::cli::{PublicKeys, init};
+use oracles::config::{CommitteeConfig, NodeConfig, PeerConfig};
+use oracles::node::{Node, RunningNode, start_with};
+use oracles::peer::Refusal;
+
+pub const NODES: u16 = 4;
+
+pub fn node(id: u16) -> NodeId {
+    NodeId::new(id).unwrap()
+}
+
+/// A topic whose context is the list of texts to sign. A product role would never sign what it is handed: this source
+/// stands for one that checked all of it.
+pub const TEXTS: SignTopic<Vec<String>> = SignTopic::new("test.texts");
+
+/// Signs texts, except one that the node was told to see differently or to refuse.
+#[derive(Clone, Default)]
+pub struct Texts {
+    pub sees: Option<&'static str>,
+    pub refuses: bool,
+}
+
+#[async_trait::async_trait]
+impl MessageSource<Vec<String>> for Texts {
+    async fn messages(
+        &self,
+        _: &Arc<Node>,
+        call: SignCall,
+        texts: Vec<String>,
+    ) -> Result<Vec<Vec<u8>>, Refusal> {
+        if self.refuses {
+            return Err(Refusal::new(
+                "unknown-request",
+                "this node checked no such thing",
+            ));
+        }
+        Ok(texts
+            .iter()
+            .map(|text| {
+                format!("{} {} {}", call.key, call.epoch, self.sees.unwrap_or(text)).into_bytes()
+            })
+            .collect())
+    }
+}
+
+/// Configurations of four nodes that sit on every committee named, with free ports that are held by the listeners.
+pub fn configure(folder: &Path, committees: &[Committee]) -> Vec<(NodeConfig, TcpListener)> {
+    let listeners: Vec<TcpListener> = (0..NODES)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let keys: Vec<PublicKeys> = (1..=NODES)
+        .map(|id| init(&folder.join(id.to_string()), None).unwrap())
+        .collect();
+    let peers: Vec<PeerConfig> = (1..=NODES)
+        .zip(listeners.iter().zip(&keys))
+        .map(|(id, (listener, keys))| PeerConfig {
+            id: node(id),
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            identity_key: keys.identity_key,
+            hpke_key: keys.hpke_key,
+            hpke_epoch: 1,
+        })
+        .collect();
+    (1..=NODES)
+        .zip(listeners)
+        .map(|(id, listener)| {
+            let config = NodeConfig {
+                id: node(id),
+                listen: listener.local_addr().unwrap(),
+                data_dir: folder.join(id.to_string()),
+                operator_key_file: None,
+                database_url: None,
+                clock_offset_seconds: 0,
+                peer_timeout_ms: 1_500,
+                peers: peers.clone(),
+                committees: committees
+                    .iter()
+                    .map(|name| CommitteeConfig {
+                        name: *name,
+                        members: (1..=NODES).map(node).collect(),
+                        epoch: 1,
+                    })
+                    .collect(),
+                roles: Default::default(),
+            };
+            (config, listener)
+        })
+        .collect()
+}
+
+/// Starts one node with a [`Texts`] source for every signing key.
+pub async fn start_node(config: NodeConfig, listener: TcpListener, texts: Texts) -> RunningNode {
+    start_with(config, listener, move |node, router| {
+        async move {
+            for key in node.config().keys() {
+                if key != KeyId::IdentityOprf {
+                    router.signs(key, TEXTS, texts.clone());
+                }
+            }
+            Ok(())
+        }
+        .boxed()
+    })
+    .await
+    .unwrap()
+}
+
+/// Starts again what [`RunningNode::stop`] stopped, on the same address and data.
+pub async fn restart(config: NodeConfig) -> RunningNode {
+    let listener = loop {
+        // The old server's socket may linger for a moment.
+        match TcpListener::bind(config.listen) {
+            Ok(listener) => break listener,
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+        }
+    };
+    start_node(config, listener, Texts::default()).await
+}
+
+/// Four running nodes.
+pub struct Network {
+    pub folder: tempfile::TempDir,
+    pub nodes: Vec<Option<RunningNode>>,
+    pub configs: Vec<NodeConfig>,
+}
+
+impl Network {
+    pub async fn start(committees: &[Committee]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut nodes = Vec::new();
+        let mut configs = Vec::new();
+        for (config, listener) in configure(folder.path(), committees) {
+            configs.push(config.clone());
+            nodes.push(Some(start_node(config, listener, Texts::default()).await));
+        }
+        Self {
+            folder,
+            nodes,
+            configs,
+        }
+    }
+
+    pub fn node(&self, id: u16) -> &Arc<Node> {
+        self.nodes[usize::from(id) - 1]
+            .as_ref()
+            .expect("the node runs")
+            .node()
+    }
+
+    pub async fn stop(&mut self, id: u16) {
+        if let Some(node) = self.nodes[usize::from(id) - 1].take() {
+            node.stop().await;
+        }
+    }
+
+    pub async fn restart(&mut self, id: u16) {
+        self.stop(id).await;
+        let config = self.configs[usize::from(id) - 1].clone();
+        self.nodes[usize::from(id) - 1] = Some(restart(config).await);
+    }
+}
