@@ -121,11 +121,10 @@ impl Checkpoint {
         }
         let line = signatures
             .strip_suffix('\n')
-            .filter(|line| !line.contains('\n'))
-            .ok_or(CheckpointError::Form("expected exactly one signature line"))?;
+            .ok_or(CheckpointError::Form("does not end in a newline"))?;
         let line = NoteSignature::from_bytes(line.as_bytes())
-            .map_err(|_| CheckpointError::Form("malformed signature line"))?;
-        if line.name() != origin || line.id() != note_key_id(origin, key) {
+            .map_err(|_| CheckpointError::Form("expected exactly one signature line"))?;
+        if line.id() != note_key_id(origin, key) {
             return Err(CheckpointError::Key);
         }
         let signature = Bytes::from_slice(line.signature())
@@ -133,6 +132,7 @@ impl Checkpoint {
         if !ed25519_verifies(key, checkpoint.body().as_bytes(), &signature) {
             return Err(CheckpointError::Signature);
         }
+        // Catches whatever the parsers above let pass: another name on the signature line, say.
         if checkpoint.encode(key, &signature)? != note {
             return Err(CheckpointError::Form("not in canonical form"));
         }

@@ -2,6 +2,7 @@
 
 pub mod application;
 pub mod attestation;
+pub mod audit;
 pub mod bip340;
 pub mod bundle;
 pub mod catalogue;

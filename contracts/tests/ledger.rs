@@ -241,7 +241,10 @@ fn a_trust_file_that_says_too_little_too_much_or_twice_is_refused() {
     };
     refuse(&|t| t["version"] = json!(2), "version");
     refuse(&|t| t["issuer"] = json!(""), "issuer");
-    refuse(&|t| t["origin"] = json!("a b"), "origin");
+    refuse(&|t| t["issuer"] = json!("a".repeat(257)), "issuer");
+    for origin in ["", "a b", "a+b", "a\nb", "é", &"a".repeat(257)] {
+        refuse(&|t| t["origin"] = json!(origin), "origin");
+    }
     refuse(&|t| t["ledger_key"] = json!(Bytes([0u8; 32])), "ledger_key");
     refuse(&|t| t["extra"] = json!(1), "unknown field");
     refuse(&|t| t["committees"][0]["extra"] = json!(1), "unknown field");

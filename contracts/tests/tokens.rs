@@ -13,6 +13,7 @@ use contracts::status::{
 };
 use contracts::token::{self, Claims, MAX_LIFETIME, MAX_TOKEN_BYTES, TokenError};
 use contracts::units::UnixTime;
+use ed25519_dalek::Verifier as _;
 use serde_json::{Value, json};
 
 fn verify(keys: &Keys, jws: &str) -> Result<Claims, TokenError> {
@@ -115,6 +116,32 @@ fn a_token_by_another_committee_is_refused() {
     ));
     let forged = forge(&other, &good_header(&keys), &payload(&keys).to_string());
     assert_eq!(verify(&keys, &forged), Err(TokenError::Signature));
+}
+
+#[test]
+fn a_signature_with_a_nonce_of_small_order_is_refused() {
+    use curve25519_dalek::edwards::CompressedEdwardsY;
+    use curve25519_dalek::scalar::Scalar;
+    use curve25519_dalek::traits::Identity;
+    use sha2::{Digest, Sha512};
+    let keys = Keys::new(1);
+    let public = keys.decision.verifying_key();
+    let input = token::signing_input(&claims(&keys), &thumbprint(&public));
+    // R = identity and s = k·a satisfies the bare equation s·B = R + k·A.
+    let r = CompressedEdwardsY::identity();
+    let hash = Sha512::new()
+        .chain_update(r.as_bytes())
+        .chain_update(public.as_bytes())
+        .chain_update(&input);
+    let s = Scalar::from_hash(hash) * keys.decision.to_scalar();
+    let signature = [r.to_bytes(), s.to_bytes()].concat();
+    let signature = Bytes::from_slice(&signature).unwrap();
+    let bare = ed25519_dalek::Signature::from_bytes(&signature.0);
+    assert!(public.verify(input.as_bytes(), &bare).is_ok());
+    assert_eq!(
+        verify(&keys, &token::assemble(&input, &signature)),
+        Err(TokenError::Signature)
+    );
 }
 
 #[test]
@@ -285,6 +312,10 @@ fn a_jwk_set_with_a_false_kid_a_weak_key_or_a_repeated_one_is_refused() {
         let again = set["keys"][0].clone();
         set["keys"].as_array_mut().unwrap().push(again);
     });
+    refuse(&|set| {
+        let many = (100..165).map(|i| OkpJwk::new(&Keys::new(i).notifier.verifying_key()));
+        set["keys"] = json!(many.collect::<Vec<_>>());
+    });
     assert_eq!(JwkSet::parse(&[b' '; 65_537]), Err(JwkError::TooLarge));
     assert_eq!(OkpJwk::new(&keys.decision.verifying_key()), jwks.keys()[0]);
 }
@@ -315,6 +346,8 @@ fn a_revoked_token_can_be_seen_to_be() {
         (Ok(Status::Valid), Ok(Status::Invalid), Ok(Status::Valid))
     );
     assert_eq!(at(LIST_SIZE), Err(StatusError::Index(LIST_SIZE)));
+    let revoked = StatusList::all_valid().revoke(LIST_SIZE);
+    assert_eq!(revoked, Err(StatusError::Index(LIST_SIZE)));
     let location = status::location(ISSUER, LIST_SIZE + 4).status_list;
     assert_eq!((location.idx, location.uri), (4, status::uri(ISSUER, 1)));
 }
