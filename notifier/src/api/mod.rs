@@ -1,0 +1,29 @@
+//! The HTTP API; see the crate's documentation for requests and answers.
+
+mod callers;
+mod gateway;
+mod problem;
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, ServiceConfig};
+
+pub use problem::Problem;
+
+/// Largest body that is read, in bytes.
+pub const MAX_BODY_BYTES: usize = 16 << 10;
+/// Longest `wait` for a reply, in seconds.
+pub const MAX_WAIT: u64 = 60;
+
+/// Mounts every route.
+pub(crate) fn routes(service: &mut ServiceConfig) {
+    service
+        .app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
+        .route("/healthz", web::get().to(HttpResponse::Ok))
+        .route("/v1/key", web::get().to(callers::key))
+        .route("/v1/contacts", web::post().to(callers::add_contact))
+        .route("/v1/messages", web::post().to(callers::send))
+        .route("/v1/messages/{id}", web::get().to(callers::message))
+        .route("/v1/replies/{decision_id}", web::get().to(callers::reply))
+        .route("/v1/gateway/inbound", web::post().to(gateway::inbound))
+        .route("/v1/gateway/receipts", web::post().to(gateway::receipt));
+}

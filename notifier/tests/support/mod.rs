@@ -1,0 +1,274 @@
+//! A notifier in a process of its own, a phone network that is a folder, and callers.
+
+#![allow(clippy::unwrap_used)] // helpers of tests, outside a test function
+
+use std::future::Future;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::{Signature, SigningKey};
+use notifier::gateway::webhook;
+use serde_json::{Value, json};
+
+pub const ANA: &str = "+14155550132";
+pub const BRUNO: &str = "+12135550147";
+pub const NAVIGATOR: &str = "navigator-token";
+pub const PROFILE: &str = "profile-token";
+pub const OTHER: &str = "other-profile-token";
+pub const GATEWAY_KEY: &str = "gateway-key";
+
+const CONFIG: &str = r#"
+listen = "127.0.0.1:0"
+database = "sqlite:DIR/notifier.db"
+operator_key = { file = "DIR/operator" }
+signing_key = { file = "DIR/signing" }
+gateway_key = { file = "DIR/gateway" }
+gateway = { kind = "file", folder = "DIR/outbox" }
+callers = [
+  { name = "navigator", token = { file = "DIR/navigator" }, may = ["contacts"] },
+  { name = "profile", token = { file = "DIR/profile" }, may = ["messages"] },
+  { name = "other", token = { file = "DIR/other" }, may = ["messages"] },
+]
+"#;
+
+pub struct World {
+    folder: tempfile::TempDir,
+    process: Child,
+    url: String,
+    client: reqwest::Client,
+}
+
+/// A text that asked for a decision.
+pub struct Asked {
+    pub id: String,
+    pub code: String,
+}
+
+/// Waits until something holds.
+pub async fn eventually<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while !holds().await {
+        assert!(Instant::now() < until, "it never came to hold");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn spawn(folder: &Path) -> (Child, String) {
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))
+        .unwrap();
+    let mut process = Command::new(env!("CARGO_BIN_EXE_notifier"))
+        .arg(folder.join("notifier.toml"))
+        .env("RUST_LOG", "trace")
+        .env_remove("DATABASE_URL")
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    BufReader::new(process.stdout.take().unwrap())
+        .read_line(&mut url)
+        .unwrap();
+    (process, url.trim().to_owned())
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let keys = [("operator", [7_u8; 32]), ("signing", [8; 32])];
+        for (name, key) in keys {
+            std::fs::write(at(name), URL_SAFE_NO_PAD.encode(key)).unwrap();
+        }
+        let secrets = [
+            ("gateway", GATEWAY_KEY),
+            ("navigator", NAVIGATOR),
+            ("profile", PROFILE),
+            ("other", OTHER),
+        ];
+        for (name, secret) in secrets {
+            std::fs::write(at(name), secret).unwrap();
+        }
+        let config = CONFIG.replace("DIR", folder.path().to_str().unwrap());
+        std::fs::write(at("notifier.toml"), config).unwrap();
+        let (process, url) = spawn(folder.path());
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self {
+            folder,
+            process,
+            url,
+            client,
+        }
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    pub async fn restart(&mut self) {
+        (self.process, self.url) = spawn(self.folder.path());
+    }
+
+    pub async fn end(mut self) {
+        self.kill();
+    }
+
+    pub async fn post(&self, path: &str, token: &str, body: &Value) -> (u16, Value) {
+        let url = format!("{}{path}", self.url);
+        let answer = self
+            .client
+            .post(url)
+            .bearer_auth(token)
+            .json(body)
+            .send()
+            .await
+            .unwrap();
+        (
+            answer.status().as_u16(),
+            answer.json().await.unwrap_or(Value::Null),
+        )
+    }
+
+    pub async fn get(&self, path: &str, token: &str) -> (u16, Value) {
+        let url = format!("{}{path}", self.url);
+        let answer = self
+            .client
+            .get(url)
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap();
+        (
+            answer.status().as_u16(),
+            answer.json().await.unwrap_or(Value::Null),
+        )
+    }
+
+    pub async fn contact(&self, phone: &str, language: &str) -> String {
+        let body = json!({ "phone": phone, "language": language });
+        let (status, body) = self.post("/v1/contacts", NAVIGATOR, &body).await;
+        assert_eq!(status, 201, "{body}");
+        body["contact"].as_str().unwrap().to_owned()
+    }
+
+    pub fn question(&self, contact: &str, decision_id: &str, undo_seconds: i64) -> Value {
+        json!({
+            "contact": contact, "template": "apply", "params": { "jurisdiction": "CA" }, "decision_id": decision_id,
+            // Midnight five days ahead: the same through a test, so that a resend is the same request.
+            "deadline": (webhook::system_time() / 86_400 + 5) * 86_400, "undo_seconds": undo_seconds,
+            "idempotency_key": format!("ask-{decision_id}"),
+        })
+    }
+
+    pub async fn ask(&self, contact: &str, decision_id: &str, undo_seconds: i64) -> Asked {
+        let question = self.question(contact, decision_id, undo_seconds);
+        let (status, body) = self.post("/v1/messages", PROFILE, &question).await;
+        assert_eq!(status, 202, "{body}");
+        let text = |field: &str| body[field].as_str().unwrap().to_owned();
+        Asked {
+            id: text("id"),
+            code: text("code"),
+        }
+    }
+
+    pub async fn reply(&self, decision_id: &str, wait: u64) -> (u16, Value) {
+        self.get(&format!("/v1/replies/{decision_id}?wait={wait}"), PROFILE)
+            .await
+    }
+
+    /// Sends a webhook signed `age` seconds ago.
+    pub async fn webhook(&self, path: &str, key: &str, age: i64, body: &Value) -> u16 {
+        let body = body.to_string();
+        let timestamp = webhook::system_time() - age;
+        let answer = self
+            .client
+            .post(format!("{}/v1/gateway/{path}", self.url))
+            .header(webhook::TIMESTAMP_HEADER, timestamp)
+            .header(
+                webhook::SIGNATURE_HEADER,
+                webhook::sign(key.as_bytes(), timestamp, body.as_bytes()),
+            )
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        answer.status().as_u16()
+    }
+
+    /// A text from a phone, by way of the gateway.
+    pub async fn text(&self, from: &str, message_id: &str, text: &str) {
+        let body = json!({ "message_id": message_id, "from": from, "text": text });
+        assert_eq!(self.webhook("inbound", GATEWAY_KEY, 0, &body).await, 200);
+    }
+
+    fn texts(&self, phone: &str) -> Vec<String> {
+        let files = std::fs::read_dir(self.folder.path().join("outbox")).unwrap();
+        files
+            .map(|file| file.unwrap().path())
+            .filter(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.'))
+            .map(|path| serde_json::from_slice::<Value>(&std::fs::read(path).unwrap()).unwrap())
+            .filter(|text| text["to"] == phone)
+            .map(|text| text["text"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// The texts a phone got, once there are at least so many.
+    pub async fn texts_to(&self, phone: &str, at_least: usize) -> Vec<String> {
+        eventually(|| async { self.texts(phone).len() >= at_least }).await;
+        self.texts(phone)
+    }
+
+    pub fn assert_signed(&self, reply: &Value, decision_id: &str) {
+        let key = SigningKey::from_bytes(&[8; 32]).verifying_key();
+        let message = format!(
+            "shp/v1/reply\n{decision_id}\n{}\n{}",
+            reply["answer"].as_str().unwrap(),
+            reply["replied_at"]
+        );
+        let signature = URL_SAFE_NO_PAD
+            .decode(reply["signature"].as_str().unwrap())
+            .unwrap();
+        key.verify_strict(
+            message.as_bytes(),
+            &Signature::from_slice(&signature).unwrap(),
+        )
+        .unwrap();
+    }
+
+    /// Database and log, by name.
+    pub fn files_at_rest(&self) -> Vec<(String, Vec<u8>)> {
+        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        let files: Vec<_> = files
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.is_file())
+            .map(|path| (path.display().to_string(), std::fs::read(path).unwrap()))
+            .collect();
+        assert!(
+            files
+                .iter()
+                .any(|(name, bytes)| name.ends_with("notifier.db") && !bytes.is_empty())
+        );
+        assert!(
+            files
+                .iter()
+                .any(|(name, bytes)| name.ends_with("log") && !bytes.is_empty())
+        );
+        files
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // A test that failed must not leave a process behind; one that ended already is no error.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
