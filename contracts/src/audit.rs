@@ -122,6 +122,19 @@ impl AuditError {
             Self::Entry(_) | Self::Receipt(_) => Check::Ledger,
         }
     }
+
+    /// The field of the bundle that the check is about; the message says more.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Form(_) => "(document)",
+            Self::Summary(field) => field,
+            Self::Contract(_) => "contract.id",
+            Self::ContractHash { .. } => "contract.hash",
+            Self::Token(_) | Self::Binding { .. } => "token",
+            Self::Presentation(_) => "presentation",
+            Self::Entry(_) | Self::Receipt(_) => "receipt",
+        }
+    }
 }
 
 /// A check that was made and held.

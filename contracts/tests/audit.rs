@@ -413,6 +413,85 @@ fn nothing_but_the_trust_file_is_trusted() {
     assert_eq!(audit_with(&other_issuer), Err(Check::Token));
 }
 
+/// Runs `rules audit` on files with these contents; none is a file that does not exist.
+fn command(bundle: Option<&[u8]>, trust: Option<&[u8]>, json: bool) -> (i32, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let [bundle, trust] = [("bundle.json", bundle), ("trust.json", trust)].map(|(name, bytes)| {
+        let path = folder.path().join(name);
+        if let Some(bytes) = bytes {
+            std::fs::write(&path, bytes).unwrap();
+        }
+        path
+    });
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rules"));
+    command.arg("audit").arg(bundle).arg("--trust").arg(trust);
+    if json {
+        command.arg("--json");
+    }
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let code = output.status.code().unwrap();
+    (code, text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_command_lists_its_checks_or_gives_one_reason() {
+    let bundle = good(&YES).to_bytes();
+    let trust = serde_json::to_vec_pretty(&*TRUST).unwrap();
+    let (code, out, err) = command(Some(&bundle), Some(&trust), false);
+    assert_eq!((code, err.as_str()), (0, ""));
+    for check in Check::ALL {
+        assert!(out.contains(&format!("ok  {check} ")), "{out}");
+    }
+    let (code, out, _) = command(Some(&bundle), Some(&trust), true);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (code, &report["ok"], &report["verdict"]),
+        (0, &json!(true), &json!("YES"))
+    );
+
+    let changed = String::from_utf8(bundle.clone()).unwrap();
+    let changed = changed.replacen(r#""verdict":"YES""#, r#""verdict":"NO""#, 1);
+    let (code, out, err) = command(Some(changed.as_bytes()), Some(&trust), false);
+    assert_eq!(
+        (code, out.as_str(), err.lines().count()),
+        (1, "", 1),
+        "{err}"
+    );
+    assert!(err.contains("verdict"), "{err}");
+    let (code, out, _) = command(Some(changed.as_bytes()), Some(&trust), true);
+    let refusal: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(code, 1);
+    assert_eq!(
+        (&refusal["ok"], &refusal["field"]),
+        (&json!(false), &json!("verdict"))
+    );
+    assert_eq!(
+        command(Some(b""), Some(&trust), false).0,
+        1,
+        "an empty file is no bundle"
+    );
+}
+
+#[test]
+fn the_command_tells_an_unreadable_file_from_a_refused_bundle() {
+    let bundle = good(&YES).to_bytes();
+    let trust = serde_json::to_vec(&*TRUST).unwrap();
+    for (bundle, trust) in [
+        (None, Some(trust.as_slice())),
+        (Some(bundle.as_slice()), None),
+        (Some(bundle.as_slice()), Some(b"{}".as_slice())),
+    ] {
+        let (code, out, err) = command(bundle, trust, false);
+        assert_eq!((code, out.as_str()), (2, ""));
+        assert!(err.contains(".json: "), "{err}");
+    }
+    let usage = std::process::Command::new(env!("CARGO_BIN_EXE_rules"))
+        .arg("audit")
+        .output();
+    assert_eq!(usage.unwrap().status.code(), Some(2));
+}
+
 #[test]
 fn wire_format_of_a_bundle() {
     let bundle = good(&YES);

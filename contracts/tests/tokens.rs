@@ -52,7 +52,7 @@ fn a_frost_group_signature_is_an_ordinary_one() {
     use frost_ed25519::keys::{IdentifierList, KeyPackage, generate_with_dealer};
     use frost_ed25519::{SigningPackage, aggregate, round1, round2};
     let mut rng = rand::rngs::OsRng;
-    let (shares, public) = generate_with_dealer(4, 3, IdentifierList::Default, &mut rng).unwrap();
+    let (shares, public) = generate_with_dealer(4, 3, IdentifierList::Default, rng).unwrap();
     let group: [u8; 32] = public
         .verifying_key()
         .serialize()

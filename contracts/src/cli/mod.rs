@@ -1,5 +1,6 @@
 //! Subcommands, one module each. Exit code 0: nothing to object; 1: a finding; 2: the question could not be put.
 
+mod audit;
 mod explain;
 mod lint;
 mod list;
@@ -27,6 +28,8 @@ enum Command {
     Lint(lint::Args),
     /// A contract in plain sentences, with citations and the numbers applied.
     Explain(explain::Args),
+    /// Whether a decision bundle proves what it says, offline; trusts nothing but the trust file.
+    Audit(audit::Args),
 }
 
 /// What a subcommand found.
@@ -45,6 +48,7 @@ pub fn run() -> ExitCode {
         Command::List(args) => list::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Audit(args) => audit::run(&args),
     };
     match outcome {
         Ok(Finding::Fine) => ExitCode::SUCCESS,

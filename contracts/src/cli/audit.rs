@@ -1,0 +1,93 @@
+//! `rules audit`: a decision bundle checked offline, trusting one file.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use contracts::audit::{AuditError, Report, audit};
+use contracts::bundle::MAX_BUNDLE_BYTES;
+use contracts::rules::registry;
+use contracts::trust::{MAX_TRUST_BYTES, Trust};
+use serde_json::json;
+
+use super::{Finding, Outcome};
+
+/// Arguments of `rules audit`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The decision bundle.
+    bundle: PathBuf,
+    /// What to trust: log origin and key, issuer, committee keys.
+    #[arg(long, value_name = "FILE")]
+    trust: PathBuf,
+    /// Print one JSON document instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Outcome {
+    let trust = Trust::parse(&read(&args.trust, MAX_TRUST_BYTES)?)
+        .map_err(|error| format!("{}: {error}", args.trust.display()))?;
+    let bundle = read(&args.bundle, MAX_BUNDLE_BYTES)?;
+    match audit(&bundle, &trust, registry()) {
+        Ok(report) => {
+            accepted(&report, args.json)?;
+            Ok(Finding::Fine)
+        }
+        Err(error) => {
+            refused(&error, args.json)?;
+            Ok(Finding::Objection)
+        }
+    }
+}
+
+/// Reads at most one byte more than is parsed, so that a parser can say that a file is too long.
+fn read(path: &Path, max: usize) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(max as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(bytes)
+}
+
+fn accepted(report: &Report, json: bool) -> Result<(), Box<dyn Error>> {
+    if json {
+        let mut document = serde_json::to_value(report)?;
+        if let Some(document) = document.as_object_mut() {
+            document.insert("ok".to_owned(), json!(true));
+        }
+        println!("{}", serde_json::to_string_pretty(&document)?);
+        return Ok(());
+    }
+    for passed in &report.checks {
+        println!("ok  {:<13} {}", passed.check.to_string(), passed.finding);
+    }
+    println!(
+        "{} on {} in {} as of {}, for {}, subject {}",
+        report.verdict,
+        report.contract.id,
+        report.jurisdiction,
+        report.as_of,
+        report.audience,
+        report.subject
+    );
+    if !report.reasons.is_empty() {
+        println!("reasons: {}", report.reasons.join(", "));
+    }
+    println!(
+        "not checked, as it needs the network: revocation since, bit {} of {}",
+        report.status.idx, report.status.uri
+    );
+    Ok(())
+}
+
+fn refused(error: &AuditError, json: bool) -> Result<(), Box<dyn Error>> {
+    if json {
+        let document = json!({"ok": false, "check": error.check(), "field": error.field(), "reason": error.to_string()});
+        println!("{}", serde_json::to_string_pretty(&document)?);
+    } else {
+        eprintln!("refused by check {}: {error}", error.check());
+    }
+    Ok(())
+}
