@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 pub mod agreement;
+pub mod attest;
 pub mod ceremony;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod enrol;
 pub mod hpke;
 pub mod http;
 pub mod keys;

@@ -71,10 +71,12 @@ struct Deduction {
 }
 
 #[derive(PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
 enum Tax {
-    PreTax,
-    PostTax,
+    #[serde(rename = "pre_tax")]
+    Before,
+    #[serde(rename = "post_tax")]
+    After,
+    #[serde(rename = "unknown")]
     Unknown,
 }
 
@@ -204,7 +206,7 @@ impl EmmySource {
                     continue;
                 }
                 total = self.add(total, stub.pay_gross, "paystubs.pay_gross")?;
-                for deduction in stub.deductions.iter().filter(|it| it.tax == Tax::PreTax) {
+                for deduction in stub.deductions.iter().filter(|it| it.tax == Tax::Before) {
                     let field = "paystubs.deductions.amount";
                     let amount =
                         deduction

@@ -24,7 +24,7 @@ pub use self::error::{ConfigError, SourceError};
 
 use self::emmy::{Applicant, EmmySource};
 use self::fhir::FhirSource;
-pub(crate) use self::sql::SqlSource;
+pub(crate) use self::sql::{Record, SqlSource};
 
 /// What one source says of one attribute: a value, no record, or a failure.
 pub type Reading = Result<Option<i64>, SourceError>;

@@ -11,6 +11,7 @@ use contracts::attestation::SignedRoot;
 use contracts::encoding::{Bytes, Bytes32, tagged_hash};
 use contracts::ids::{AttributeId, Domain, NodeId};
 use contracts::issuance::{BlindingProof, IssueContext, LeafRequest, request_message};
+use contracts::receipt::Receipt;
 use contracts::units::{Period, UnixTime};
 use serde::{Deserialize, Serialize};
 
@@ -234,8 +235,10 @@ pub struct AttestBatches {
 pub struct Batch {
     /// The root with its threshold signature.
     pub root: SignedRoot,
-    /// Index of the root's entry in the ledger.
-    pub ledger_index: u64,
+    /// Salt of the root's commitment in the ledger.
+    pub ledger_salt: Bytes32,
+    /// Receipt of the root's `attestation-root` entry, whose payload is the statement.
+    pub receipt: Receipt,
     /// The request's leaves in this batch.
     pub leaves: Vec<BatchLeaf>,
 }

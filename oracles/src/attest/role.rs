@@ -1,0 +1,260 @@
+//! The seats of a node on fact committees: HTTP routes, peer calls and the source of what it signs.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use actix_web::{HttpResponse, web};
+use async_trait::async_trait;
+use contracts::attestation::{AttestationKey, CommitteeKeys};
+use contracts::encoding::Bytes;
+use contracts::ids::{Domain, NodeId};
+use contracts::receipt::{Entry, Receipt};
+
+use super::check::Seat;
+use super::coordinate::{AckAnswer, AckCall, BatchPlan, Links};
+use super::nonce::NonceBook;
+use super::store::AckStore;
+use super::{AttestConfig, AttestError, Attestor, Shared};
+use crate::ceremony::KeyId;
+use crate::ceremony::sign::{self, MessageSource, SignCall, SignTopic};
+use crate::http::json_config;
+use crate::ledger::{self, Ledger as _};
+use crate::node::{Node, Router, StartError};
+use crate::peer::{Refusal, Topic};
+use crate::problem::Problem;
+use crate::sources::Sources;
+use crate::wire::attest::{
+    AttestCall, MAX_REQUEST_BODY, MAX_SMALL_BODY, NonceRequest, SealedRequest,
+};
+
+const ACKS: Topic<AckCall, AckAnswer> = Topic::new("attest.acks").with_caps(1 << 10, 64 << 10);
+const ROOT: SignTopic<BatchPlan> = SignTopic::new("attest.root");
+
+/// The committee keys that a node goes by: those that it holds a share of, else those that its operator configured.
+struct NodeKeys {
+    node: Arc<Node>,
+    configured: BTreeMap<(Domain, u64), AttestationKey>,
+}
+
+impl CommitteeKeys for NodeKeys {
+    fn attestation_key(&self, committee: Domain, epoch: u64) -> Option<AttestationKey> {
+        let held = self
+            .node
+            .keys()
+            .get(KeyId::Signing(committee.into()), epoch);
+        held.ok()
+            .and_then(|record| record.group_key().ok())
+            .and_then(|key| Bytes::<33>::from_slice(&key.0).ok())
+            .and_then(|key| AttestationKey::from_bytes(&key).ok())
+            .or_else(|| self.configured.attestation_key(committee, epoch))
+    }
+}
+
+/// A node's seats on fact committees.
+struct AttestRole {
+    node: Arc<Node>,
+    seats: BTreeMap<Domain, Attestor>,
+}
+
+impl AttestRole {
+    fn seat(&self, domain: Domain) -> Result<&Attestor, AttestError> {
+        let seat = self.seats.get(&domain);
+        seat.ok_or(AttestError::Plan("this node does not sit on the committee"))
+    }
+}
+
+#[async_trait]
+impl Links for AttestRole {
+    async fn acknowledgements(&self, to: NodeId, call: &AckCall) -> Result<AckAnswer, AttestError> {
+        self.node
+            .call(to, ACKS, call)
+            .await
+            .map_err(|error| AttestError::Peer {
+                node: to,
+                cause: error.to_string(),
+            })
+    }
+
+    async fn sign(&self, plan: &BatchPlan) -> Result<Bytes<65>, AttestError> {
+        let key = KeyId::Signing(plan.domain.into());
+        let signed = sign::sign(&self.node, key, ROOT, plan)
+            .await
+            .map_err(|error| AttestError::Signing(Box::new(error)))?;
+        for fault in &signed.faults {
+            tracing::warn!(committee = %plan.domain, %fault, "member did not sign a batch");
+        }
+        signed
+            .signatures
+            .first()
+            .and_then(|signature| Bytes::from_slice(signature).ok())
+            .ok_or(AttestError::Plan("no signature of 65 bytes"))
+    }
+
+    async fn append(&self, entries: &[Entry]) -> Result<Vec<Receipt>, AttestError> {
+        ledger::of(&self.node)
+            .append(entries)
+            .await
+            .map_err(|error| AttestError::Ledger(error.to_string()))
+    }
+}
+
+impl From<AttestError> for Refusal {
+    fn from(error: AttestError) -> Self {
+        match error {
+            AttestError::Db(_) | AttestError::Stored(_) => Self::internal(&error),
+            _ => Self::new("attest", error.to_string()),
+        }
+    }
+}
+
+struct RootSource(Arc<AttestRole>);
+
+#[async_trait]
+impl MessageSource<BatchPlan> for RootSource {
+    async fn messages(
+        &self,
+        _node: &Arc<Node>,
+        call: SignCall,
+        plan: BatchPlan,
+    ) -> Result<Vec<Vec<u8>>, Refusal> {
+        let asked = plan.domain;
+        let attestor = self.0.seats.get(&asked);
+        let seat = attestor.filter(|_| call.key == KeyId::Signing(asked.into()));
+        let seat = seat.ok_or_else(|| Refusal::new("attest", "no seat on that committee"))?;
+        if call.epoch != seat.seat.epoch {
+            return Err(Refusal::new("attest", "another epoch"));
+        }
+        Ok(vec![seat.message(&plan).await?])
+    }
+}
+
+/// Mounts a node's seats on fact committees, and returns what its seat as a registrar shares with them.
+///
+/// # Errors
+/// [`StartError::Role`] for an unusable `[roles.attest]`.
+pub(crate) async fn mount(
+    node: &Arc<Node>,
+    router: &mut Router,
+) -> Result<Arc<Shared>, StartError> {
+    let failed = |cause: String| StartError::Role {
+        role: "attest",
+        cause,
+    };
+    let config: AttestConfig = node.config().role("attest")?.unwrap_or_default();
+    let sources = Sources::new(&config.source, &config.attribute)
+        .map_err(|error| failed(error.to_string()))?;
+    let mut configured = BTreeMap::new();
+    for trusted in &config.committee_key {
+        let key = AttestationKey::from_bytes(&trusted.key)
+            .map_err(|error| failed(format!("committee_key {}: {error}", trusted.committee)))?;
+        configured.insert((trusted.committee, trusted.epoch), key);
+    }
+    let keys = NodeKeys {
+        node: Arc::clone(node),
+        configured,
+    };
+    let shared = Arc::new(Shared {
+        clock: node.clock(),
+        sources: Arc::new(sources),
+        nonces: NonceBook::new(),
+        store: AckStore::open(node.db().clone()).await?,
+        keys: Arc::new(keys),
+        registrar: OnceLock::new(),
+    });
+    let seats: BTreeMap<Domain, Attestor> = Domain::ALL
+        .into_iter()
+        .filter_map(|domain| {
+            let seat = seat(node, domain)?;
+            let shared = Arc::clone(&shared);
+            Some((domain, Attestor { seat, shared }))
+        })
+        .collect();
+    let role = Arc::new(AttestRole {
+        node: Arc::clone(node),
+        seats,
+    });
+    let answering = Arc::clone(&role);
+    router.answers(ACKS, move |_node, from, call| {
+        let role = Arc::clone(&answering);
+        async move {
+            let attestor = role.seats.get(&call.domain);
+            let attestor = attestor.filter(|it| it.seat.members.contains(&from));
+            let refused = || Refusal::new("attest", "not between members of that committee");
+            Ok(attestor
+                .ok_or_else(refused)?
+                .acknowledgements(&call)
+                .await?)
+        }
+    });
+    for domain in role.seats.keys() {
+        let key = KeyId::Signing((*domain).into());
+        router.signs(key, ROOT, RootSource(Arc::clone(&role)));
+    }
+    router.routes(move |config| routes(config, &role));
+    Ok(shared)
+}
+
+/// A node's seat on a domain's committee; none if it has none.
+pub(crate) fn seat(node: &Arc<Node>, domain: Domain) -> Option<Seat> {
+    let committee = node.config().committee(domain.into())?;
+    let own = node.peers().get(node.id())?;
+    committee.members.contains(&node.id()).then(|| Seat {
+        domain,
+        node: node.id(),
+        members: committee.members.clone(),
+        threshold: committee.threshold(),
+        epoch: committee.epoch,
+        hpke_epoch: own.hpke_epoch,
+        hpke: node.peers().identity().hpke().clone(),
+    })
+}
+
+fn routes(config: &mut web::ServiceConfig, role: &Arc<AttestRole>) {
+    for domain in role.seats.keys().copied() {
+        let path = |call: &str| format!("/v1/{domain}/{call}");
+        let shared = Arc::clone(role);
+        config.service(
+            web::resource(path("nonce"))
+                .app_data(json_config(MAX_SMALL_BODY))
+                .route(web::post().to(move |body: web::Json<NonceRequest>| {
+                    let role = Arc::clone(&shared);
+                    async move {
+                        let answer = role.seat(domain)?.nonce(&body);
+                        Ok::<_, Problem>(HttpResponse::Ok().json(answer))
+                    }
+                })),
+        );
+        let shared = Arc::clone(role);
+        config.service(
+            web::resource(path("request"))
+                .app_data(json_config(MAX_REQUEST_BODY))
+                .route(web::post().to(move |body: web::Json<SealedRequest>| {
+                    let role = Arc::clone(&shared);
+                    async move {
+                        let answer = role.seat(domain)?.request(&body).await?;
+                        Ok::<_, Problem>(HttpResponse::Ok().json(answer))
+                    }
+                })),
+        );
+        let shared = Arc::clone(role);
+        config.service(
+            web::resource(path("attest"))
+                .app_data(json_config(MAX_SMALL_BODY))
+                .route(web::post().to(move |body: web::Json<AttestCall>| {
+                    let role = Arc::clone(&shared);
+                    async move {
+                        // On the node's own runtime, to its end: an owner who hangs up does not break off a signature.
+                        let runtime = role.node.runtime().clone();
+                        let task = runtime.spawn(async move {
+                            role.seat(domain)?
+                                .attest(&body, role.as_ref())
+                                .await
+                                .map_err(Problem::from)
+                        });
+                        let batches = task.await.map_err(|_| Problem::internal())??;
+                        Ok::<_, Problem>(HttpResponse::Ok().json(batches))
+                    }
+                })),
+        );
+    }
+}

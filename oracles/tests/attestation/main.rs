@@ -1,0 +1,9 @@
+//! Enrolment and attestation end to end: four real nodes over loopback, real key generation, real sources over HTTP and
+//! SQL, an owner that does what a profile does. Each test is named for what it shows or the attack that it defeats.
+
+mod externals;
+mod network;
+mod owner;
+
+mod attacks;
+mod flow;

@@ -1,0 +1,201 @@
+//! Four nodes on every committee, with keys generated over the network.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use contracts::ids::{Committee, NodeId};
+use oracles::ceremony::dkg;
+use oracles::config::{CommitteeConfig, NodeConfig, PeerConfig};
+use oracles::keys::{NodeIdentity, OperatorKey};
+use oracles::node::{RunningNode, start_with};
+
+use super::externals::{Payroll, registry};
+
+pub const COMMITTEES: [Committee; 3] = [Committee::Identity, Committee::Income, Committee::Ledger];
+
+pub fn node(number: u16) -> NodeId {
+    NodeId::new(number).unwrap()
+}
+
+pub struct Network {
+    _folder: tempfile::TempDir,
+    pub registry: PathBuf,
+    pub payroll: Payroll,
+    pub nodes: Vec<Option<RunningNode>>,
+    pub configs: Vec<NodeConfig>,
+}
+
+/// The roles of a node: payroll twice, so that there are sources to disagree.
+fn roles(registry: &Path, payroll: &str, second: &str) -> String {
+    format!(
+        r#"
+[ledger]
+origin = "ledger.test/log"
+
+[[attest.source]]
+name = "registry"
+kind = "sql"
+url = "sqlite://{}"
+[[attest.source]]
+name = "payroll"
+kind = "emmy"
+url = "{payroll}"
+api_key = "k"
+limits = {{ timeout_ms = 500, retries = 1 }}
+[[attest.source]]
+name = "wages"
+kind = "emmy"
+url = "{second}"
+api_key = "k"
+limits = {{ timeout_ms = 500, retries = 1 }}
+
+[[attest.attribute]]
+id = "identity.person"
+[[attest.attribute.read]]
+source = "registry"
+kind = "sql"
+query = "SELECT ssn FROM person WHERE replace(ssn, '-', '') = $1"
+bind = ["ssn"]
+value = {{ as = "exists" }}
+
+[[attest.attribute]]
+id = "identity.birth_date"
+[[attest.attribute.read]]
+source = "registry"
+kind = "sql"
+query = "SELECT birth_date FROM person WHERE person_id = $1"
+bind = ["person_id"]
+value = {{ as = "date" }}
+[[attest.attribute.read]]
+source = "registry"
+kind = "sql"
+query = "SELECT birth_date FROM vital_record WHERE replace(ssn, '-', '') = $1"
+bind = ["ssn"]
+value = {{ as = "date" }}
+
+[[attest.attribute]]
+id = "identity.medicaid_immigration_status"
+[[attest.attribute.read]]
+source = "registry"
+kind = "sql"
+query = "SELECT status_code FROM person WHERE person_id = $1"
+bind = ["person_id"]
+value = {{ as = "flag_in", codes = ["USC", "LPR5"] }}
+
+[[attest.attribute]]
+id = "income.magi_monthly"
+[[attest.attribute.read]]
+source = "payroll"
+kind = "emmy"
+[[attest.attribute.read]]
+source = "wages"
+kind = "emmy"
+
+[enrol]
+[[enrol.proof]]
+source = "registry"
+query = "SELECT ssn, given_name, family_name, birth_date, person_id, case_number FROM person WHERE replace(ssn, '-', '') = $1"
+[[enrol.proof]]
+source = "registry"
+query = "SELECT ssn, given_name, family_name, birth_date FROM vital_record WHERE replace(ssn, '-', '') = $1"
+[enrol.handle.identity]
+ssn = "claims.ssn"
+person_id = "person_id"
+[enrol.handle.income]
+case_number = "case_number"
+ssn_last4 = "claims.ssn_last4"
+"#,
+        registry.display()
+    )
+}
+
+impl Network {
+    pub async fn start() -> Self {
+        Self::start_with_liars(&[]).await
+    }
+
+    /// Nodes listed read both their income sources from `lies`.
+    pub async fn start_with_liars(lies: &[(u16, &Payroll)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("registry.db");
+        registry(&database).await;
+        let payroll = Payroll::start().await;
+        let listeners: Vec<TcpListener> = (0..4)
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
+        let mut peers = Vec::new();
+        for (number, listener) in (1..=4).zip(&listeners) {
+            let dir = folder.path().join(number.to_string());
+            std::fs::create_dir(&dir).unwrap();
+            let operator = OperatorKey::create(&dir.join("operator.key")).unwrap();
+            let identity = NodeIdentity::generate();
+            identity
+                .save(&dir.join("identity.sealed"), &operator)
+                .unwrap();
+            peers.push(PeerConfig {
+                id: node(number),
+                url: format!("http://{}", listener.local_addr().unwrap()),
+                identity_key: identity.identity_key(),
+                hpke_key: *identity.hpke().public(),
+                hpke_epoch: 1,
+            });
+        }
+        let (mut nodes, mut configs) = (Vec::new(), Vec::new());
+        for (number, listener) in (1..=4).zip(listeners) {
+            let lie = lies.iter().find(|(liar, _)| *liar == number);
+            let income = lie.map_or(payroll.url.as_str(), |(_, lie)| lie.url.as_str());
+            let config = NodeConfig {
+                id: node(number),
+                listen: listener.local_addr().unwrap(),
+                data_dir: folder.path().join(number.to_string()),
+                operator_key_file: None,
+                database_url: None,
+                clock_offset_seconds: 0,
+                peer_timeout_ms: 3_000,
+                peers: peers.clone(),
+                committees: COMMITTEES
+                    .into_iter()
+                    .map(|name| CommitteeConfig {
+                        name,
+                        members: (1..=4).map(node).collect(),
+                        epoch: 1,
+                    })
+                    .collect(),
+                roles: toml::from_str(&roles(&database, income, income)).unwrap(),
+            };
+            configs.push(config.clone());
+            let started = start_with(config, listener, |_, _| Box::pin(async { Ok(()) })).await;
+            nodes.push(Some(started.unwrap()));
+        }
+        let first = nodes[0].as_ref().unwrap().node();
+        dkg::generate_all(first.config(), first.peers())
+            .await
+            .unwrap();
+        Self {
+            _folder: folder,
+            registry: database,
+            payroll,
+            nodes,
+            configs,
+        }
+    }
+
+    pub async fn stop(&mut self, number: u16) {
+        if let Some(running) = self.nodes[usize::from(number) - 1].take() {
+            running.stop().await;
+        }
+    }
+
+    pub async fn restart(&mut self, number: u16) {
+        self.stop(number).await;
+        let config = self.configs[usize::from(number) - 1].clone();
+        let listener = loop {
+            match TcpListener::bind(config.listen) {
+                Ok(listener) => break listener,
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        };
+        let started = start_with(config, listener, |_, _| Box::pin(async { Ok(()) })).await;
+        self.nodes[usize::from(number) - 1] = Some(started.unwrap());
+    }
+}
