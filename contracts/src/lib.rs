@@ -23,6 +23,8 @@ pub mod receipt;
 pub mod rules;
 pub mod statement;
 pub mod status;
+#[cfg(test)]
+mod testing;
 pub mod token;
 pub mod trust;
 pub mod units;

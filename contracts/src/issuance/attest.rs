@@ -143,7 +143,7 @@ impl BlindingProof {
 }
 
 /// The transcript of a request, up to and including its points.
-fn transcript(context: &IssueContext, requests: &[LeafRequest]) -> Transcript {
+pub(super) fn transcript(context: &IssueContext, requests: &[LeafRequest]) -> Transcript {
     let mut transcript = Transcript::new(b"shp/v1/blind-issue");
     append_domain(&mut transcript, context.committee);
     transcript.append_u64(b"epoch", context.epoch);

@@ -116,6 +116,16 @@ pub fn prove_enrolment<R: RngCore + CryptoRng>(
     if secrets.k == Scalar::ZERO || secrets.points().as_ref() != Ok(points) {
         return Err(IssueError::Mismatch);
     }
+    prove_unchecked(context, points, secrets, rng)
+}
+
+/// Proves whether or not the secrets are those of the points.
+pub(super) fn prove_unchecked<R: RngCore + CryptoRng>(
+    context: &EnrolContext,
+    points: &EnrolPoints,
+    secrets: &EnrolSecrets,
+    rng: &mut R,
+) -> Result<EnrolProof, IssueError> {
     let mut transcript = transcript(context, points);
     let witness = secrets
         .subject

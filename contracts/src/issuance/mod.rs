@@ -120,3 +120,6 @@ fn check_nonces(nonces: &[(NodeId, Bytes32)]) -> Result<(), IssueError> {
 fn append_domain(transcript: &mut merlin::Transcript, domain: Domain) {
     transcript.append_message(b"committee", domain.as_str().as_bytes());
 }
+
+#[cfg(test)]
+mod tests;
