@@ -280,3 +280,122 @@ impl Batch {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Issuer, bytes32, rng};
+
+    fn hashes(n: usize, seed: u64) -> Vec<Bytes32> {
+        let mut rng = rng(seed);
+        (0..n).map(|_| bytes32(&mut rng)).collect()
+    }
+
+    fn day() -> Day {
+        Day::from_ymd(2026, 11, 20).unwrap()
+    }
+
+    #[test]
+    fn a_short_batch_is_filled_with_dummies_and_places_tell_nothing() {
+        let (leaves, dummies) = (hashes(3, 1), hashes(13, 2));
+        let batch = Batch::new(&leaves, &dummies).unwrap();
+        let statement = batch.statement(Domain::Income, 4, day());
+        assert_eq!(statement.size, MIN_BATCH as u64);
+        let mut reversed = leaves.clone();
+        reversed.reverse();
+        assert_eq!(Batch::new(&reversed, &dummies), Ok(batch.clone()));
+        for leaf in &leaves {
+            let (index, path) = batch.inclusion(leaf).unwrap();
+            let root = merkle::root_from_path(&leaf.0, index, statement.size, &path);
+            assert_eq!(root, Some(statement.root.0));
+        }
+        assert_eq!(
+            batch.inclusion(&dummies[0]),
+            None,
+            "a dummy is hashed first"
+        );
+        assert!(batch.inclusion(&leaf::dummy_hash(&dummies[0])).is_some());
+        assert!(Batch::new(&hashes(40, 3), &[]).is_ok());
+    }
+
+    #[test]
+    fn batches_are_neither_empty_short_padded_nor_repeating() {
+        let wrong = |leaves, expected, dummies| {
+            Err(AttestationError::Dummies {
+                leaves,
+                expected,
+                dummies,
+            })
+        };
+        let of =
+            |leaves: usize, dummies: usize| Batch::new(&hashes(leaves, 1), &hashes(dummies, 2));
+        assert_eq!(of(0, 16), wrong(0, 16, 16));
+        assert_eq!(of(3, 12), wrong(3, 13, 12));
+        assert_eq!(of(16, 1), wrong(16, 0, 1));
+        let mut twice = hashes(16, 1);
+        twice[9] = twice[2];
+        assert_eq!(Batch::new(&twice, &[]), Err(AttestationError::Duplicate));
+    }
+
+    #[test]
+    fn attack_a_signature_under_another_key_or_of_another_statement() {
+        let mut rng = rng(5);
+        let issuer = Issuer::new(Domain::Income, 4, &mut rng);
+        let batch = Batch::new(&hashes(16, 1), &[]).unwrap();
+        let statement = batch.statement(Domain::Income, 4, day());
+        let signature = issuer.sign(&statement.message(), &mut rng);
+        let root = SignedRoot {
+            statement,
+            signature,
+        };
+        assert_eq!(root.verify(&issuer.key()), Ok(()));
+        let stranger = Issuer::new(Domain::Income, 4, &mut rng);
+        assert_eq!(
+            root.verify(&stranger.key()),
+            Err(AttestationError::Signature)
+        );
+        let edits: [fn(&mut RootStatement); 5] = [
+            |s| s.committee = Domain::Medical,
+            |s| s.epoch = 5,
+            |s| s.size = 17,
+            |s| s.root.0[0] ^= 1,
+            |s| s.day = Day::from_ymd(2026, 11, 21).unwrap(),
+        ];
+        for edit in edits {
+            let mut other = root.clone();
+            edit(&mut other.statement);
+            assert_eq!(
+                other.verify(&issuer.key()),
+                Err(AttestationError::Signature)
+            );
+        }
+        for size in [0, 15, MAX_BATCH as u64 + 1] {
+            let mut other = root.clone();
+            other.statement.size = size;
+            other.signature = issuer.sign(&other.statement.message(), &mut rng);
+            assert_eq!(
+                other.verify(&issuer.key()),
+                Err(AttestationError::Size(size))
+            );
+        }
+        let mut truncated = root;
+        truncated.signature.0[0] = 0;
+        assert_eq!(
+            truncated.verify(&issuer.key()),
+            Err(AttestationError::Signature)
+        );
+        assert_eq!(
+            AttestationKey::from_bytes(&Bytes([0; 33])),
+            Err(AttestationError::Key)
+        );
+    }
+
+    #[test]
+    fn a_root_statements_encoding_is_frozen() {
+        let batch = Batch::new(&hashes(16, 1), &[]).unwrap();
+        let message = batch.statement(Domain::Income, 4, day()).message();
+        insta::assert_snapshot!("root_statement", hex::encode(message));
+        let dummy = leaf::dummy_bytes(&Bytes([7; 32]));
+        insta::assert_snapshot!("dummy_leaf", hex::encode(dummy));
+    }
+}

@@ -153,4 +153,42 @@ mod tests {
             Err(EncodingError::Scalar)
         );
     }
+
+    fn vectors(text: &str) -> (String, Vec<serde_json::Value>) {
+        let file: serde_json::Value = serde_json::from_str(text).unwrap();
+        let dst = file["dst"].as_str().unwrap().to_owned();
+        (dst, file["vectors"].as_array().unwrap().clone())
+    }
+
+    fn bytes(vector: &serde_json::Value, field: &str) -> Vec<u8> {
+        hex::decode(vector[field].as_str().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn rfc_9380_expander_vectors() {
+        let (dst, vectors) = vectors(include_str!(
+            "../../fixtures/vectors/rfc9380-expand-message-xmd-sha512.json"
+        ));
+        for vector in &vectors {
+            let message = vector["msg"].as_str().unwrap().as_bytes();
+            let mut uniform = [0; 32];
+            ExpandMsgXmd::<Sha512>::expand_message(&[message], &[dst.as_bytes()], 32)
+                .unwrap()
+                .fill_bytes(&mut uniform);
+            assert_eq!(uniform.as_slice(), bytes(vector, "uniform_bytes"));
+        }
+    }
+
+    #[test]
+    fn rfc_9497_hash_to_group_vectors() {
+        let (dst, vectors) = vectors(include_str!(
+            "../../fixtures/vectors/rfc9497-ristretto255-hash-to-group.json"
+        ));
+        for vector in &vectors {
+            let blind = PublicScalar::from_bytes(&bytes(vector, "blind").try_into().unwrap());
+            let blinded = blind.unwrap().0 * hash_to_group(&dst, &bytes(vector, "input"));
+            let expected = bytes(vector, "blinded_element");
+            assert_eq!(blinded.compress().as_bytes().as_slice(), expected);
+        }
+    }
 }

@@ -169,3 +169,113 @@ impl SignedHandle {
             .map_err(|_: AttestationError| HandleError::Signature)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::group::PEDERSEN;
+    use crate::testing::{Issuer, keypair, rng};
+
+    fn day(text: &str) -> Day {
+        text.parse().unwrap()
+    }
+
+    fn plain() -> HandlePlain {
+        HandlePlain {
+            version: HANDLE_VERSION,
+            domain: Domain::Income,
+            source_keys: [("case_number", "C-77"), ("ssn_last4", "4321")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            authorisation_key: keypair(&mut rng(1)).1,
+            s_d: Point::new(PEDERSEN.B).unwrap(),
+            expires: day("2027-11-20"),
+        }
+    }
+
+    fn check(plain: HandlePlain, edit: impl FnOnce(&mut SignedHandle)) -> Result<(), HandleError> {
+        let mut rng = rng(2);
+        let identity = Issuer::new(Domain::Identity, 3, &mut rng);
+        let signature = identity.sign(&statement(3, &plain), &mut rng);
+        let mut handle = SignedHandle {
+            plain,
+            epoch: 3,
+            signature,
+        };
+        edit(&mut handle);
+        handle.verify(Domain::Income, day("2026-11-20"), &identity.key())
+    }
+
+    #[test]
+    fn attack_a_handle_altered_or_made_for_a_neighbour() {
+        assert_eq!(check(plain(), |_| ()), Ok(()));
+        let key = keypair(&mut rng(9)).1;
+        type Edit = Box<dyn FnOnce(&mut SignedHandle)>;
+        let edits: Vec<Edit> = vec![
+            Box::new(|h| {
+                drop(
+                    h.plain
+                        .source_keys
+                        .insert("case_number".into(), "C-78".into()),
+                )
+            }),
+            Box::new(|h| drop(h.plain.source_keys.remove("ssn_last4"))),
+            Box::new(move |h| h.plain.authorisation_key = key),
+            Box::new(|h| h.plain.s_d = Point::new(PEDERSEN.B_blinding).unwrap()),
+            Box::new(|h| h.plain.expires = day("2028-11-20")),
+            Box::new(|h| h.epoch = 4),
+            Box::new(|h| h.signature.0[50] ^= 1),
+        ];
+        for edit in edits {
+            assert_eq!(check(plain(), edit), Err(HandleError::Signature));
+        }
+    }
+
+    #[test]
+    fn handles_of_another_domain_version_or_day_are_refused_even_if_signed() {
+        let check = |edit: fn(&mut HandlePlain)| {
+            let mut plain = plain();
+            edit(&mut plain);
+            check(plain, |_| ())
+        };
+        assert_eq!(check(|p| p.version = 2), Err(HandleError::Version(2)));
+        assert_eq!(
+            check(|p| p.domain = Domain::Medical),
+            Err(HandleError::Domain {
+                expected: Domain::Income,
+                got: Domain::Medical
+            })
+        );
+        let yesterday = day("2026-11-19");
+        assert_eq!(
+            check(|p| p.expires = day("2026-11-19")),
+            Err(HandleError::Expired(yesterday))
+        );
+        assert_eq!(check(|p| p.expires = day("2026-11-20")), Ok(()));
+        assert_eq!(
+            check(|p| p.authorisation_key = Bytes([0; 32])),
+            Err(HandleError::AuthorisationKey)
+        );
+        let long = "x".repeat(MAX_SOURCE_KEY_LENGTH + 1);
+        let mut plain = plain();
+        plain.source_keys.insert("address".to_owned(), long);
+        assert_eq!(
+            super::tests::check(plain, |_| ()),
+            Err(HandleError::SourceKeys)
+        );
+        assert_eq!(
+            check(|p| p
+                .source_keys
+                .extend((0..MAX_SOURCE_KEYS).map(|i| (i.to_string(), i.to_string())))),
+            Err(HandleError::SourceKeys)
+        );
+    }
+
+    #[test]
+    fn handles_print_nothing_and_their_encoding_is_frozen() {
+        let plain = plain();
+        assert_eq!(format!("{plain:?}"), "HandlePlain { .. }");
+        insta::assert_snapshot!("handle", hex::encode(plain.to_cbor()));
+        insta::assert_snapshot!("handle_statement", hex::encode(statement(3, &plain)));
+    }
+}

@@ -227,8 +227,13 @@ impl World {
                 withheld: false,
             };
             let requests = [request];
-            let proof =
-                issuance::prove_blinding(&context, &requests, &[blindings.clone()], rng).unwrap();
+            let proof = issuance::prove_blinding(
+                &context,
+                &requests,
+                std::slice::from_ref(&blindings),
+                rng,
+            )
+            .unwrap();
             issuance::verify_blinding(&context, &requests, &proof).unwrap();
             let expires = purpose
                 .observed

@@ -5,6 +5,9 @@ mod error;
 mod prove;
 mod verify;
 
+#[cfg(test)]
+mod tests;
+
 pub use bind::shape;
 pub use error::PresentationError;
 pub use prove::prove;

@@ -1,5 +1,6 @@
 //! Making a presentation.
 
+use merlin::Transcript;
 use rand_core::{CryptoRng, RngCore};
 
 use super::bind::{public, shape, transcript};
@@ -13,7 +14,7 @@ use crate::encoding::{Blob, Bytes};
 use crate::group::Point;
 use crate::ids::Verdict;
 use crate::rules::Compiled;
-use crate::statement::{self, LeafSecret, Secrets, StatementError};
+use crate::statement::{self, LeafSecret, Public, Secrets, Shape, StatementError};
 
 /// Proves a verdict on a contract to an audience and signs with every leaf's key.
 ///
@@ -31,14 +32,46 @@ pub fn prove<R: RngCore + CryptoRng>(
     context: &PresentContext,
     rng: &mut R,
 ) -> Result<Presentation, PresentationError> {
-    let shape = shape(compiled, verdict, reasons)?;
+    let presentation = draft(compiled, verdict, reasons, witness, context)?;
+    check_form(&presentation, compiled)?;
+    complete(presentation, compiled, witness, statement::prove, rng)
+}
+
+/// As [`prove`], without looking first at what the presentation says and whether the witness opens the leaves.
+#[cfg(test)]
+pub(super) fn prove_unchecked<R: RngCore + CryptoRng>(
+    compiled: &Compiled,
+    verdict: Verdict,
+    reasons: &[String],
+    witness: &Witness,
+    context: &PresentContext,
+    rng: &mut R,
+) -> Result<Presentation, PresentationError> {
+    let presentation = draft(compiled, verdict, reasons, witness, context)?;
+    complete(
+        presentation,
+        compiled,
+        witness,
+        statement::prove_unchecked,
+        rng,
+    )
+}
+
+/// Everything but slacks, proof and signatures.
+fn draft(
+    compiled: &Compiled,
+    verdict: Verdict,
+    reasons: &[String],
+    witness: &Witness,
+    context: &PresentContext,
+) -> Result<Presentation, PresentationError> {
     let no_witness = |_| PresentationError::Statement(StatementError::Witness);
     let attestations = witness.held.iter().map(|held| Presented {
         attestation: held.attestation.clone(),
         purpose_salt: held.purpose_salt,
         holder_signature: Bytes([0; 64]),
     });
-    let mut presentation = Presentation {
+    Ok(Presentation {
         version: PRESENTATION_VERSION,
         contract: compiled.contract.clone(),
         jurisdiction: compiled.jurisdiction,
@@ -53,9 +86,27 @@ pub fn prove<R: RngCore + CryptoRng>(
         attestations: attestations.collect(),
         slacks: Vec::new(),
         proof: Blob::default(),
-    };
-    check_form(&presentation, compiled)?;
-    let (slacks, proof) = statement::prove(
+    })
+}
+
+type StatementProver<R> = fn(
+    &mut Transcript,
+    &Shape,
+    &Public,
+    &Secrets,
+    &mut R,
+) -> Result<(Vec<Point>, Vec<u8>), StatementError>;
+
+/// Proves and signs a draft.
+fn complete<R: RngCore + CryptoRng>(
+    mut presentation: Presentation,
+    compiled: &Compiled,
+    witness: &Witness,
+    prove: StatementProver<R>,
+    rng: &mut R,
+) -> Result<Presentation, PresentationError> {
+    let shape = shape(compiled, presentation.verdict, &presentation.reasons)?;
+    let (slacks, proof) = prove(
         &mut transcript(&presentation),
         &shape,
         &public(&presentation)?,

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::error::RuleError;
 use crate::ids::{AttributeId, ContractRef, Jurisdiction, Verdict};
+use crate::leaf::PERSON;
 use crate::statement::{Bounds, Node};
 use crate::units::{Day, Period};
 
@@ -198,6 +199,14 @@ impl Compiled {
                 value.filter(|value| (bound.min..=bound.max).contains(value))
             })
             .collect();
+        // Every statement says that identity.person is known and 1, so nothing can be shown without it.
+        let person = self.fact_index(PERSON).and_then(|index| known.get(index));
+        if person != Some(&Some(1)) {
+            let missing = self.missing(&known);
+            return Evaluation {
+                verdict: Outcome::NeedsInfo { missing },
+            };
+        }
         let fails = |clause: &&Clause| clause.fail.holds(&known);
         let failed: Vec<&Clause> = self.clauses.iter().filter(fails).collect();
         let verdict = if !failed.is_empty() {
@@ -246,6 +255,12 @@ impl Compiled {
         for clause in &self.clauses {
             if !clause.node.holds(known) && !clause.fail.holds(known) {
                 gather(&clause.node, known, &mut wanted);
+            }
+        }
+        if let Some(person) = self.fact_index(PERSON) {
+            let unknown = known.get(person).copied().flatten().is_none();
+            if let Some(wanted) = wanted.get_mut(person) {
+                *wanted |= unknown;
             }
         }
         let facts = self.facts.iter().zip(wanted);

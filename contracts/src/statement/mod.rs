@@ -40,6 +40,8 @@ use crate::group::Point;
 use transcript::ProofTranscript;
 
 pub use prove::prove;
+#[cfg(test)]
+pub(crate) use prove::prove_unchecked;
 pub use shape::{MAX_FACTS, Shape};
 pub use tree::{Atom, Bounds, MAX_ATOMS, MAX_SLOTS, Node, Relation, TreeError, WIDTHS};
 pub use verify::verify;

@@ -35,6 +35,19 @@ pub fn prove<R: RngCore + CryptoRng>(
     prove_along(transcript, shape, public, secrets, &path, rng)
 }
 
+/// As [`prove`], whether or not the secrets open the commitments.
+#[cfg(test)]
+pub(crate) fn prove_unchecked<R: RngCore + CryptoRng>(
+    transcript: &mut Transcript,
+    shape: &Shape,
+    public: &Public,
+    secrets: &Secrets,
+    rng: &mut R,
+) -> Result<(Vec<Point>, Vec<u8>), StatementError> {
+    let path = Path::choose(shape, secrets)?;
+    prove_along(transcript, shape, public, secrets, &path, rng)
+}
+
 /// Proves what `path` marks as taken, true or not.
 pub(super) fn prove_along<R: RngCore + CryptoRng>(
     transcript: &mut Transcript,
