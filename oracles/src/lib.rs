@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod decision;
 pub mod enrol;
 pub mod hpke;
 pub mod http;

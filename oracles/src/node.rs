@@ -27,7 +27,7 @@ use crate::config::{ConfigError, NodeConfig};
 use crate::keys::{KeyError, KeyStore, NodeIdentity, OperatorKey};
 use crate::peer::{self, PeerError, Peers, Refusal, Topic};
 use crate::problem::Problem;
-use crate::{attest, db, enrol, http, ledger};
+use crate::{attest, db, decision, enrol, http, ledger};
 
 /// HTTP workers of a node. Work that takes time runs on the process's own runtime, not on them.
 const HTTP_WORKERS: usize = 2;
@@ -462,6 +462,7 @@ async fn mount_roles(node: &Arc<Node>, router: &mut Router) -> Result<(), StartE
     dkg::mount(router);
     sign::mount(router);
     ledger::mount(node, router).await?;
+    decision::mount(node, router).await?;
     let shared = attest::mount(node, router).await?;
     enrol::mount(node, router, &shared).await?;
     Ok(())

@@ -23,8 +23,6 @@ pub const MAX_DECIDE_BODY: usize = MAX_PRESENTATION_BYTES + 1024;
 pub const MAX_ANSWER_BODY: usize = 256 << 10;
 /// How long a nonce can be used, in seconds.
 pub const NONCE_LIFETIME: i64 = 30 * 60;
-/// Unused nonces a node keeps; above it the answer is 503 `too-many-nonces`.
-pub const MAX_LIVE_NONCES: i64 = 10_000;
 /// Seconds by which nodes' clocks may differ.
 pub const MAX_SKEW: i64 = contracts::token::MAX_SKEW;
 /// Seconds from `iat` to `exp`: 45 days, the time an agency has to determine eligibility (42 CFR 435.912(c)(3)(ii)).
@@ -42,7 +40,7 @@ pub fn nonce_time(nonce: &Bytes32) -> UnixTime {
 pub struct NonceAnswer {
     /// The answering node.
     pub node: NodeId,
-    /// The nonce: the instant it was made ([`nonce_time`]) and 24 random bytes.
+    /// The nonce: the instant it was made ([`nonce_time`]) then bytes that only the node can make.
     pub nonce: Bytes32,
     /// Refused from this instant on.
     pub expires: UnixTime,

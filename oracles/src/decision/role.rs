@@ -1,0 +1,252 @@
+//! The decision committee as a role of a node.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use contracts::ids::{Committee, NodeId};
+use contracts::jwk::{JwkSet, ed25519_key, thumbprint};
+use contracts::presentation::{MAX_PRESENTATION_BYTES, Presentation};
+use contracts::receipt::Entry;
+use contracts::token;
+use contracts::trust::CommitteeKey;
+use contracts::units::{Day, UnixTime};
+use ed25519_dalek::VerifyingKey;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use super::check::{self, Keys, Refused};
+use super::coordinate::{TOKEN, TokenSource};
+use super::nonce::Nonces;
+use super::store::{Accepted, Store};
+use super::{http, status};
+use crate::ceremony::KeyId;
+use crate::keys::KeyError;
+use crate::ledger::{self, Client};
+use crate::node::{Node, Router, StartError};
+use crate::peer::{Refusal, Topic};
+
+/// Presentations that a node checks at once; each keeps a core busy for milliseconds.
+const CHECKS_AT_ONCE: usize = 4;
+/// How long a presentation waits for its turn.
+const CHECK_WAIT: Duration = Duration::from_secs(3);
+
+/// Asks a member to check a presentation and store its acceptance.
+pub(super) const ACCEPT: Topic<Presentation, AcceptAnswer> =
+    Topic::new("decision.accept").with_caps(MAX_PRESENTATION_BYTES + 1024, 1024);
+
+/// A member accepted the presentation; it will sign the token that follows from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AcceptAnswer {
+    /// The entry that the member expects in the ledger.
+    pub(super) entry: Entry,
+}
+
+/// `[roles.decision]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionConfig {
+    /// `iss` of the tokens: the URL under which the JWK Set and the status lists are served.
+    pub issuer: String,
+    /// Canonical ids of the registered audiences; any audience when not given.
+    #[serde(default)]
+    pub audiences: Option<Vec<String>>,
+    /// Keys of fact committees that this node does not sit on.
+    #[serde(default)]
+    pub committee_keys: Vec<CommitteeKey>,
+}
+
+/// The decision role of a node.
+pub struct DecisionRole {
+    pub(super) node: Arc<Node>,
+    pub(super) config: DecisionConfig,
+    pub(super) members: Vec<NodeId>,
+    pub(super) threshold: u16,
+    pub(super) store: Store,
+    pub(super) nonces: Nonces,
+    pub(super) ledger: Client,
+    pub(super) lists: Mutex<HashMap<u64, (Day, String)>>,
+    checks: Arc<Semaphore>,
+}
+
+impl DecisionRole {
+    /// The fact committees' keys: those this node holds a share of, and those it was configured with.
+    fn keys(&self) -> Keys {
+        let held = self.node.keys().active().into_iter().filter_map(|record| {
+            let KeyId::Signing(committee) = record.key else {
+                return None;
+            };
+            Some(CommitteeKey {
+                committee,
+                epoch: record.epoch,
+                suite: contracts::trust::Suite::of(committee),
+                key: record.group_key().ok()?,
+            })
+        });
+        Keys(held.chain(self.config.committee_keys.clone()).collect())
+    }
+
+    /// The committee's present key.
+    ///
+    /// # Errors
+    /// Before key generation.
+    pub(super) fn key(&self) -> Result<VerifyingKey, KeyError> {
+        let key = KeyId::Signing(Committee::Decision);
+        let epoch = self
+            .node
+            .config()
+            .committee(Committee::Decision)
+            .map_or(0, |committee| committee.epoch);
+        let group = self.node.keys().get(key, epoch)?.group_key()?;
+        <[u8; 32]>::try_from(group.0.as_slice())
+            .ok()
+            .and_then(|bytes| ed25519_key(&bytes).ok())
+            .ok_or(KeyError::Decode { key, epoch })
+    }
+
+    /// The committee's keys of every epoch this node holds.
+    pub(super) fn jwks(&self) -> JwkSet {
+        let keys: Vec<VerifyingKey> = self
+            .node
+            .keys()
+            .active()
+            .into_iter()
+            .filter(|record| record.key == KeyId::Signing(Committee::Decision))
+            .filter_map(|record| {
+                let bytes = <[u8; 32]>::try_from(record.group_key().ok()?.0.as_slice()).ok()?;
+                ed25519_key(&bytes).ok()
+            })
+            .collect();
+        JwkSet::new(&keys)
+    }
+
+    pub(super) fn now(&self) -> UnixTime {
+        self.node.clock().now()
+    }
+
+    /// Checks a presentation and stores the acceptance; one accepted before keeps its claims and is not checked again.
+    ///
+    /// # Errors
+    /// [`Refused`], naming the check.
+    pub(super) async fn accept(&self, presentation: Presentation) -> Result<Accepted, Refused> {
+        let (me, now) = (self.node.id(), self.now());
+        let jti = presentation.digest();
+        if let Some(accepted) = self.store.accepted(&jti).await? {
+            return Ok(accepted);
+        }
+        check::check_nonces(&presentation, me, &self.members, self.threshold, now)?;
+        if let Some(audiences) = &self.config.audiences
+            && !audiences.contains(&presentation.audience)
+        {
+            return Err(Refused::Audience(check::short(&presentation.audience)));
+        }
+        let nonce = presentation.nonce_of(me).ok_or(Refused::NoNonce)?;
+        if !self.nonces.good(nonce, now) {
+            return Err(Refused::UnknownNonce(me));
+        }
+        self.store.precheck(&presentation, me).await?;
+        let turn = tokio::time::timeout(CHECK_WAIT, self.checks.clone().acquire_owned())
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .ok_or(Refused::Busy)?;
+        let keys = self.keys();
+        let checked = self.node.runtime().spawn_blocking(move || {
+            let _turn = turn;
+            let compiled = check::compile(&presentation)?;
+            check::verify(&presentation, &compiled, &keys, now)?;
+            Ok::<_, Refused>((presentation, compiled))
+        });
+        let (presentation, compiled) = checked.await.map_err(|_| Refused::Busy)??;
+        let accepted = Accepted {
+            claims: check::claims_of(&presentation, &self.config.issuer)?,
+            salt: presentation.ledger_salt,
+        };
+        self.store
+            .accept(&presentation, &compiled, &accepted, me, now)
+            .await?;
+        Ok(accepted)
+    }
+
+    /// The signing input of the token recorded at an index, for claims this node accepted.
+    pub(super) fn signing_input(
+        &self,
+        accepted: &Accepted,
+        origin: &str,
+        index: u64,
+    ) -> Result<String, KeyError> {
+        let kid = thumbprint(&self.key()?);
+        let claims = accepted.claims.clone().recorded_at(origin, index);
+        Ok(token::signing_input(&claims, &kid))
+    }
+}
+
+/// The ledger entry of an accepted presentation.
+pub(super) fn entry_of(accepted: &Accepted) -> Entry {
+    Entry {
+        kind: contracts::receipt::EntryKind::Decision,
+        commitment: accepted.claims.commitment(&accepted.salt),
+    }
+}
+
+/// Mounts the decision role on a node that sits on its committee.
+///
+/// # Errors
+/// [`StartError::Role`] for an unusable `[roles.decision]`; database errors.
+pub async fn mount(node: &Arc<Node>, router: &mut Router) -> Result<(), StartError> {
+    let Some(committee) = node.config().committee(Committee::Decision) else {
+        return Ok(());
+    };
+    if !node.serves(Committee::Decision) {
+        return Ok(());
+    }
+    let Some(config) = node.config().role::<DecisionConfig>("decision")? else {
+        tracing::warn!(
+            "configuration section roles.decision is missing: this node decides nothing"
+        );
+        return Ok(());
+    };
+    if config.issuer.is_empty() || config.issuer.len() > token::MAX_NAME_BYTES {
+        return Err(StartError::Role {
+            role: "decision",
+            cause: format!(
+                "roles.decision.issuer: write a URL of 1 to {} bytes",
+                token::MAX_NAME_BYTES
+            ),
+        });
+    }
+    let role = Arc::new(DecisionRole {
+        members: committee.members.clone(),
+        threshold: committee.threshold(),
+        store: Store::open(node.db().clone()).await?,
+        nonces: Nonces::new(node.peers().identity()),
+        ledger: ledger::of(node),
+        node: node.clone(),
+        config,
+        lists: Mutex::default(),
+        checks: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
+    });
+    let accepting = role.clone();
+    router.answers(ACCEPT, move |_node, from, presentation| {
+        let role = accepting.clone();
+        async move {
+            if !role.members.contains(&from) {
+                return Err(Refusal::new(
+                    "not-a-member",
+                    "only members of the decision committee coordinate decisions",
+                ));
+            }
+            let accepted = role.accept(presentation).await?;
+            Ok(AcceptAnswer {
+                entry: entry_of(&accepted),
+            })
+        }
+    });
+    let key = KeyId::Signing(Committee::Decision);
+    router.signs(key, TOKEN, TokenSource(role.clone()));
+    router.signs(key, status::LIST, status::ListSource(role.clone()));
+    let serving = role.clone();
+    router.routes(move |config| http::routes(config, &serving));
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! What a decision node must not forget: nonces used, presentations it accepted, leaves and programs seen.
+
+use contracts::encoding::{Bytes, Bytes32, to_base64url};
+use contracts::ids::NodeId;
+use contracts::presentation::Presentation;
+use contracts::rules::Compiled;
+use contracts::token::DecisionClaims;
+use contracts::units::UnixTime;
+use sqlx::{Any, AnyPool, Row, Transaction};
+
+use super::check::Refused;
+use super::nonce::Nonces;
+use crate::db::{self, DbError};
+use crate::wire::decision::MAX_SKEW;
+
+const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+/// How long a program decided restrains others after the month it was decided in, in seconds: to the end of any month.
+const RESTRAINT_KEPT: i64 = 32 * 86_400;
+
+/// A presentation this node accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// The claims of its token.
+    pub claims: DecisionClaims,
+    /// The salt of its ledger entry.
+    pub salt: Bytes32,
+}
+
+/// A decision node's memory.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: AnyPool,
+}
+
+impl Store {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn open(pool: AnyPool) -> Result<Self, DbError> {
+        db::migrate(&pool, "decision", &MIGRATIONS).await?;
+        Ok(Self { pool })
+    }
+
+    /// What was accepted under a `jti`.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn accepted(&self, jti: &Bytes32) -> Result<Option<Accepted>, DbError> {
+        let row = sqlx::query("SELECT claims, salt FROM decision_accepted WHERE jti = $1")
+            .bind(jti.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.and_then(|row| {
+            Some(Accepted {
+                claims: serde_json::from_str(&row.get::<String, _>(0)).ok()?,
+                salt: Bytes::parse(&row.get::<String, _>(1)).ok()?,
+            })
+        }))
+    }
+
+    /// Whether nonce and leaves are unused: what [`accept`](Self::accept) will refuse anyway, before the cost of a
+    /// proof.
+    ///
+    /// # Errors
+    /// [`Refused::UsedNonce`], [`Refused::UsedLeaf`] or database errors.
+    pub async fn precheck(&self, presentation: &Presentation, me: NodeId) -> Result<(), Refused> {
+        let nonce = presentation.nonce_of(me).ok_or(Refused::NoNonce)?;
+        let used = sqlx::query("SELECT jti FROM decision_nonce WHERE nonce = $1")
+            .bind(nonce.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        if used.is_some() {
+            return Err(Refused::UsedNonce(me));
+        }
+        for (index, leaf) in leaves(presentation).enumerate() {
+            let used = sqlx::query("SELECT jti FROM decision_leaf WHERE leaf = $1")
+                .bind(leaf.0)
+                .fetch_optional(&self.pool)
+                .await?;
+            if used.is_some() {
+                return Err(Refused::UsedLeaf(index));
+            }
+        }
+        Ok(())
+    }
+
+    /// Accepts a verified presentation: its nonce and leaves are used and its program noted, all or nothing.
+    ///
+    /// # Errors
+    /// [`Refused::UsedNonce`], [`Refused::UsedLeaf`], [`Refused::Restraint`], or database errors.
+    pub async fn accept(
+        &self,
+        presentation: &Presentation,
+        compiled: &Compiled,
+        accepted: &Accepted,
+        me: NodeId,
+        now: UnixTime,
+    ) -> Result<(), Refused> {
+        let jti = accepted.claims.jti.to_string();
+        let nonce = presentation.nonce_of(me).ok_or(Refused::NoNonce)?;
+        let mut transaction = db::begin_write(&self.pool).await?;
+        forget(&mut transaction, now).await?;
+        let fresh = sqlx::query(
+            "INSERT INTO decision_nonce (nonce, jti, expires) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        )
+        .bind(nonce.to_string())
+        .bind(jti.as_str())
+        .bind(Nonces::expires(nonce).0)
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        if fresh != 1 {
+            let used: String = sqlx::query("SELECT jti FROM decision_nonce WHERE nonce = $1")
+                .bind(nonce.to_string())
+                .fetch_one(&mut *transaction)
+                .await?
+                .get(0);
+            // The same presentation twice at once: the other call accepted it.
+            return if used == jti {
+                Ok(())
+            } else {
+                Err(Refused::UsedNonce(me))
+            };
+        }
+        for (index, (leaf, expires)) in leaves(presentation).enumerate() {
+            let fresh = sqlx::query(
+                "INSERT INTO decision_leaf (leaf, jti, expires) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            )
+            .bind(leaf)
+            .bind(jti.as_str())
+            .bind(expires.0)
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected();
+            if fresh != 1 {
+                return Err(Refused::UsedLeaf(index));
+            }
+        }
+        restrain(&mut transaction, presentation, compiled, &accepted.claims).await?;
+        sqlx::query(
+            "INSERT INTO decision_accepted (jti, claims, salt, expires) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(jti.as_str())
+        .bind(
+            serde_json::to_string(&accepted.claims)
+                .map_err(|error| DbError::Sql(sqlx::Error::Encode(Box::new(error))))?,
+        )
+        .bind(accepted.salt.to_string())
+        .bind(accepted.claims.exp.0)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+/// Leaf hashes of a presentation, and the instant from which each is expired anyway.
+fn leaves(presentation: &Presentation) -> impl Iterator<Item = (String, UnixTime)> + '_ {
+    presentation.attestations.iter().map(|presented| {
+        let leaf = &presented.attestation.leaf;
+        let after = leaf.expires.start().0.saturating_add(2 * 86_400);
+        (to_base64url(leaf.hash()), UnixTime(after))
+    })
+}
+
+/// Drops what has expired.
+async fn forget(transaction: &mut Transaction<'static, Any>, now: UnixTime) -> Result<(), DbError> {
+    for sql in [
+        "DELETE FROM decision_nonce WHERE expires < $1",
+        "DELETE FROM decision_leaf WHERE expires < $1",
+        "DELETE FROM decision_accepted WHERE expires < $1",
+        "DELETE FROM decision_restraint WHERE expires < $1",
+    ] {
+        sqlx::query(sql)
+            .bind(now.0 - MAX_SKEW)
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(())
+}
+
+/// One program and state per audience, pseudonym and calendar month (UTC, by `iat`): thresholds of choice would allow
+/// bisection.
+async fn restrain(
+    transaction: &mut Transaction<'static, Any>,
+    presentation: &Presentation,
+    compiled: &Compiled,
+    claims: &DecisionClaims,
+) -> Result<(), Refused> {
+    let day = claims.iat.day().map_err(|_| Refused::Iat {
+        iat: claims.iat.0,
+        now: claims.iat.0,
+    })?;
+    let period: String = day.to_string().chars().take(7).collect();
+    let pseudonym = to_base64url(presentation.pseudonym.as_bytes());
+    sqlx::query(
+        "INSERT INTO decision_restraint (audience, pseudonym, period, program, jurisdiction, expires)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+    )
+    .bind(presentation.audience.as_str())
+    .bind(pseudonym.as_str())
+    .bind(period.as_str())
+    .bind(compiled.program.as_str())
+    .bind(presentation.jurisdiction.code())
+    .bind(claims.iat.0.saturating_add(RESTRAINT_KEPT))
+    .execute(&mut **transaction)
+    .await?;
+    let row = sqlx::query(
+        "SELECT program, jurisdiction FROM decision_restraint
+         WHERE audience = $1 AND pseudonym = $2 AND period = $3",
+    )
+    .bind(presentation.audience.as_str())
+    .bind(pseudonym.as_str())
+    .bind(period.as_str())
+    .fetch_one(&mut **transaction)
+    .await?;
+    let (program, jurisdiction): (String, String) = (row.get(0), row.get(1));
+    if (program.as_str(), jurisdiction.as_str())
+        != (compiled.program.as_str(), presentation.jurisdiction.code())
+    {
+        return Err(Refused::Restraint {
+            program,
+            jurisdiction,
+            period,
+        });
+    }
+    Ok(())
+}
