@@ -1,19 +1,29 @@
 //! What holds of every contract and every person, known or not.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::{LazyLock, OnceLock};
+
 use contracts::ids::{Jurisdiction, Verdict};
 use contracts::rules::{Compiled, Outcome, registry};
 use contracts::units::Day;
 use proptest::prelude::*;
 
-/// Every contract that compiles on a day in a state.
-fn contracts_of(state: Jurisdiction, day: Day) -> Vec<Compiled> {
-    let contracts = registry()
-        .iter()
-        .filter(|(contract, _)| contract.in_force(day));
-    contracts
-        .filter_map(|(contract, _)| registry().compile(&contract.id, &state, day).ok())
-        .collect()
+/// Every contract that compiles in a state on one of two days; compiled once.
+fn contracts_of(state: usize, late: bool) -> &'static [Compiled] {
+    static COMPILED: LazyLock<Vec<OnceLock<Vec<Compiled>>>> =
+        LazyLock::new(|| std::iter::repeat_with(OnceLock::new).take(102).collect());
+    COMPILED[state * 2 + usize::from(late)].get_or_init(|| {
+        let day: Day = if late { "2026-11-20" } else { "2026-02-01" }
+            .parse()
+            .unwrap();
+        let state = Jurisdiction::all().nth(state).unwrap();
+        let contracts = registry()
+            .iter()
+            .filter(|(contract, _)| contract.in_force(day));
+        contracts
+            .filter_map(|(contract, _)| registry().compile(&contract.id, &state, day).ok())
+            .collect()
+    })
 }
 
 /// A value of a fact: often at a bound, or near where people live.
@@ -37,23 +47,14 @@ fn people() -> impl Strategy<Value = (usize, bool, Vec<(u64, bool)>)> {
     (0usize..51, any::<bool>(), facts)
 }
 
-fn day_of(late: bool) -> Day {
-    let day = if late { "2026-11-20" } else { "2026-02-01" };
-    day.parse().unwrap()
-}
-
-fn state_of(index: usize) -> Jurisdiction {
-    Jurisdiction::all().nth(index).unwrap()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn a_clause_holds_exactly_when_its_negation_fails((state, late, facts) in people()) {
-        for compiled in contracts_of(state_of(state), day_of(late)) {
+        for compiled in contracts_of(state, late) {
             let values: Vec<Option<i64>> = (0..compiled.facts.len())
-                .map(|fact| Some(pick(&compiled, fact, facts[fact % 64].0)))
+                .map(|fact| Some(pick(compiled, fact, facts[fact % 64].0)))
                 .collect();
             let mut reasons = Vec::new();
             for clause in &compiled.clauses {
@@ -81,13 +82,13 @@ proptest! {
     fn a_missing_fact_decides_nothing_unless_it_cannot_matter(
         (state, late, facts) in people(), others in prop::collection::vec(any::<u64>(), 64),
     ) {
-        for compiled in contracts_of(state_of(state), day_of(late)) {
+        for compiled in contracts_of(state, late) {
             let count = compiled.facts.len();
             let partial: Vec<Option<i64>> = (0..count)
-                .map(|fact| facts[fact % 64].1.then(|| pick(&compiled, fact, facts[fact % 64].0)))
+                .map(|fact| facts[fact % 64].1.then(|| pick(compiled, fact, facts[fact % 64].0)))
                 .collect();
             let complete: Vec<Option<i64>> = (0..count)
-                .map(|fact| partial[fact].or_else(|| Some(pick(&compiled, fact, others[fact % 64]))))
+                .map(|fact| partial[fact].or_else(|| Some(pick(compiled, fact, others[fact % 64]))))
                 .collect();
             match (compiled.evaluate(&partial).verdict, compiled.evaluate(&complete).verdict) {
                 (Outcome::Yes, other) => prop_assert_eq!(other, Outcome::Yes),
@@ -111,10 +112,10 @@ proptest! {
     fn raising_income_alone_never_turns_no_income_into_yes(
         (state, late, facts) in people(), raise in 0i64..1_000_000,
     ) {
-        for compiled in contracts_of(state_of(state), day_of(late)) {
+        for compiled in contracts_of(state, late) {
             let Some(income) = compiled.fact_index("income.magi_monthly") else { continue };
             let mut values: Vec<Option<i64>> = (0..compiled.facts.len())
-                .map(|fact| facts[fact % 64].1.then(|| pick(&compiled, fact, facts[fact % 64].0)))
+                .map(|fact| facts[fact % 64].1.then(|| pick(compiled, fact, facts[fact % 64].0)))
                 .collect();
             let Some(before) = values[income] else { continue };
             let tested = |outcome: &Outcome| matches!(outcome, Outcome::No { reasons } if reasons.iter().any(|reason| reason == "INCOME"));

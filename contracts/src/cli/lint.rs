@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use contracts::ids::{Jurisdiction, Verdict};
-use contracts::rules::{Compiled, Contract, Cost, Registry, RuleError, registry};
+use contracts::rules::{Compiled, Contract, Cost, Kind, Registry, RuleError, registry};
 use contracts::units::Day;
 
 use super::{Finding, Outcome, day_or_today};
@@ -102,6 +102,19 @@ fn lint(
     Ok(sound)
 }
 
+/// The cost of the YES or of the longest NO, whichever is more.
 fn cost(compiled: &Compiled) -> Result<Cost, RuleError> {
-    Cost::of(compiled, Verdict::Yes, &[])
+    let reasons: Vec<String> = match compiled.kind {
+        Kind::Umbrella => Vec::new(),
+        _ => compiled
+            .clauses
+            .iter()
+            .map(|clause| clause.reason.clone())
+            .collect(),
+    };
+    let (yes, no) = (
+        Cost::of(compiled, Verdict::Yes, &[])?,
+        Cost::of(compiled, Verdict::No, &reasons)?,
+    );
+    Ok(if yes.bytes >= no.bytes { yes } else { no })
 }

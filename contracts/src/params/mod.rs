@@ -2,6 +2,7 @@
 
 mod csv;
 mod limits;
+mod parameters;
 mod poverty;
 
 use std::str::FromStr;
@@ -10,6 +11,7 @@ use std::sync::LazyLock;
 use serde::Serialize;
 
 pub use limits::{Basis, DollarStandard, Limit, Limits};
+pub use parameters::{Parameter, ParameterRow, Parameters};
 pub use poverty::{Guideline, PovertyGuidelines};
 
 use crate::encoding::{Bytes32, tagged_hash, to_jcs};
@@ -48,6 +50,8 @@ pub struct Tables {
     pub poverty: PovertyGuidelines,
     /// Income limits by state and group.
     pub limits: Limits,
+    /// National amounts and state options.
+    pub parameters: Parameters,
 }
 
 /// The tables of this release, `contracts/params/`.
@@ -65,6 +69,7 @@ impl Tables {
                 include_str!("../../params/limits.csv"),
                 include_str!("../../params/standards_dollars.csv"),
             )?,
+            parameters: Parameters::parse(include_str!("../../params/parameters.csv"))?,
         })
     }
 }

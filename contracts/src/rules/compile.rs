@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compiled::{Clause, Compiled, Fact};
+use super::compiled::{Clause, Compiled, Fact, Kind};
 use super::content::PERSON;
 use super::error::RuleError;
 use super::file::{Contract, Rule};
@@ -23,6 +23,7 @@ pub(super) struct Compiler<'a> {
     pub tables: &'a Tables,
     pub jurisdiction: Jurisdiction,
     pub as_of: Day,
+    pub others: &'a dyn Fn(&str) -> Option<&'a Contract>,
 }
 
 struct Lowered<'a> {
@@ -140,7 +141,18 @@ impl Compiler<'_> {
             bounds,
             clauses,
         };
-        self.provable("(all)", &compiled.yes(), &compiled.bounds)?;
+        // The longest NO names every clause; an umbrella has only one.
+        let reasons: Vec<String> = match compiled.kind {
+            Kind::Umbrella => Vec::new(),
+            _ => compiled
+                .clauses
+                .iter()
+                .map(|clause| clause.reason.clone())
+                .collect(),
+        };
+        for statement in [compiled.yes(), compiled.no(&reasons)?] {
+            self.provable("(all)", &statement, &compiled.bounds)?;
+        }
         Ok(compiled)
     }
 
@@ -150,6 +162,8 @@ impl Compiler<'_> {
             tables: self.tables,
             jurisdiction: self.jurisdiction,
             as_of: self.as_of,
+            contract: self.others,
+            depth: 0,
         };
         context
             .condition(&rule.expr, wanted)

@@ -255,6 +255,8 @@ impl Compiled {
         for clause in &self.clauses {
             if !clause.node.holds(known) && !clause.fail.holds(known) {
                 gather(&clause.node, known, &mut wanted);
+                // The clause may be refuted by cases none of which is known to apply.
+                gather(&clause.fail, known, &mut wanted);
             }
         }
         if let Some(person) = self.fact_index(PERSON) {

@@ -1,8 +1,9 @@
 //! The content hash: one name for everything that can change a verdict.
 //!
-//! `SHA-256(tag ‖ JCS({contract, attributes, tables}))`, where `contract` is the parsed file in canonical spelling
+//! `SHA-256(tag ‖ JCS({contract, attributes, tables, contracts}))`, where `contract` is the parsed file in canonical spelling
 //! (layout and comments do not count; texts and citations do), `attributes` are the catalogue entries of every
-//! attribute it can ask for, and `tables` the hashes of every table it reads, all states and days. A number that
+//! attribute it can ask for, `tables` the hashes of every table it reads, all states and days, and `contracts` the hashes
+//! of the contracts it contains. A number that
 //! changes, or a new year's row, is therefore a new hash: an old decision is re-run with the release that made it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,8 @@ struct Uses<'a> {
     names: BTreeSet<&'a str>,
     poverty: bool,
     groups: BTreeSet<&'a str>,
+    parameters: BTreeSet<&'a str>,
+    contracts: BTreeSet<&'a str>,
 }
 
 impl<'a> Uses<'a> {
@@ -33,6 +36,13 @@ impl<'a> Uses<'a> {
                 items.iter().for_each(|item| self.gather(item));
             }
             ExprKind::Call(name, items) => {
+                if let Some(ExprKind::Name(word)) = items.first().map(|item| &item.kind) {
+                    match name.as_str() {
+                        "parameter" => drop(self.parameters.insert(word)),
+                        "contract" => drop(self.contracts.insert(word)),
+                        _ => {}
+                    }
+                }
                 let takes_group = name == "offered" || name.starts_with("limit");
                 if let (true, Some(ExprKind::Name(group))) =
                     (takes_group, items.first().map(|item| &item.kind))
@@ -69,7 +79,15 @@ impl<'a> Uses<'a> {
 }
 
 /// The content hash of a contract under a catalogue and tables.
-pub(super) fn content_hash(contract: &Contract, catalogue: &Catalogue, tables: &Tables) -> Bytes32 {
+///
+/// `all` are the contracts it may contain: what `contract(id)` names is hashed in, every window of it, `depth` deep.
+pub(super) fn content_hash(
+    contract: &Contract,
+    all: &[Contract],
+    catalogue: &Catalogue,
+    tables: &Tables,
+    depth: usize,
+) -> Bytes32 {
     let mut uses = Uses::default();
     let rules = contract.clauses.iter().map(|clause| &clause.rule);
     for rule in rules.chain(&contract.offered) {
@@ -106,6 +124,17 @@ pub(super) fn content_hash(contract: &Contract, catalogue: &Catalogue, tables: &
             read.insert(format!("limits/{group}"), hash);
         }
     }
+    for name in uses.parameters {
+        if let Some(hash) = tables.parameters.name_hash(name) {
+            read.insert(format!("parameters/{name}"), hash);
+        }
+    }
+    let mut contained = BTreeMap::new();
+    for id in uses.contracts.iter().filter(|_| depth > 0) {
+        let hashes = all.iter().filter(|other| other.id == *id);
+        let hashes = hashes.map(|other| content_hash(other, all, catalogue, tables, depth - 1));
+        contained.insert(id, hashes.collect::<Vec<_>>());
+    }
     let whole = json!({
         "contract": {
             "id": contract.id,
@@ -121,6 +150,7 @@ pub(super) fn content_hash(contract: &Contract, catalogue: &Catalogue, tables: &
         },
         "attributes": named.values().collect::<Vec<_>>(),
         "tables": read,
+        "contracts": contained,
     });
     let bytes = to_jcs(&whole).expect("strings and integers are JSON");
     tagged_hash("shp/v1/contract", &[&bytes]).into()

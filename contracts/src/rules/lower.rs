@@ -1,11 +1,12 @@
 //! Typed expressions to trees of exact relations, for one jurisdiction and day.
 
 use super::ast::{Expr, ExprKind, Op};
+use super::file::Contract;
 use super::linear::{FactKey, Linear, TooLarge, Tree};
 use super::parser::Fault;
 use crate::catalogue::{Catalogue, Unit};
 use crate::ids::{AttributeId, Jurisdiction};
-use crate::params::{Basis, NotInTable, Tables};
+use crate::params::{Basis, NotInTable, Parameter, Tables};
 use crate::units::Day;
 
 /// What a number means.
@@ -85,7 +86,14 @@ pub(super) struct Context<'a> {
     pub tables: &'a Tables,
     pub jurisdiction: Jurisdiction,
     pub as_of: Day,
+    /// The contract of an id in force on the day, for `contract(id)`.
+    pub contract: &'a dyn Fn(&str) -> Option<&'a Contract>,
+    /// Contracts inside contracts so far.
+    pub depth: usize,
 }
+
+/// Contracts that may stand inside each other.
+pub(super) const MAX_CONTRACT_DEPTH: usize = 4;
 
 fn fault<T>(at: &Expr, message: impl Into<String>, fix: impl Into<String>) -> Lowered<T> {
     Err(LowerError::Fault(Fault {
@@ -108,20 +116,15 @@ fn large(at: &Expr) -> impl FnOnce(TooLarge) -> LowerError {
 
 /// Functions that give a condition or a number, for the message that names them.
 const FUNCTIONS: &str = "poverty_level(size), limit(group, size), limit_with_disregard(group, size), \
-     limit_without_disregard(group, size), offered(group), age(date, birthday), before(attribute, 30 days)";
+     limit_without_disregard(group, size), offered(group), parameter(name), \
+     contract(id), age(date, birthday), before(attribute, 30 days)";
 
 impl Context<'_> {
     /// What holds exactly when the expression is known to be `wanted`.
     pub fn condition(&self, expr: &Expr, wanted: bool) -> Lowered<Tree> {
-        let each = |items: &[Expr]| -> Lowered<Vec<Tree>> {
-            let lower = |item| self.condition(item, wanted);
-            items.iter().map(lower).collect()
-        };
         match &expr.kind {
-            ExprKind::All(items) if wanted => Ok(Tree::and(each(items)?)),
-            ExprKind::All(items) => Ok(Tree::or(each(items)?)),
-            ExprKind::Any(items) if wanted => Ok(Tree::or(each(items)?)),
-            ExprKind::Any(items) => Ok(Tree::and(each(items)?)),
+            ExprKind::All(items) => self.join(items, wanted, wanted),
+            ExprKind::Any(items) => self.join(items, wanted, !wanted),
             ExprKind::Not(inner) => self.condition(inner, !wanted),
             ExprKind::Compare(op, left, right) => {
                 let op = if wanted { *op } else { op.negated() };
@@ -156,6 +159,15 @@ impl Context<'_> {
                 ("before", [attribute, span]) => {
                     self.flag(expr, self.before(attribute, span)?, wanted)
                 }
+                ("parameter", [parameter]) => match self.parameter(parameter)? {
+                    Parameter::Flag(flag) => Ok(Tree::Const(flag == wanted)),
+                    _ => fault(
+                        parameter,
+                        "this parameter is not a flag",
+                        "compare it with a fact",
+                    ),
+                },
+                ("contract", [id]) => self.contract(expr, id, wanted),
                 _ => fault(
                     expr,
                     format!("`{name}(…)` is not a condition"),
@@ -168,6 +180,85 @@ impl Context<'_> {
                 "compare it: `household.size <= 4`",
             ),
         }
+    }
+
+    /// `and` (or `or`) of the items. Stops at a constant that decides, so that a guard may stand before what it guards.
+    fn join(&self, items: &[Expr], wanted: bool, and: bool) -> Lowered<Tree> {
+        let mut lowered = Vec::new();
+        for item in items {
+            let tree = self.condition(item, wanted)?;
+            if tree == Tree::Const(!and) {
+                return Ok(tree);
+            }
+            lowered.push(tree);
+        }
+        Ok(if and {
+            Tree::and(lowered)
+        } else {
+            Tree::or(lowered)
+        })
+    }
+
+    fn parameter(&self, expr: &Expr) -> Lowered<Parameter> {
+        let parameters = &self.tables.parameters;
+        match &expr.kind {
+            ExprKind::Name(name) if parameters.name_hash(name).is_some() => Ok(parameters
+                .in_force(name, self.jurisdiction, self.as_of)?
+                .value),
+            _ => fault(
+                expr,
+                "a name of parameters.csv is needed here",
+                "write `parameter(abd_asset_test)`",
+            ),
+        }
+    }
+
+    /// All clauses of another contract; never, where it is not offered.
+    fn contract(&self, expr: &Expr, id: &Expr, wanted: bool) -> Lowered<Tree> {
+        let found = match &id.kind {
+            ExprKind::Name(id) => (self.contract)(id),
+            _ => None,
+        };
+        let Some(contract) = found else {
+            let message = format!("no contract in force on {} has this id", self.as_of);
+            return fault(id, message, "write `contract(us.medicaid.adult-group)`");
+        };
+        if self.depth >= MAX_CONTRACT_DEPTH {
+            return fault(
+                expr,
+                "contracts that contain each other",
+                "break the circle",
+            );
+        }
+        let inner = Self {
+            depth: self.depth + 1,
+            ..*self
+        };
+        let placed = |error| match error {
+            LowerError::Fault(fault) => LowerError::Fault(Fault {
+                at: expr.span.start,
+                message: format!("in {}: {}", contract.id, fault.message),
+                fix: fault.fix,
+            }),
+            table => table,
+        };
+        if let Some(offered) = &contract.offered
+            && inner.condition(&offered.expr, true).map_err(placed)? != Tree::Const(true)
+        {
+            return Ok(Tree::Const(!wanted));
+        }
+        let clauses = contract
+            .clauses
+            .iter()
+            .filter(|clause| clause.applies(self.as_of));
+        let trees =
+            clauses.map(|clause| inner.condition(&clause.rule.expr, wanted).map_err(placed));
+        let trees = trees.collect::<Lowered<_>>()?;
+        Ok(if wanted {
+            Tree::and(trees)
+        } else {
+            Tree::or(trees)
+        })
     }
 
     fn flag(&self, expr: &Expr, key: FactKey, wanted: bool) -> Lowered<Tree> {
@@ -520,6 +611,20 @@ impl Context<'_> {
                 "an age needs a date and its attainment rule",
                 "write `age(identity.birth_date, birthday)`",
             ),
+            ("parameter", [parameter]) => {
+                let constant =
+                    |of, number| Ok(Value::Number(Number::plain(of, Linear::constant(number))));
+                match self.parameter(parameter)? {
+                    Parameter::Money(cents) => constant(Type::Money, i128::from(cents.0)),
+                    Parameter::Percent(tenths) => constant(Type::Percent, i128::from(tenths)),
+                    Parameter::Count(count) => constant(Type::Count, i128::from(count)),
+                    Parameter::Flag(_) => fault(
+                        expr,
+                        "this parameter is a flag, not a number",
+                        "a flag stands by itself",
+                    ),
+                }
+            }
             ("before", [attribute, span]) => self.fact(attribute, self.before(attribute, span)?),
             _ => fault(
                 expr,

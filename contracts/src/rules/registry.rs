@@ -8,6 +8,7 @@ use super::compiled::Compiled;
 use super::content::content_hash;
 use super::error::RuleError;
 use super::file::{Contract, Rule};
+use super::lower::MAX_CONTRACT_DEPTH;
 use crate::catalogue::{Attribute, Catalogue, catalogue};
 use crate::encoding::Bytes32;
 use crate::ids::{AttributeId, ContractRef, Jurisdiction};
@@ -42,13 +43,10 @@ impl Registry {
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, RuleError> {
         let (catalogue, tables) = (catalogue().clone(), tables().clone());
-        let mut contracts: Vec<(Contract, Bytes32)> = Vec::new();
+        let mut contracts: Vec<Contract> = Vec::new();
         for (name, text) in files {
             let contract = Contract::parse(name, text)?;
-            for (other, _) in contracts
-                .iter()
-                .filter(|(other, _)| other.id == contract.id)
-            {
+            for other in contracts.iter().filter(|other| other.id == contract.id) {
                 let day = contract.from.max(other.from);
                 if contract.in_force(day) && other.in_force(day) {
                     return Err(RuleError::Overlap {
@@ -59,10 +57,20 @@ impl Registry {
                     });
                 }
             }
-            let hash = content_hash(&contract, &catalogue, &tables);
-            contracts.push((contract, hash));
+            contracts.push(contract);
         }
-        contracts.sort_by(|(a, _), (b, _)| (&a.id, a.from).cmp(&(&b.id, b.from)));
+        contracts.sort_by(|a, b| (&a.id, a.from).cmp(&(&b.id, b.from)));
+        let hash = |contract: &Contract| {
+            content_hash(
+                contract,
+                &contracts,
+                &catalogue,
+                &tables,
+                MAX_CONTRACT_DEPTH,
+            )
+        };
+        let hashes: Vec<Bytes32> = contracts.iter().map(hash).collect();
+        let contracts = contracts.into_iter().zip(hashes).collect();
         Ok(Self {
             contracts,
             catalogue,
@@ -125,6 +133,7 @@ impl Registry {
             tables: &self.tables,
             jurisdiction: *jurisdiction,
             as_of,
+            others: &|id| self.get(id, as_of).ok().map(|(contract, _)| contract),
         }
         .compile()
     }
