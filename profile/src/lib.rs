@@ -1,8 +1,19 @@
 //! The profile service: wallets, sealed facts, and questions answered with proofs.
 
+pub mod agency;
 pub mod api;
+mod cli;
 pub mod config;
+mod enrol;
+pub mod notifier;
 pub mod oracle;
+mod question;
 pub mod seal;
+mod server;
+mod service;
 pub mod store;
 pub mod wallet;
+
+pub use cli::run_role;
+pub use server::{Running, StartError, start};
+pub use service::Service;

@@ -231,6 +231,11 @@ impl Oracles {
         self.ask.indexes
     }
 
+    /// Attempts before asking a committee fails.
+    pub fn attempts(&self) -> u32 {
+        self.ask.attempts
+    }
+
     fn node(&self, id: NodeId) -> Result<&NodeConfig, Failure> {
         self.nodes.get(&id).ok_or(Failure::Silent)
     }

@@ -50,6 +50,8 @@ pub struct StoredLeaf {
     pub attestation: Attestation,
     /// Whether it was asked for as withheld.
     pub withheld: bool,
+    /// Whether a question to another audience fetched it.
+    pub other_audience: bool,
     /// Index of its wallet keys.
     pub wallet_index: u32,
     /// Purpose salt, subject blinding and opening, sealed.
@@ -139,7 +141,7 @@ impl Store {
         today: Day,
     ) -> Result<Vec<StoredLeaf>, StoreError> {
         sqlx::query(
-            "SELECT attestation, withheld, wallet_index, opening FROM attestation
+            "SELECT attestation, withheld, other_audience, wallet_index, opening FROM attestation
              WHERE profile = $1 AND contract = $2 AND audience = $3 AND used_by IS NULL
                AND observed <= $4 AND expires >= $4 AND (question = $5 OR other_audience = 1)
              ORDER BY observed, wallet_index",
@@ -156,6 +158,7 @@ impl Store {
             Ok(StoredLeaf {
                 attestation: json(row, "attestation")?,
                 withheld: number(row, "withheld")? != 0,
+                other_audience: number(row, "other_audience")? != 0,
                 wallet_index: number(row, "wallet_index")?,
                 opening: row.try_get("opening")?,
             })

@@ -1,0 +1,233 @@
+//! The notifier, over its API: texts that ask or tell, and replies that it signs.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use contracts::application::{Answer, Approval};
+use contracts::encoding::{Bytes, Bytes32};
+use contracts::ids::Jurisdiction;
+use contracts::token::MAX_SKEW;
+use contracts::units::UnixTime;
+use ed25519_dalek::VerifyingKey;
+use oracles::http::{self, HttpError};
+use oracles::problem::Problem;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::config::BaseUrl;
+
+/// Largest answer, in bytes.
+const MAX_ANSWER: usize = 16 << 10;
+/// Time beyond the long poll's own wait.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// Which text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Template {
+    /// Asks whether to apply.
+    Apply,
+    /// Tells that the agency has the application.
+    Filed,
+    /// Tells that it was not filed.
+    NotFiled,
+}
+
+/// What a text may say: nothing about health or income.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The state applied in.
+    pub jurisdiction: Jurisdiction,
+}
+
+/// A text to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    /// The notifier's opaque contact handle.
+    pub contact: String,
+    /// Which text.
+    pub template: Template,
+    /// What it says.
+    pub params: Params,
+    /// The decision it asks about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_id: Option<Bytes32>,
+    /// Until when the owner may reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<UnixTime>,
+    /// How long a YES can be taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_seconds: Option<u32>,
+    /// The same text again is sent once.
+    pub idempotency_key: String,
+}
+
+/// What is known of a reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// The owner's answer, signed by the notifier.
+    Answered(Approval),
+    /// None yet, or a YES that can still be taken back.
+    Waiting,
+    /// The notifier closed the question without an answer; why, in its words.
+    Closed(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireReply {
+    decision_id: Bytes32,
+    answer: Answer,
+    replied_at: UnixTime,
+    signature: Bytes<64>,
+}
+
+/// A client of the notifier.
+#[derive(Debug)]
+pub struct Notifier {
+    http: reqwest::Client,
+    url: BaseUrl,
+    token: Token,
+    key: VerifyingKey,
+}
+
+struct Token(Zeroizing<String>);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+fn unavailable(error: &HttpError) -> Problem {
+    tracing::warn!(%error, "the notifier did not answer as it should");
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "notifier-unavailable",
+        "The notifier cannot be reached",
+        "nothing was lost: advance the question again later",
+    )
+}
+
+fn forged(why: &'static str) -> Problem {
+    tracing::error!(
+        why,
+        "the notifier's reply is not what it should have signed"
+    );
+    Problem::new(
+        StatusCode::BAD_GATEWAY,
+        "reply-refused",
+        "The notifier's reply does not check out",
+        why,
+    )
+}
+
+impl Notifier {
+    /// A client that believes replies signed by `key` only.
+    pub fn new(url: BaseUrl, token: Zeroizing<String>, key: VerifyingKey) -> Self {
+        Self {
+            http: http::client(),
+            url,
+            token: Token(token),
+            key,
+        }
+    }
+
+    /// Hands a text over. The notifier sends it once however often it is handed over.
+    ///
+    /// # Errors
+    /// 503 `notifier-unavailable`; 409 `open-decision` and other refusals as the notifier gives them.
+    pub async fn send(&self, text: &Text) -> Result<(), Problem> {
+        let request = self
+            .http
+            .post(self.url.endpoint("/v1/messages"))
+            .bearer_auth(self.token.0.as_str())
+            .json(text);
+        match http::send_json::<serde_json::Value>(request, MAX_ANSWER).await {
+            Ok(_) => Ok(()),
+            Err(HttpError::Problem(problem)) if (400..500).contains(&problem.status) => {
+                let detail = match problem.code() {
+                    "open-decision" => {
+                        "another decision of this person is open: finish it first, then advance again"
+                    }
+                    _ => "the notifier refused the text",
+                };
+                Err(Problem::conflict(problem.code(), detail))
+            }
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    /// Waits up to `wait` for the reply about one decision; believes what the notifier signed for it, and nothing else.
+    ///
+    /// `issued` is the instant of the decision, before which there is no reply to it.
+    ///
+    /// # Errors
+    /// 502 `reply-refused` for a reply about another decision, with a wrong signature or at an impossible time; 503.
+    pub async fn reply(
+        &self,
+        decision: &Bytes32,
+        wait: Duration,
+        issued: UnixTime,
+        now: impl Fn() -> UnixTime,
+    ) -> Result<Reply, Problem> {
+        let path = format!("/v1/replies/{decision}?wait={}", wait.as_secs());
+        let request = self
+            .http
+            .get(self.url.endpoint(&path))
+            .timeout(wait + SLACK)
+            .bearer_auth(self.token.0.as_str());
+        let response = request
+            .send()
+            .await
+            .map_err(|error| unavailable(&error.into()))?;
+        let status = response.status().as_u16();
+        let body = http::read_capped(response, MAX_ANSWER)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        match status {
+            200 => {
+                let reply: WireReply =
+                    serde_json::from_slice(&body).map_err(|_| forged("it has another form"))?;
+                self.check(decision, reply, issued, now())
+                    .map(Reply::Answered)
+            }
+            204 => Ok(Reply::Waiting),
+            410 => {
+                let problem = Problem::from_response(status, &body);
+                Ok(Reply::Closed(problem.code().chars().take(40).collect()))
+            }
+            _ => Err(unavailable(&HttpError::Problem(Box::new(
+                Problem::from_response(status, &body),
+            )))),
+        }
+    }
+
+    fn check(
+        &self,
+        decision: &Bytes32,
+        reply: WireReply,
+        issued: UnixTime,
+        now: UnixTime,
+    ) -> Result<Approval, Problem> {
+        if reply.decision_id != *decision {
+            return Err(forged("it is about another decision"));
+        }
+        let approval = Approval {
+            decision_id: reply.decision_id,
+            answer: reply.answer,
+            replied_at: reply.replied_at,
+            notifier_signature: reply.signature,
+        };
+        if !approval.verifies(&self.key) {
+            return Err(forged("its signature does not verify"));
+        }
+        let at = approval.replied_at.0;
+        if at < issued.0 - MAX_SKEW || at > now.0 + MAX_SKEW {
+            return Err(forged("its time is before the decision or in the future"));
+        }
+        Ok(approval)
+    }
+}

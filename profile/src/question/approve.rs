@@ -1,0 +1,99 @@
+//! `decided → texted → approved`: a text asks the owner; only a reply that the notifier signed for this decision counts.
+//!
+//! The notifier keeps the undo window: it signs a YES when the window has passed, so that a YES taken back was never
+//! signed and cannot be used by anybody.
+
+use std::time::Duration;
+
+use contracts::application::{Answer, Approval};
+use contracts::encoding::Bytes32;
+use contracts::receipt::EntryKind;
+use contracts::token::MAX_SKEW;
+use oracles::problem::Problem;
+
+use super::{Proved, Salted, Work, kind, outbox};
+use crate::api::types::{Outcome, State, Waiting, WaitingFor};
+use crate::notifier::{Reply, Text};
+use crate::oracle::Decision;
+use crate::store::StoreError;
+use crate::store::questions::mark_sent;
+
+impl Work<'_> {
+    /// Hands a queued text to the notifier; does nothing when that is done already.
+    pub(super) async fn send_text(&self, item: &'static str) -> Result<(), Problem> {
+        let service = self.service;
+        let id = &self.question.question;
+        let queued = service
+            .store
+            .outbox::<Text>(&self.key, id, item)
+            .await?
+            .ok_or_else(Problem::internal)?;
+        if queued.sent {
+            return Ok(());
+        }
+        service.notifier.send(&queued.payload).await?;
+        let mut tx = service.store.begin().await?;
+        mark_sent(&mut tx, id, item, service.clock.now()).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    pub(super) async fn ask_owner(&mut self) -> Result<(), Problem> {
+        self.send_text(outbox::ASK).await?;
+        let tx = self.service.store.begin().await?;
+        self.save(tx, State::Texted).await
+    }
+
+    pub(super) async fn await_reply(&mut self) -> Result<Option<Waiting>, Problem> {
+        let service = self.service;
+        let Proved { presentation, .. } = self.document(kind::PROVED).await?;
+        let decision: Decision = self.document(kind::DECISION).await?;
+        let claims =
+            contracts::token::open(&decision.token, &service.oracles.trust.decision_keys())
+                .map_err(|_| Problem::internal())?;
+        let jti: Bytes32 = presentation.digest();
+        let wait = Duration::from_secs(service.approval.wait_seconds);
+        let reply = service
+            .notifier
+            .reply(&jti, wait, claims.iat, || service.clock.now())
+            .await?;
+        match reply {
+            Reply::Answered(approval) if approval.answer == Answer::Yes => {
+                self.approved(&approval).await?;
+            }
+            Reply::Answered(approval) => {
+                let mut tx = service.store.begin().await?;
+                self.put(&mut tx, kind::APPROVAL, &approval).await?;
+                self.finish(tx, Outcome::Declined).await?;
+            }
+            Reply::Closed(why) => {
+                let mut tx = service.store.begin().await?;
+                self.put(&mut tx, kind::REFUSAL, &why).await?;
+                self.finish(tx, Outcome::NoReply).await?;
+            }
+            Reply::Waiting => {
+                let until = self.question.deadline.unwrap_or(claims.exp);
+                // The notifier closes a question in time; if it does not, a reply that never comes must not keep it.
+                let undo = i64::from(service.approval.undo_seconds);
+                if service.clock.now().0 > until.0 + undo + MAX_SKEW {
+                    let tx = service.store.begin().await?;
+                    self.finish(tx, Outcome::NoReply).await?;
+                    return Ok(None);
+                }
+                return Ok(Some(Waiting {
+                    what: WaitingFor::Reply,
+                    until,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn approved(&mut self, approval: &Approval) -> Result<(), Problem> {
+        let entry = Salted::new(EntryKind::Approval, approval);
+        let mut tx = self.service.store.begin().await?;
+        self.put(&mut tx, kind::APPROVAL, approval).await?;
+        self.queue(&mut tx, outbox::APPROVAL_ENTRY, &entry).await?;
+        self.save(tx, State::Approved).await
+    }
+}

@@ -1,0 +1,61 @@
+//! `proved → decided`: the decision committee signs what was proved. Shown again, a presentation gets the same token.
+
+use contracts::ids::Verdict;
+use oracles::problem::Problem;
+
+use super::{Proved, Work, kind, outbox};
+use crate::api::types::{Outcome, State};
+use crate::notifier::{Params, Template, Text};
+use crate::oracle::Decided;
+
+/// Seconds in a day.
+const DAY: i64 = 86_400;
+
+impl Work<'_> {
+    pub(super) async fn decide(&mut self) -> Result<(), Problem> {
+        let Proved { presentation, .. } = self.document(kind::PROVED).await?;
+        let oracles = &self.service.oracles;
+        let decision = match oracles.decide(&presentation).await? {
+            Decided::Token(decision) => decision,
+            Decided::Spent(error) => {
+                // Its leaves stay used: decision nodes refuse them under another jti. Fetch others and prove anew.
+                let tx = self.service.store.begin().await?;
+                self.question.verdict = None;
+                self.question.decision = None;
+                self.save(tx, State::Asked).await?;
+                return Err((*error).into());
+            }
+        };
+        let claims = oracles
+            .check_decision(&presentation, &decision)
+            .map_err(|_| Problem::internal())?;
+        let mut tx = self.service.store.begin().await?;
+        self.put(&mut tx, kind::DECISION, &*decision).await?;
+        if presentation.verdict == Verdict::No {
+            return self.finish(tx, Outcome::No).await;
+        }
+        let approval = &self.service.approval;
+        let days = i64::from(approval.deadline_days);
+        let deadline = self.service.clock.now().0 + days * DAY;
+        let deadline = contracts::units::UnixTime(deadline.min(claims.exp.0));
+        let contact = self
+            .profile
+            .contact
+            .clone()
+            .ok_or_else(crate::enrol::not_enrolled)?;
+        let text = Text {
+            contact,
+            template: Template::Apply,
+            params: Params {
+                jurisdiction: self.question.jurisdiction,
+            },
+            decision_id: Some(claims.jti),
+            deadline: Some(deadline),
+            undo_seconds: Some(approval.undo_seconds),
+            idempotency_key: self.once(outbox::ASK),
+        };
+        self.queue(&mut tx, outbox::ASK, &text).await?;
+        self.question.deadline = Some(deadline);
+        self.save(tx, State::Decided).await
+    }
+}

@@ -1,0 +1,122 @@
+//! `approved → filed → done`: the approval goes to the ledger, the application to the agency, its acceptance to the
+//! ledger, and the owner is told.
+
+use contracts::application::{Application, Approval, ProofClaims, wallet_proof};
+use contracts::encoding::Bytes32;
+use contracts::receipt::EntryKind;
+use oracles::problem::Problem;
+use serde::{Deserialize, Serialize};
+
+use super::{Proved, Salted, Work, kind, outbox};
+use crate::agency::{Acceptance, Filed};
+use crate::api::types::{Outcome, State};
+use crate::notifier::{Params, Template, Text};
+use crate::oracle::Decision;
+
+/// What the `application` entry commits to. The wallet's proof is made afresh at each attempt and is not part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filing {
+    /// `jti` of the token filed.
+    jti: Bytes32,
+    /// Hash of the owner's approval.
+    approval: Bytes32,
+    /// The agency's signed answer.
+    acceptance: Acceptance,
+}
+
+impl Work<'_> {
+    pub(super) async fn file(&mut self) -> Result<(), Problem> {
+        self.append(outbox::APPROVAL_ENTRY, kind::APPROVAL_RECEIPT)
+            .await?;
+        let service = self.service;
+        let Proved {
+            presentation,
+            confirmation,
+        } = self.document(kind::PROVED).await?;
+        let decision: Decision = self.document(kind::DECISION).await?;
+        let approval: Approval = self.document(kind::APPROVAL).await?;
+        let jti = presentation.digest();
+        let claims = ProofClaims {
+            aud: self.question.audience.clone(),
+            jti,
+            approval: approval.hash(),
+            iat: service.clock.now(),
+        };
+        let application = Application {
+            wallet_proof: self
+                .wallet
+                .confirmation(confirmation)?
+                .with(|secret, _| wallet_proof(&claims, secret)),
+            token: decision.token,
+            approval,
+        };
+        let agency = service.agency(&self.question.audience)?;
+        let filed = agency.file(&jti, &application).await?;
+
+        let mut tx = service.store.begin().await?;
+        match filed {
+            Filed::Accepted(acceptance) => {
+                let filing = Filing {
+                    jti,
+                    approval: claims.approval,
+                    acceptance: acceptance.clone(),
+                };
+                let entry = Salted::new(EntryKind::Application, &filing);
+                self.put(&mut tx, kind::ACCEPTANCE, &acceptance).await?;
+                self.queue(&mut tx, outbox::APPLICATION_ENTRY, &entry)
+                    .await?;
+                self.queue_tell(&mut tx, Template::Filed).await?;
+                self.question.application = Some(acceptance.application_id);
+            }
+            Filed::Refused(code) => {
+                self.put(&mut tx, kind::REFUSAL, &code).await?;
+                self.queue_tell(&mut tx, Template::NotFiled).await?;
+            }
+        }
+        self.save(tx, State::Filed).await
+    }
+
+    async fn queue_tell(
+        &self,
+        tx: &mut crate::store::Tx,
+        template: Template,
+    ) -> Result<(), Problem> {
+        let contact = self
+            .profile
+            .contact
+            .clone()
+            .ok_or_else(crate::enrol::not_enrolled)?;
+        let text = Text {
+            contact,
+            template,
+            params: Params {
+                jurisdiction: self.question.jurisdiction,
+            },
+            decision_id: None,
+            deadline: None,
+            undo_seconds: None,
+            idempotency_key: self.once(outbox::TELL),
+        };
+        self.queue(tx, outbox::TELL, &text).await
+    }
+
+    pub(super) async fn record(&mut self) -> Result<(), Problem> {
+        let accepted = self.question.application.is_some();
+        if accepted {
+            self.append(outbox::APPLICATION_ENTRY, kind::APPLICATION_RECEIPT)
+                .await?;
+        }
+        // A text that the notifier will not send (a blocked phone, say) must not keep the question open.
+        match self.send_text(outbox::TELL).await {
+            Err(problem) if problem.status != 409 => return Err(problem),
+            _ => {}
+        }
+        let outcome = match accepted {
+            true => Outcome::Accepted,
+            false => Outcome::Refused,
+        };
+        let tx = self.service.store.begin().await?;
+        self.finish(tx, outcome).await
+    }
+}

@@ -1,0 +1,132 @@
+//! What the owner may see of a question.
+
+use contracts::bundle::Bundle;
+use contracts::encoding::Bytes32;
+use contracts::ids::{AttributeId, Verdict};
+use oracles::problem::Problem;
+use serde::de::DeserializeOwned;
+
+use super::{Proved, kind, no_question};
+use crate::api::types::{Outcome, Question, TokenAnswer};
+use crate::oracle::Decision;
+use crate::seal::SealKey;
+use crate::service::Service;
+use crate::store::{StoredProfile, StoredQuestion};
+
+impl Service {
+    /// A question as its owner sees it.
+    ///
+    /// # Errors
+    /// 404 for another profile's.
+    pub async fn question_view(
+        &self,
+        profile: &StoredProfile,
+        id: &Bytes32,
+    ) -> Result<Question, Problem> {
+        let (question, key) = self.keyed(profile, id).await?;
+        self.view(&question, &key).await
+    }
+
+    /// The token.
+    ///
+    /// # Errors
+    /// 404 for another profile's question, 409 before there is a token.
+    pub async fn token(
+        &self,
+        profile: &StoredProfile,
+        id: &Bytes32,
+    ) -> Result<TokenAnswer, Problem> {
+        let (question, key) = self.keyed(profile, id).await?;
+        let decision: Decision = self.decided(&question, &key, kind::DECISION).await?;
+        Ok(TokenAnswer {
+            token: decision.token,
+        })
+    }
+
+    /// The decision bundle: RFC 8785 JSON, for offline audit.
+    ///
+    /// # Errors
+    /// 404 for another profile's question, 409 before there is a decision.
+    pub async fn bundle(&self, profile: &StoredProfile, id: &Bytes32) -> Result<Vec<u8>, Problem> {
+        let (question, key) = self.keyed(profile, id).await?;
+        let decision: Decision = self.decided(&question, &key, kind::DECISION).await?;
+        let proved: Proved = self.decided(&question, &key, kind::PROVED).await?;
+        let bundle = Bundle::new(proved.presentation, decision.token, decision.receipt);
+        Ok(bundle.to_bytes())
+    }
+
+    async fn keyed(
+        &self,
+        profile: &StoredProfile,
+        id: &Bytes32,
+    ) -> Result<(StoredQuestion, SealKey), Problem> {
+        let question = self
+            .store
+            .question(&profile.profile, id)
+            .await?
+            .ok_or_else(no_question)?;
+        let key = self.wallet(profile)?.question(question.wallet_index)?;
+        Ok((question, key))
+    }
+
+    async fn decided<T: DeserializeOwned>(
+        &self,
+        question: &StoredQuestion,
+        key: &SealKey,
+        kind: &'static str,
+    ) -> Result<T, Problem> {
+        self.store
+            .document(key, &question.question, kind)
+            .await?
+            .ok_or_else(|| {
+                Problem::conflict(
+                    "not-decided",
+                    "the question is not decided yet: advance it first",
+                )
+            })
+    }
+
+    pub(super) async fn view(
+        &self,
+        question: &StoredQuestion,
+        key: &SealKey,
+    ) -> Result<Question, Problem> {
+        let id = &question.question;
+        let kinds = self.store.document_kinds(id).await?;
+        let receipts = [
+            (kind::DECISION, "decision"),
+            (kind::APPROVAL_RECEIPT, "approval"),
+            (kind::APPLICATION_RECEIPT, "application"),
+        ];
+        // A question that had to be proved anew may keep documents of an earlier verdict.
+        let reasons: Option<Vec<String>> = match question.verdict {
+            Some(Verdict::No) => self.store.document(key, id, kind::REASONS).await?,
+            _ => None,
+        };
+        let missing: Option<Vec<AttributeId>> = match question.outcome {
+            Some(Outcome::NeedsInfo) => self.store.document(key, id, kind::MISSING).await?,
+            _ => None,
+        };
+        Ok(Question {
+            question: *id,
+            profile: question.profile,
+            contract: question.contract.clone(),
+            jurisdiction: question.jurisdiction,
+            as_of: question.as_of,
+            audience: question.audience.clone(),
+            state: question.state,
+            outcome: question.outcome,
+            verdict: question.verdict,
+            reasons: reasons.unwrap_or_default(),
+            missing: missing.unwrap_or_default(),
+            decision: question.decision.clone(),
+            waiting: None,
+            application: question.application.clone(),
+            receipts: receipts
+                .into_iter()
+                .filter(|(kind, _)| kinds.iter().any(|held| held == kind))
+                .map(|(_, name)| name.to_owned())
+                .collect(),
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! Starting and stopping the service.
+
+use std::net::{SocketAddr, TcpListener};
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer, web};
+use contracts::trust::{MAX_TRUST_BYTES, Trust};
+use oracles::clock::Clock;
+use tokio::task::JoinHandle;
+
+use crate::agency::Agency;
+use crate::api;
+use crate::config::{ConfigError, ProfileConfig, read_capped};
+use crate::notifier::Notifier;
+use crate::oracle::Oracles;
+use crate::seal::SealKey;
+use crate::service::{Locks, Service, token_hash};
+use crate::store::{Store, StoreError};
+
+/// Requests answered at the same time by each worker's runtime are many; workers are few.
+const WORKERS: usize = 2;
+
+/// The service does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration or a secret.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The trust file.
+    #[error("trust: {0}")]
+    Trust(#[from] contracts::trust::TrustError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address.
+    #[error("listen: {0}")]
+    Listen(std::io::Error),
+}
+
+/// A running service.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    handle: ServerHandle,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    /// The bound address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address as a URL without a slash at its end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Answers what is being answered, then stops.
+    pub async fn stop(self) {
+        self.handle.stop(true).await;
+        if let Err(error) = self.task.await {
+            tracing::warn!(%error, "the server's task did not end cleanly");
+        }
+    }
+
+    /// Waits until the server ends by itself.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn finished(self) -> std::io::Result<()> {
+        self.task.await.map_err(std::io::Error::other)?
+    }
+}
+
+/// Starts the service: reads its secrets and the trust file, opens the database, listens.
+///
+/// The environment's `DATABASE_URL` is read by [`crate::run_role`] only, not here.
+///
+/// # Errors
+/// [`StartError`], naming the field and the fix.
+pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
+    config.check()?;
+    let trust = read_capped(&config.trust, MAX_TRUST_BYTES as u64)?;
+    let trust = Trust::parse(trust.as_bytes())?;
+    let clock = Clock::with_offset(config.clock_offset_seconds);
+    let navigator = config.navigator_token.read("navigator_token")?;
+    let notifier = Notifier::new(
+        config.notifier.url.clone(),
+        config.notifier.token.read("notifier.token")?,
+        config.notifier_key()?,
+    );
+    let agencies = config
+        .agencies
+        .iter()
+        .map(|agency| {
+            Ok(Agency::new(
+                agency.audience.clone(),
+                agency.url.clone(),
+                agency.key()?,
+            ))
+        })
+        .collect::<Result<_, ConfigError>>()?;
+    let operator = SealKey::new(config.operator_key.read_key("operator_key")?);
+    let service = web::Data::new(Service {
+        store: Store::open(&config.database).await?,
+        operator,
+        navigator: token_hash(&navigator),
+        oracles: Oracles::new(&config, trust, clock),
+        notifier,
+        agencies,
+        approval: config.approval.clone(),
+        clock,
+        locks: Locks::default(),
+    });
+    let listener = TcpListener::bind(config.listen).map_err(StartError::Listen)?;
+    let address = listener.local_addr().map_err(StartError::Listen)?;
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(service.clone())
+            .configure(api::configure)
+    })
+    .workers(WORKERS)
+    .disable_signals()
+    .listen(listener)
+    .map_err(StartError::Listen)?
+    .run();
+    let handle = server.handle();
+    tracing::info!(%address, "the profile service listens");
+    Ok(Running {
+        address,
+        handle,
+        task: tokio::spawn(server),
+    })
+}

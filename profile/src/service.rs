@@ -1,0 +1,94 @@
+//! The service: one value that every handler shares.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use contracts::encoding::{Bytes32, tagged_hash, to_base64url};
+use oracles::clock::Clock;
+use oracles::problem::Problem;
+use zeroize::Zeroizing;
+
+use crate::agency::Agency;
+use crate::config::ApprovalConfig;
+use crate::notifier::Notifier;
+use crate::oracle::Oracles;
+use crate::seal::SealKey;
+use crate::store::{Store, StoredProfile};
+use crate::wallet::{Entropy, Wallet, WalletError};
+
+/// What the handlers work with.
+#[derive(Debug)]
+pub struct Service {
+    pub(crate) store: Store,
+    pub(crate) operator: SealKey,
+    pub(crate) navigator: Bytes32,
+    pub(crate) oracles: Oracles,
+    pub(crate) notifier: Notifier,
+    /// In the order of the configuration: it decides which audience a leaf's index is for.
+    pub(crate) agencies: Vec<Agency>,
+    pub(crate) approval: ApprovalConfig,
+    pub(crate) clock: Clock,
+    pub(crate) locks: Locks,
+}
+
+impl Service {
+    /// The wallet of a profile.
+    pub(crate) fn wallet(&self, profile: &StoredProfile) -> Result<Wallet, Problem> {
+        let entropy = Entropy::open(&self.operator, &profile.profile.to_string(), &profile.seed)
+            .map_err(|error| {
+                tracing::error!(%error, "a wallet does not open");
+                Problem::internal()
+            })?;
+        Ok(Wallet::new(&entropy)?)
+    }
+
+    /// The agency of an audience.
+    pub(crate) fn agency(&self, audience: &str) -> Result<&Agency, Problem> {
+        self.agencies
+            .iter()
+            .find(|agency| agency.audience() == audience)
+            .ok_or_else(|| {
+                Problem::bad_request("audience: not an agency that this service is configured for")
+            })
+    }
+
+    /// The owner's token of a profile. It follows from the operator key, so that a repeated call can answer it again
+    /// without it being stored.
+    pub(crate) fn owner_token(&self, profile: &Bytes32) -> Zeroizing<String> {
+        let secret = self.operator.derive("shp/v1/owner-token", &profile.0);
+        Zeroizing::new(to_base64url(secret.as_ref()))
+    }
+}
+
+/// What is stored of a bearer token.
+pub(crate) fn token_hash(token: &str) -> Bytes32 {
+    tagged_hash("shp/v1/bearer-token", &[token.as_bytes()]).into()
+}
+
+impl From<WalletError> for Problem {
+    fn from(error: WalletError) -> Self {
+        tracing::error!(%error, "a wallet key cannot be derived");
+        Self::internal()
+    }
+}
+
+/// One lock per profile or question, so that two calls do not do one step's work twice. Two processes on one database
+/// are kept apart by the store's compare-and-set.
+#[derive(Debug, Default)]
+pub(crate) struct Locks(Mutex<HashMap<Bytes32, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Locks {
+    /// Waits for the lock of an id and holds it.
+    pub(crate) async fn hold(&self, id: Bytes32) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = match self.0.lock() {
+                Ok(locks) => locks,
+                // A map of locks holds no invariant that a panic could break.
+                Err(poisoned) => poisoned.into_inner(),
+            };
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+            Arc::clone(locks.entry(id).or_default())
+        };
+        lock.lock_owned().await
+    }
+}
