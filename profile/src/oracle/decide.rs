@@ -72,7 +72,7 @@ impl Oracles {
         let committee = Committee::Decision;
         let coordinators: Vec<NodeId> = presentation.nonces.iter().map(|(node, _)| *node).collect();
         let body = DecideRequest {
-            presentation: serde_json::to_value(presentation).map_err(OracleError::internal)?,
+            presentation: presentation.clone(),
         };
         let check = |_, answer: DecideAnswer| {
             if !answer.absent.is_empty() {
