@@ -1,5 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+// Unit tests share the four-node network of the integration tests, which names this crate from outside.
+#[cfg(test)]
+extern crate self as oracles;
+
 pub mod agreement;
 pub mod attest;
 pub mod ceremony;

@@ -329,6 +329,19 @@ impl Router {
         self.routes.push(Box::new(configure));
     }
 
+    /// Puts a lying handler in the place of the honest one.
+    #[cfg(test)]
+    pub(crate) fn lies<Req, Resp, F, Fut>(&mut self, topic: Topic<Req, Resp>, handler: F)
+    where
+        Req: DeserializeOwned + Send + 'static,
+        Resp: Serialize + 'static,
+        F: Fn(Arc<Node>, NodeId, Req) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Resp, Refusal>> + Send + 'static,
+    {
+        self.handlers.remove(topic.name());
+        self.answers(topic, handler);
+    }
+
     pub(crate) fn handler(&self, topic: &str) -> Option<&Handler> {
         self.handlers.get(topic)
     }
@@ -399,7 +412,7 @@ pub async fn start(config: NodeConfig) -> Result<RunningNode, StartError> {
     start_with(config, listener, |_, _| async { Ok(()) }.boxed()).await
 }
 
-/// Starts a node on a bound listener, with further roles that `mount` adds.
+/// Starts a node on a bound listener, with every role its configuration gives it and further ones that `mount` adds.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -409,11 +422,36 @@ pub async fn start_with<F>(
     mount: F,
 ) -> Result<RunningNode, StartError>
 where
+    F: for<'a> FnOnce(&'a Arc<Node>, &'a mut Router) -> BoxFuture<'a, Result<(), StartError>>
+        + Send
+        + 'static,
+{
+    start_bare(config, listener, |node, router| {
+        async move {
+            mount_roles(node, router).await?;
+            mount(node, router).await
+        }
+        .boxed()
+    })
+    .await
+}
+
+/// Starts a node that generates keys and signs, with the roles that `mount` adds and no others.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn start_bare<F>(
+    config: NodeConfig,
+    listener: TcpListener,
+    mount: F,
+) -> Result<RunningNode, StartError>
+where
     F: for<'a> FnOnce(&'a Arc<Node>, &'a mut Router) -> BoxFuture<'a, Result<(), StartError>>,
 {
     let node = Node::open(config).await?;
     let mut router = Router::default();
-    mount_roles(&node, &mut router).await?;
+    dkg::mount(&mut router);
+    sign::mount(&mut router);
     mount(&node, &mut router).await?;
     node.set_router(router);
 
@@ -459,8 +497,6 @@ where
 
 /// Every role of a node, in one place.
 async fn mount_roles(node: &Arc<Node>, router: &mut Router) -> Result<(), StartError> {
-    dkg::mount(router);
-    sign::mount(router);
     ledger::mount(node, router).await?;
     decision::mount(node, router).await?;
     let shared = attest::mount(node, router).await?;

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use directory::Peers;
 pub(crate) use directory::{decode, encode};
-pub use envelope::{BoxError, PeerBox};
+pub use envelope::{BoxError, Direction, Header, MessageId, PeerBox, RunId};
 pub(crate) use server::Inbox;
 pub use server::receive;
 

@@ -12,10 +12,12 @@ use oracles::ceremony::KeyId;
 use oracles::ceremony::sign::{MessageSource, SignCall, SignTopic};
 use oracles::cli::{PublicKeys, init};
 use oracles::config::{CommitteeConfig, NodeConfig, PeerConfig};
-use oracles::node::{Node, RunningNode, start_with};
+use oracles::node::{Node, Router, RunningNode, start_bare};
 use oracles::peer::Refusal;
 
 pub const NODES: u16 = 4;
+/// The node that lies, where one does.
+pub const LIAR: u16 = 3;
 
 pub fn node(id: u16) -> NodeId {
     NodeId::new(id).unwrap()
@@ -102,13 +104,24 @@ pub fn configure(folder: &Path, committees: &[Committee]) -> Vec<(NodeConfig, Tc
 
 /// Starts one node with a [`Texts`] source for every signing key.
 pub async fn start_node(config: NodeConfig, listener: TcpListener, texts: Texts) -> RunningNode {
-    start_with(config, listener, move |node, router| {
+    start_node_with(config, listener, texts, |_| {}).await
+}
+
+/// As [`start_node`], with handlers that `change` adds or replaces.
+pub async fn start_node_with(
+    config: NodeConfig,
+    listener: TcpListener,
+    texts: Texts,
+    change: impl FnOnce(&mut Router) + Send + 'static,
+) -> RunningNode {
+    start_bare(config, listener, move |node, router| {
         async move {
             for key in node.config().keys() {
                 if key != KeyId::IdentityOprf {
                     router.signs(key, TEXTS, texts.clone());
                 }
             }
+            change(router);
             Ok(())
         }
         .boxed()
@@ -138,12 +151,33 @@ pub struct Network {
 
 impl Network {
     pub async fn start(committees: &[Committee]) -> Self {
+        Self::start_with_liar(committees, |_| {}).await
+    }
+
+    /// Node 3 answers as `lie` has it.
+    pub async fn start_with_liar(
+        committees: &[Committee],
+        lie: impl FnOnce(&mut Router) + Send + 'static,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut nodes = Vec::new();
         let mut configs = Vec::new();
+        let mut lie = Some(lie);
         for (config, listener) in configure(folder.path(), committees) {
             configs.push(config.clone());
-            nodes.push(Some(start_node(config, listener, Texts::default()).await));
+            let lie = if config.id == node(LIAR) {
+                lie.take()
+            } else {
+                None
+            };
+            let change = move |router: &mut Router| {
+                if let Some(lie) = lie {
+                    lie(router);
+                }
+            };
+            nodes.push(Some(
+                start_node_with(config, listener, Texts::default(), change).await,
+            ));
         }
         Self {
             folder,

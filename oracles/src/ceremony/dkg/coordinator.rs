@@ -7,7 +7,7 @@ use contracts::ids::NodeId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::dispute::{Accusation, bad_proof_of, judge};
+use super::dispute::{bad_proof_of, judge};
 use super::messages::{
     ACTIVATE, ActivateRequest, Confirmation, FINISH, FinishRequest, Plan, ROUND1, ROUND2, Round1,
     Round2, Round2Request, STATUS, Status, StatusRequest, Verdict,
@@ -91,28 +91,59 @@ impl Run<'_> {
         topic: Topic<Req, Resp>,
         request: &Req,
     ) -> Result<Vec<(NodeId, Resp)>, DkgError> {
-        let calls = self.plan.members.iter().map(|member| async move {
-            let answer = self.peers.call(*member, topic, request).await;
-            answer
-                .map(|answer| (*member, answer))
-                .map_err(|error| self.failed(phase, error))
-        });
-        // All answers are awaited: a refusal says less than the accusation another member may raise.
+        let (answers, failure) = self.ask(phase, topic, request).await;
+        failure.map_or(Ok(answers), Err)
+    }
+
+    /// As [`Self::all`], for answers that may accuse. A proven accusation goes before any refusal or silence: who
+    /// cheats may well refuse next, and would then hide what it did.
+    async fn unaccused<Req: Serialize, T: DeserializeOwned>(
+        &self,
+        phase: &'static str,
+        topic: Topic<Req, Verdict<T>>,
+        request: &Req,
+        (round1, round2): (&[Round1], &[Round2]),
+    ) -> Result<Vec<(NodeId, T)>, DkgError> {
+        let (answers, failure) = self.ask(phase, topic, request).await;
+        let mut good = Vec::new();
+        for (node, verdict) in answers {
+            match verdict {
+                Verdict::Good(answer) => good.push((node, answer)),
+                Verdict::Accused(accusation) => {
+                    let judgement =
+                        judge(&self.plan, round1, round2, node, &accusation, self.peers);
+                    return Err(self.cheater(phase, judgement.culprit, judgement.cause));
+                }
+            }
+        }
+        failure.map_or(Ok(good), Err)
+    }
+
+    async fn ask<Req: Serialize, Resp: DeserializeOwned>(
+        &self,
+        phase: &'static str,
+        topic: Topic<Req, Resp>,
+        request: &Req,
+    ) -> (Vec<(NodeId, Resp)>, Option<DkgError>) {
+        let calls =
+            self.plan.members.iter().map(|member| async move {
+                (*member, self.peers.call(*member, topic, request).await)
+            });
         let mut answers = Vec::new();
         let mut failure = None;
-        for answer in futures::future::join_all(calls).await {
+        for (member, answer) in futures::future::join_all(calls).await {
             match answer {
-                Ok(answer) => answers.push(answer),
+                Ok(answer) => answers.push((member, answer)),
                 Err(error) => {
                     failure = match failure {
                         // A dead node makes others refuse; the dead one is the one to name.
                         Some(earlier @ DkgError::Silent { .. }) => Some(earlier),
-                        _ => Some(error),
+                        _ => Some(self.failed(phase, error)),
                     };
                 }
             }
         }
-        failure.map_or(Ok(answers), Err)
+        (answers, failure)
     }
 
     fn failed(&self, phase: &'static str, error: PeerError) -> DkgError {
@@ -213,13 +244,10 @@ impl Run<'_> {
         };
         let hash = self.plan.hash();
         let mut round2 = Vec::new();
-        for (node, verdict) in self.all(PHASE, ROUND2, &request).await? {
-            let message = match verdict {
-                Verdict::Good(message) => message,
-                Verdict::Accused(accusation) => {
-                    return Err(self.judged(PHASE, round1, &[], node, &accusation));
-                }
-            };
+        for (node, message) in self
+            .unaccused(PHASE, ROUND2, &request, (round1, &[]))
+            .await?
+        {
             if message.node != node || !message.is_signed(&hash, self.peers) {
                 return Err(self.cheater(PHASE, node, "its round-2 message is not signed by it"));
             }
@@ -238,15 +266,9 @@ impl Run<'_> {
             plan: self.plan.clone(),
             round2,
         };
-        let mut confirmations = Vec::new();
-        for (node, verdict) in self.all(PHASE, FINISH, &request).await? {
-            match verdict {
-                Verdict::Good(confirmation) => confirmations.push((node, confirmation)),
-                Verdict::Accused(accusation) => {
-                    return Err(self.judged(PHASE, round1, &request.round2, node, &accusation));
-                }
-            }
-        }
+        let confirmations = self
+            .unaccused(PHASE, FINISH, &request, (round1, &request.round2))
+            .await?;
         let mut votes: BTreeMap<Bytes32, usize> = BTreeMap::new();
         for (node, confirmation) in &confirmations {
             if confirmation.node != *node
@@ -283,17 +305,5 @@ impl Run<'_> {
             .first()
             .map(|confirmation| confirmation.transcript)
             .ok_or(DkgError::NoCommittee(self.plan.key))
-    }
-
-    fn judged(
-        &self,
-        phase: &'static str,
-        round1: &[Round1],
-        round2: &[Round2],
-        accuser: NodeId,
-        accusation: &Accusation,
-    ) -> DkgError {
-        let judgement = judge(&self.plan, round1, round2, accuser, accusation, self.peers);
-        self.cheater(phase, judgement.culprit, judgement.cause)
     }
 }

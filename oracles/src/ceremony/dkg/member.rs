@@ -495,3 +495,11 @@ async fn activate(node: &Arc<Node>, request: ActivateRequest) -> Result<Done, Re
     tracing::info!(node = %node.id(), %key, epoch, "key active");
     Ok(Done {})
 }
+
+#[cfg(test)]
+pub(super) fn second_for_tests<C: Ciphersuite>(
+    node: &Node,
+    request: Round2Request,
+) -> Result<Verdict<Round2>, Refusal> {
+    second::<C>(node, request)
+}

@@ -18,6 +18,8 @@ mod coordinator;
 mod dispute;
 mod member;
 mod messages;
+#[cfg(test)]
+mod tests;
 
 use contracts::encoding::Bytes32;
 use contracts::ids::NodeId;

@@ -8,6 +8,8 @@
 mod coordinator;
 mod nonces;
 mod signer;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::marker::PhantomData;
