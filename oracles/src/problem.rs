@@ -42,7 +42,7 @@ pub struct Problem {
     pub detail: String,
     /// Which nodes did what, where a committee could not finish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quorum: Option<QuorumFailure>,
+    pub quorum: Option<Box<QuorumFailure>>,
 }
 
 const URN: &str = "urn:shp:problem:";
@@ -142,7 +142,7 @@ impl Problem {
             "Too few oracles answered",
             detail,
         );
-        problem.quorum = Some(failure);
+        problem.quorum = Some(Box::new(failure));
         problem
     }
 

@@ -79,7 +79,7 @@ impl OracleError {
 
     /// A coordinator's own account of a failed quorum says more than that it refused: it becomes the error, with the
     /// coordinators that were silent towards us added.
-    fn explained_by(self, inner: Option<QuorumFailure>) -> Self {
+    fn explained_by(self, inner: Option<Box<QuorumFailure>>) -> Self {
         match (self, inner) {
             (
                 Self::Quorum {
