@@ -405,7 +405,7 @@ impl Drop for Nonces {
 
 impl Combination {
     /// The combined point, from public points and coefficients.
-    fn point(&self, public: &Public, slacks: &[Point]) -> RistrettoPoint {
+    pub(super) fn point(&self, public: &Public, slacks: &[Point]) -> RistrettoPoint {
         let values = public.leaves.iter().map(|leaf| leaf.value);
         let knowns = public.leaves.iter().map(|leaf| leaf.known);
         let points = values.chain(knowns).chain(slacks.iter().copied());
