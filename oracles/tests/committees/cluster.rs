@@ -1,14 +1,15 @@
 //! Four nodes over loopback, each with its own database, keys made by the real ceremony.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use contracts::encoding::Bytes;
 use contracts::ids::{Committee, NodeId};
 use contracts::trust::{CommitteeKey, Suite, Trust};
+use contracts::units::UnixTime;
 use futures::FutureExt;
 use oracles::ceremony::{KeyId, dkg};
+use oracles::clock::Clock;
 use oracles::config::{CommitteeConfig, NodeConfig, PeerConfig};
 use oracles::http;
 use oracles::keys::{NodeIdentity, OperatorKey};
@@ -30,7 +31,8 @@ pub fn node(n: u16) -> NodeId {
 
 /// The nodes and their folder.
 pub struct Cluster {
-    folder: tempfile::TempDir,
+    /// Removed with the cluster.
+    _folder: tempfile::TempDir,
     configs: Vec<NodeConfig>,
     running: Vec<Option<RunningNode>>,
     pub client: Client,
@@ -39,6 +41,17 @@ pub struct Cluster {
 impl Cluster {
     /// Starts four nodes on every committee named and generates the keys.
     pub async fn start(committees: &[Committee]) -> Self {
+        Self::configured(committees, &[], [ISSUER; 4], None).await
+    }
+
+    /// As [`start`](Self::start), with fact committees' keys, an issuer per node, and the clock at an instant.
+    pub async fn configured(
+        committees: &[Committee],
+        facts: &[CommitteeKey],
+        issuers: [&str; 4],
+        now: Option<UnixTime>,
+    ) -> Self {
+        let offset = now.map_or(0, |now| now.0 - Clock::system().now().0);
         let folder = tempfile::tempdir().unwrap();
         let mut peers = Vec::new();
         let mut listeners = Vec::new();
@@ -58,20 +71,21 @@ impl Cluster {
             listeners.push((listener, data, operator, identity));
         }
         let mut cluster = Self {
-            folder,
+            _folder: folder,
             configs: Vec::new(),
             running: Vec::new(),
             client: http::client(),
         };
         let mut first = None;
-        for ((listener, data, operator, identity), peer) in listeners.into_iter().zip(&peers) {
+        let nodes = listeners.into_iter().zip(&peers).zip(issuers);
+        for (((listener, data, operator, identity), peer), issuer) in nodes {
             let config = NodeConfig {
                 id: peer.id,
                 listen: listener.local_addr().unwrap(),
                 data_dir: data,
                 operator_key_file: None,
                 database_url: None,
-                clock_offset_seconds: 0,
+                clock_offset_seconds: offset,
                 peer_timeout_ms: 3_000,
                 peers: peers.clone(),
                 committees: committees
@@ -87,10 +101,13 @@ impl Cluster {
                         "ledger".to_owned(),
                         toml::toml! { origin = "ledger.test/log" }.into(),
                     ),
-                    (
-                        "decision".to_owned(),
-                        toml::toml! { issuer = "https://decision.test" }.into(),
-                    ),
+                    ("decision".to_owned(), {
+                        let mut role = toml::Table::new();
+                        role.insert("issuer".to_owned(), issuer.into());
+                        let keys = toml::Value::try_from(facts).unwrap();
+                        role.insert("committee_keys".to_owned(), keys);
+                        role.into()
+                    }),
                 ]
                 .into(),
             };
@@ -131,11 +148,6 @@ impl Cluster {
         self.running[Self::place(n)] = Some(running);
     }
 
-    /// A node's database file.
-    pub fn database(&self, n: u16) -> PathBuf {
-        self.folder.path().join(n.to_string()).join("node.db")
-    }
-
     /// A URL at a node.
     pub fn url(&self, n: u16, path: &str) -> String {
         format!("http://{}{path}", self.configs[Self::place(n)].listen)
@@ -156,11 +168,16 @@ impl Cluster {
         http::post_json(&self.client, &self.url(n, path), body).await
     }
 
-    /// What an auditor trusts.
+    /// What a reader of the log trusts.
     pub fn trust(&self) -> Trust {
+        self.trust_in(&[])
+    }
+
+    /// What an auditor trusts: these fact committees too.
+    pub fn trust_in(&self, facts: &[CommitteeKey]) -> Trust {
         let running = self.running.iter().flatten().next().unwrap();
         let mut ledger = None;
-        let mut committees = Vec::new();
+        let mut committees = facts.to_vec();
         for record in running.node().keys().active() {
             let KeyId::Signing(committee) = record.key else {
                 continue;

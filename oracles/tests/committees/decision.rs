@@ -1,0 +1,379 @@
+//! Decisions by four real nodes, and the attacks on them.
+
+use std::time::{Duration, Instant};
+
+use contracts::audit::audit;
+use contracts::bundle::Bundle;
+use contracts::encoding::{Bytes, Bytes32};
+use contracts::ids::{Committee, NodeId, Verdict};
+use contracts::jwk::JwkSet;
+use contracts::presentation::Presentation;
+use contracts::receipt::{Entry, EntryKind, Receipt};
+use contracts::rules::registry;
+use contracts::status::{Status, status_of};
+use contracts::token::{self, Claims, DecisionClaims};
+use contracts::units::UnixTime;
+use oracles::http::{HttpError, get_json};
+use oracles::ledger::Ledger;
+use oracles::peer::{PeerError, Topic};
+use oracles::problem::Problem;
+use oracles::wire::decision::{DecideAnswer, DecideRequest, NonceAnswer, nonce_time};
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, ISSUER, node};
+use crate::owner::{AUDIENCE, Attested, Facts, NOW, Owner};
+
+struct World {
+    cluster: Cluster,
+    facts: Facts,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::with_issuers([ISSUER; 4]).await
+    }
+
+    async fn with_issuers(issuers: [&str; 4]) -> Self {
+        let facts = Facts::new();
+        let committees = [Committee::Ledger, Committee::Decision];
+        let cluster = Cluster::configured(&committees, &facts.public(), issuers, Some(NOW)).await;
+        Self { cluster, facts }
+    }
+
+    async fn nonces(&self, nodes: &[u16]) -> Vec<(NodeId, Bytes32)> {
+        let mut nonces = Vec::new();
+        for n in nodes {
+            let answer: NonceAnswer = self
+                .cluster
+                .post(*n, "/v1/decision/nonce", &())
+                .await
+                .unwrap();
+            assert_eq!(answer.node, node(*n));
+            nonces.push((answer.node, answer.nonce));
+        }
+        nonces
+    }
+
+    fn attested(&self, owner: &mut Owner) -> Attested {
+        owner.attest(&self.facts, "CA", AUDIENCE)
+    }
+
+    async fn presentation(&self, owner: &mut Owner) -> Presentation {
+        let attested = self.attested(owner);
+        owner.present(&attested, self.nonces(&[1, 2, 3, 4]).await)
+    }
+
+    async fn decide(&self, at: u16, presentation: &Presentation) -> Result<DecideAnswer, Problem> {
+        let request = DecideRequest {
+            presentation: presentation.clone(),
+        };
+        match self.cluster.post(at, "/v1/decision/decide", &request).await {
+            Ok(answer) => Ok(answer),
+            Err(HttpError::Problem(problem)) => Err(*problem),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn refused(&self, at: u16, presentation: &Presentation) -> String {
+        let problem = self.decide(at, presentation).await.unwrap_err();
+        assert!(!problem.detail.is_empty());
+        problem.code().to_owned()
+    }
+
+    /// Verified as a relying party does it: through the served keys.
+    async fn claims(&self, at: u16, answer: &DecideAnswer) -> Claims {
+        let url = self.cluster.url(at, "/.well-known/jwks.json");
+        let keys: JwkSet = get_json(&self.cluster.client, &url).await.unwrap();
+        token::verify(&answer.token, &keys, ISSUER, AUDIENCE, NOW_LATER).unwrap()
+    }
+}
+
+/// A little after the cluster's clock started.
+const NOW_LATER: UnixTime = UnixTime(NOW.0 + 600);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_is_audited_offline_and_shown_again_gets_the_same_claims() {
+    let mut world = World::new().await;
+    let mut owner = Owner::new(1);
+    let presentation = world.presentation(&mut owner).await;
+    let answer = world.decide(1, &presentation).await.unwrap();
+    let claims = world.claims(2, &answer).await;
+    assert_eq!(claims.verdict, Verdict::Yes);
+    assert_eq!(claims.jti, presentation.digest());
+    assert_eq!(claims.ledger.index, answer.receipt.index);
+
+    let bundle = Bundle::new(presentation.clone(), answer.token, answer.receipt);
+    let mut trust = world.cluster.trust_in(&world.facts.public());
+    audit(&bundle.to_bytes(), &trust, registry()).unwrap();
+    // Somebody else's trust does not do.
+    trust = World::new().await.cluster.trust_in(&world.facts.public());
+    assert!(audit(&bundle.to_bytes(), &trust, registry()).is_err());
+
+    for at in 1..=4 {
+        let again = world.decide(at, &presentation).await.unwrap();
+        assert_eq!(world.claims(at, &again).await, claims);
+    }
+    for n in 1..=4 {
+        world.cluster.kill(n).await;
+    }
+    for n in 1..=4 {
+        world.cluster.restart(n).await;
+    }
+    let until = Instant::now() + Duration::from_secs(10);
+    let again = loop {
+        match world.decide(3, &presentation).await {
+            Ok(answer) => break answer,
+            Err(problem) if Instant::now() > until => panic!("{problem}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    };
+    assert_eq!(world.claims(4, &again).await, claims);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_replayed_attestation_under_another_jti() {
+    let world = World::new().await;
+    let mut owner = Owner::new(1);
+    let attested = world.attested(&mut owner);
+    let first = owner.present(&attested, world.nonces(&[1, 2, 3, 4]).await);
+    world.decide(1, &first).await.unwrap();
+    let second = owner.present(&attested, world.nonces(&[1, 2, 3, 4]).await);
+    assert_ne!(first.digest(), second.digest());
+    for at in 1..=4 {
+        assert_eq!(world.refused(at, &second).await, "replayed-attestation");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_replayed_forged_or_foreign_nonce() {
+    let world = World::new().await;
+    let mut owner = Owner::new(1);
+    let nonces = world.nonces(&[1, 2, 3, 4]).await;
+    let attested = world.attested(&mut owner);
+    let first = owner.present(&attested, nonces.clone());
+    world.decide(1, &first).await.unwrap();
+    let attested = world.attested(&mut owner);
+    let second = owner.present(&attested, nonces);
+    assert_eq!(world.refused(2, &second).await, "replayed-nonce");
+
+    let mut forged = world.nonces(&[1, 2, 3]).await;
+    forged[0].1.0[31] ^= 1;
+    let presentation = owner.present(&attested, forged);
+    assert_eq!(world.refused(1, &presentation).await, "nonce");
+    let mut swapped = world.nonces(&[1, 2, 3]).await;
+    let (one, two) = (swapped[0].1, swapped[1].1);
+    (swapped[0].1, swapped[1].1) = (two, one);
+    let presentation = owner.present(&attested, swapped);
+    assert_eq!(world.refused(1, &presentation).await, "nonce");
+    // A quorum must be named, this node among it, and nobody from outside.
+    let presentation = owner.present(&attested, world.nonces(&[1, 2]).await);
+    assert_eq!(world.refused(1, &presentation).await, "nonce");
+    let presentation = owner.present(&attested, world.nonces(&[1, 2, 3]).await);
+    assert_eq!(world.refused(4, &presentation).await, "nonce");
+    let mut outsider = world.nonces(&[1, 2, 3]).await;
+    outsider.push((node(9), Bytes([0; 32])));
+    let presentation = owner.present(&attested, outsider);
+    assert_eq!(world.refused(1, &presentation).await, "nonce");
+    // None of the refused ones used up the leaves.
+    let presentation = owner.present(&attested, world.nonces(&[1, 2, 3]).await);
+    let answer = world.decide(2, &presentation).await.unwrap();
+    assert_eq!(answer.absent, [node(4)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_second_program_or_state_for_the_same_audience_and_pseudonym() {
+    let world = World::new().await;
+    let mut owner = Owner::new(1);
+    let presentation = world.presentation(&mut owner).await;
+    world.decide(1, &presentation).await.unwrap();
+    let elsewhere = owner.attest(&world.facts, "NV", AUDIENCE);
+    let second = owner.present(&elsewhere, world.nonces(&[1, 2, 3, 4]).await);
+    assert_eq!(world.refused(1, &second).await, "restraint");
+    // Another audience sees another pseudonym, and the same question may be asked again.
+    let elsewhere = owner.attest(&world.facts, "NV", "https://other.test");
+    let other = owner.present(&elsewhere, world.nonces(&[1, 2, 3, 4]).await);
+    world.decide(1, &other).await.unwrap();
+    let again = world.presentation(&mut owner).await;
+    world.decide(1, &again).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_a_presentation_changed_on_its_way() {
+    let world = World::new().await;
+    let good = world.presentation(&mut Owner::new(1)).await;
+    let mut changed = good.clone();
+    changed.verdict = Verdict::No;
+    assert_eq!(world.refused(1, &changed).await, "presentation");
+    let mut changed = good.clone();
+    changed.audience = "https://other.test".to_owned();
+    assert_eq!(world.refused(1, &changed).await, "presentation");
+    let mut changed = good.clone();
+    changed.contract.hash = Bytes([7; 32]);
+    assert_eq!(world.refused(1, &changed).await, "contract");
+    let mut changed = good.clone();
+    changed.ledger_salt = Bytes([7; 32]);
+    assert_eq!(world.refused(1, &changed).await, "presentation");
+    world.decide(1, &good).await.unwrap();
+}
+
+/// Has a node's signer look at a context, as a malicious coordinator at node 1 would; true if it would sign.
+async fn would_sign(world: &World, to: u16, context: &Value) -> bool {
+    const COMMIT: Topic<Value, Value> = Topic::new("sign.commit");
+    let request = json!({
+        "session": Bytes::<32>(rand::random()),
+        "key": "decision",
+        "epoch": 1,
+        "topic": "decision.token",
+        "context": context,
+    });
+    match world
+        .cluster
+        .node(1)
+        .node()
+        .call(node(to), COMMIT, &request)
+        .await
+    {
+        Ok(_) => true,
+        Err(PeerError::Refused { refusal, .. }) => {
+            assert_ne!(refusal.code, "internal");
+            false
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The receipt of whatever claims a malicious coordinator chooses to record.
+async fn record(world: &World, salt: &Bytes32, claims: &DecisionClaims) -> Receipt {
+    let entry = Entry::new(EntryKind::Decision, salt, claims);
+    let ledger = oracles::ledger::of(world.cluster.node(1).node());
+    ledger.append(&[entry]).await.unwrap().remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_coordinator_swaps_verdict_contract_audience_time_or_receipt() {
+    let world = World::new().await;
+    let presentation = world.presentation(&mut Owner::new(1)).await;
+    let answer = world.decide(1, &presentation).await.unwrap();
+    let (jti, salt) = (presentation.digest(), presentation.ledger_salt);
+    let honest = json!({ "jti": jti, "receipt": answer.receipt });
+    assert!(would_sign(&world, 2, &honest).await);
+
+    let claims = world.claims(1, &answer).await.commitment_input();
+    let changes: [fn(&mut DecisionClaims); 8] = [
+        |claims| claims.verdict = Verdict::No,
+        |claims| claims.contract.hash = Bytes([7; 32]),
+        |claims| claims.aud = "https://other.test".to_owned(),
+        // A stale or early iat by the coordinator.
+        |claims| claims.iat = UnixTime(claims.iat.0 - 3_600),
+        |claims| claims.iat = UnixTime(claims.iat.0 + 3_600),
+        |claims| claims.exp = UnixTime(claims.exp.0 + 1),
+        |claims| claims.sub = Bytes([7; 32]),
+        |claims| claims.iss = "https://other.test".to_owned(),
+    ];
+    for (place, change) in changes.into_iter().enumerate() {
+        let mut swapped = claims.clone();
+        change(&mut swapped);
+        let receipt = record(&world, &salt, &swapped).await;
+        let context = json!({ "jti": jti, "receipt": receipt });
+        for to in 2..=4 {
+            assert!(!would_sign(&world, to, &context).await, "change {place}");
+        }
+    }
+    // The right entry with a receipt that does not verify, or a claim sent along, or a jti nobody accepted.
+    let mut moved = answer.receipt.clone();
+    moved.index += 1;
+    let mut unsigned = answer.receipt.clone();
+    unsigned.checkpoint = unsigned.checkpoint.replace("ledger.test", "ledger.evil");
+    for context in [
+        json!({ "jti": jti, "receipt": moved }),
+        json!({ "jti": jti, "receipt": unsigned }),
+        json!({ "jti": jti, "receipt": answer.receipt, "iat": 1 }),
+        json!({ "jti": Bytes::<32>([1; 32]), "receipt": answer.receipt }),
+    ] {
+        assert!(!would_sign(&world, 2, &context).await, "{context}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_instant_is_the_nonces_and_none_of_the_coordinators() {
+    let world = World::new().await;
+    let presentation = world.presentation(&mut Owner::new(1)).await;
+    let mut times: Vec<UnixTime> = presentation
+        .nonces
+        .iter()
+        .map(|(_, nonce)| nonce_time(nonce))
+        .collect();
+    times.sort();
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let answer = world.decide(2, &presentation).await.unwrap();
+    assert_eq!(world.claims(2, &answer).await.iat, times[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_dead_node_changes_nothing_and_two_are_named_and_a_rerun_succeeds() {
+    let mut world = World::new().await;
+    let mut owner = Owner::new(1);
+    let first = world.presentation(&mut owner).await;
+    world.cluster.kill(1).await;
+    let answer = world.decide(2, &first).await.unwrap();
+    assert_eq!(answer.absent, [node(1)]);
+
+    world.cluster.restart(1).await;
+    let second = world.presentation(&mut Owner::new(2)).await;
+    world.cluster.kill(1).await;
+    world.cluster.kill(4).await;
+    let start = Instant::now();
+    let problem = world.decide(2, &second).await.unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(10));
+    assert_eq!(problem.code(), "no-quorum");
+    assert_eq!(problem.quorum.unwrap().silent, [node(1), node(4)]);
+    world.cluster.restart(1).await;
+    world.cluster.restart(4).await;
+    let until = Instant::now() + Duration::from_secs(20);
+    while let Err(problem) = world.decide(2, &second).await {
+        assert!(Instant::now() < until, "{problem}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_derives_other_claims_is_named_and_left_out() {
+    let issuers = [ISSUER, ISSUER, ISSUER, "https://other.test"];
+    let world = World::with_issuers(issuers).await;
+    let presentation = world.presentation(&mut Owner::new(1)).await;
+    let answer = world.decide(1, &presentation).await.unwrap();
+    assert_eq!(answer.absent, [node(4)]);
+    world.claims(1, &answer).await;
+    let alone = world.decide(4, &presentation).await.unwrap_err();
+    assert_eq!(alone.quorum.unwrap().culprits, [node(1), node(2), node(3)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_list_is_signed_and_says_valid() {
+    let world = World::new().await;
+    let presentation = world.presentation(&mut Owner::new(1)).await;
+    let answer = world.decide(1, &presentation).await.unwrap();
+    let claims = world.claims(1, &answer).await;
+    let keys: JwkSet = world
+        .cluster
+        .get(1, "/.well-known/jwks.json")
+        .await
+        .unwrap();
+    let slot = &claims.status.status_list;
+    let path = slot.uri.strip_prefix(ISSUER).unwrap();
+    for at in 1..=4 {
+        let response = world
+            .cluster
+            .client
+            .get(world.cluster.url(at, path))
+            .send()
+            .await
+            .unwrap();
+        let media = response.headers()["content-type"].to_str().unwrap();
+        assert_eq!(media, contracts::status::MEDIA_TYPE);
+        let list = response.text().await.unwrap();
+        assert_eq!(status_of(&list, &keys, slot, NOW_LATER), Ok(Status::Valid));
+    }
+    let none = world.cluster.get::<Value>(1, "/status/7").await;
+    assert!(matches!(none, Err(HttpError::Problem(problem)) if problem.status == 404));
+}
