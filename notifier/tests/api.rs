@@ -399,6 +399,43 @@ async fn delivery_only_moves_forward() {
 }
 
 #[tokio::test]
+async fn a_question_that_never_arrived_is_not_waited_for() {
+    let world = World::new().await;
+    let contact = world.contact(ANA, "en").await;
+    let asked = world.ask(&contact, "d1", 0).await;
+    world.texts_to(ANA, 1).await;
+    let receipt = json!({ "reference": asked.id, "state": "failed" });
+    assert_eq!(
+        world
+            .webhook("receipts", support::GATEWAY_KEY, 0, &receipt)
+            .await,
+        200
+    );
+    let (status, problem) = world.reply("d1", 5).await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (410, &json!("urn:shp:problem:failed"))
+    );
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_death_between_handing_over_and_noting_it_sends_one_text() {
+    let mut world = World::new().await;
+    let contact = world.contact(ANA, "en").await;
+    let asked = world.ask(&contact, "d1", 0).await;
+    let path = format!("/v1/messages/{}", asked.id);
+    eventually(|| async { world.get(&path, support::PROFILE).await.1["state"] == "sent" }).await;
+    world.kill();
+    // As the database stands when the process dies right after the gateway took the text.
+    world.sql("UPDATE message SET state = 'sending'").await;
+    world.restart().await;
+    eventually(|| async { world.get(&path, support::PROFILE).await.1["state"] == "sent" }).await;
+    assert_eq!(world.texts_to(ANA, 1).await.len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn no_phone_number_rests_in_the_clear_or_reaches_the_log() {
     let world = World::new().await;
     let contact = world.contact(ANA, "en").await;

@@ -149,22 +149,17 @@ impl Service {
     ) -> Result<(), StoreError> {
         let mut write = self.store.write().await?;
         self.store.contact(&mut write, &message.contact).await?;
-        self.store.advance(&mut write, &message.id, state).await?;
-        if let Some(id) = &message.decision_id
+        let moved = self.store.advance(&mut write, &message.id, state).await?;
+        // A text that arrived after all, or ended before, ends nothing now.
+        if moved
+            && let Some(id) = &message.decision_id
             && let Some(mut row) = self.store.decision(&mut write, id).await?
         {
             let hangs = match message.template {
                 Template::Apply => row.decision.state == State::Open,
-                // Blocked, the answer to the STOP tells of the window instead.
+                // Nobody was told of the window. (Where the phone is blocked, the answer to the STOP tells of it.)
                 Template::Confirm => {
-                    state == MessageState::Failed
-                        && matches!(
-                            row.decision.state,
-                            State::Yes {
-                                undo_until: None,
-                                ..
-                            }
-                        )
+                    state == MessageState::Failed && matches!(row.decision.state, State::Yes { .. })
                 }
                 _ => false,
             };
@@ -178,13 +173,18 @@ impl Service {
 
     /// A delivery receipt from the gateway.
     pub(crate) async fn receipt(&self, reference: &str, delivered: bool) -> Result<(), StoreError> {
-        let to = if delivered {
-            MessageState::Delivered
-        } else {
-            MessageState::Failed
+        let Some(message) = self.store.message_by_id(reference).await? else {
+            return Ok(());
         };
+        if !delivered {
+            return self
+                .end(&message, MessageState::Failed, Closed::Failed)
+                .await;
+        }
         let mut write = self.store.write().await?;
-        self.store.advance(&mut write, reference, to).await?;
+        self.store
+            .advance(&mut write, reference, MessageState::Delivered)
+            .await?;
         Ok(write.commit().await?)
     }
 }

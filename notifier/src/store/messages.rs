@@ -179,6 +179,20 @@ impl Store {
         row.as_ref().map(message).transpose()
     }
 
+    /// Any message.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn message_by_id(&self, id: &str) -> Result<Option<Message>, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM message WHERE id = $1"
+        )))
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(message).transpose()
+    }
+
     /// Takes the next due message for sending, until `lease` seconds from now: a sender that dies leaves it to the next.
     ///
     /// # Errors

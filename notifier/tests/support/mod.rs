@@ -23,7 +23,7 @@ pub const GATEWAY_KEY: &str = "gateway-key";
 
 const CONFIG: &str = r#"
 listen = "127.0.0.1:0"
-database = "sqlite:DIR/notifier.db"
+database = "DATABASE"
 operator_key = { file = "DIR/operator" }
 signing_key = { file = "DIR/signing" }
 gateway_key = { file = "DIR/gateway" }
@@ -37,6 +37,7 @@ callers = [
 
 pub struct World {
     folder: tempfile::TempDir,
+    database: String,
     process: Child,
     url: String,
     client: reqwest::Client,
@@ -48,9 +49,9 @@ pub struct Asked {
     pub code: String,
 }
 
-/// Waits until something holds.
+/// Waits until something holds; on Postgres a text that a dead process was sending is left to it for 30 seconds.
 pub async fn eventually<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     while !holds().await {
         assert!(Instant::now() < until, "it never came to hold");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -78,6 +79,20 @@ fn spawn(folder: &Path) -> (Child, String) {
     (process, url.trim().to_owned())
 }
 
+/// A fresh SQLite file, or a fresh schema of the Postgres server that `NOTIFIER_TEST_POSTGRES` names.
+async fn database(folder: &Path) -> String {
+    sqlx::any::install_default_drivers();
+    let Ok(server) = std::env::var("NOTIFIER_TEST_POSTGRES") else {
+        return format!("sqlite:{}", folder.join("notifier.db").display());
+    };
+    let schema = format!("test_{:x}", rand::random::<u64>());
+    let pool = sqlx::AnyPool::connect(&server).await.unwrap();
+    let statement = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
+    sqlx::query(statement).execute(&pool).await.unwrap();
+    let joint = if server.contains('?') { '&' } else { '?' };
+    format!("{server}{joint}options=-csearch_path%3D{schema}")
+}
+
 impl World {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -95,12 +110,16 @@ impl World {
         for (name, secret) in secrets {
             std::fs::write(at(name), secret).unwrap();
         }
-        let config = CONFIG.replace("DIR", folder.path().to_str().unwrap());
+        let database = database(folder.path()).await;
+        let config = CONFIG
+            .replace("DATABASE", &database)
+            .replace("DIR", folder.path().to_str().unwrap());
         std::fs::write(at("notifier.toml"), config).unwrap();
         let (process, url) = spawn(folder.path());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
             folder,
+            database,
             process,
             url,
             client,
@@ -115,6 +134,13 @@ impl World {
 
     pub async fn restart(&mut self) {
         (self.process, self.url) = spawn(self.folder.path());
+    }
+
+    /// Changes the database of a notifier that is not running.
+    pub async fn sql(&self, statement: &'static str) {
+        let pool = sqlx::AnyPool::connect(&self.database).await.unwrap();
+        sqlx::query(statement).execute(&pool).await.unwrap();
+        pool.close().await;
     }
 
     pub async fn end(mut self) {
@@ -254,7 +280,9 @@ impl World {
         assert!(
             files
                 .iter()
-                .any(|(name, bytes)| name.ends_with("notifier.db") && !bytes.is_empty())
+                .any(|(name, bytes)| (name.ends_with("notifier.db")
+                    || !self.database.starts_with("sqlite"))
+                    && !bytes.is_empty())
         );
         assert!(
             files

@@ -7,6 +7,7 @@ pub mod ehr;
 mod fixture;
 mod http;
 pub mod payroll;
+pub mod phone;
 pub mod registry;
 mod secret;
 
