@@ -1,2 +1,56 @@
-//! simulator
-fn main() {}
+//! The `simulator` program: the demo network, and the roles it starts itself again in.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use simulator::demo::{self, DemoOptions};
+use simulator::role::{self, Role};
+
+#[derive(Parser)]
+#[command(about = "Runs the whole system on this machine.", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    demo: DemoOptions,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// One eligibility question, answered end to end by real processes (the default).
+    Demo(DemoOptions),
+    /// Runs one process of the network; started by the demo.
+    #[command(hide = true)]
+    Role {
+        /// Which.
+        role: Role,
+        /// Its configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// The file to write the bound address to.
+        #[arg(long)]
+        ready: PathBuf,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Some(Command::Role {
+            role,
+            config,
+            ready,
+        }) => role::run(role, &config, &ready).await,
+        Some(Command::Demo(options)) => demo::run(options).await,
+        None => demo::run(cli.demo).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

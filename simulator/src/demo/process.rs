@@ -1,0 +1,101 @@
+//! Child processes: the program starts itself again in a role, waits for its address, and can kill it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::process::{Child, Command};
+
+/// How long a process may take to say that it listens.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// A running role.
+pub struct RoleProcess {
+    name: String,
+    child: Child,
+    address: SocketAddr,
+}
+
+impl RoleProcess {
+    /// Starts this program as `role NAME --config FILE --ready FILE`, its output appended to `log`.
+    ///
+    /// The child's standard input is a pipe that only this process holds: when this process ends, however it ends, the
+    /// child reads end-of-file and stops.
+    ///
+    /// # Errors
+    /// The process does not start, dies, or does not write its address within 20 s.
+    pub async fn start(
+        role: &str,
+        name: &str,
+        config: &Path,
+        ready: PathBuf,
+        log: &Path,
+    ) -> Result<Self, String> {
+        let failed = |what: String| format!("{name} did not start: {what}; see {}", log.display());
+        let _ = std::fs::remove_file(&ready);
+        let output = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .map_err(|error| failed(error.to_string()))?;
+        let errors = output
+            .try_clone()
+            .map_err(|error| failed(error.to_string()))?;
+        let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
+        let mut child = Command::new(program)
+            .arg("role")
+            .arg(role)
+            .arg("--config")
+            .arg(config)
+            .arg("--ready")
+            .arg(&ready)
+            .stdin(Stdio::piped())
+            .stdout(output)
+            .stderr(errors)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| failed(error.to_string()))?;
+        let started = Instant::now();
+        let address = loop {
+            if let Some(address) = std::fs::read_to_string(&ready)
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+            {
+                break address;
+            }
+            if let Ok(Some(status)) = child.try_wait() {
+                return Err(failed(status.to_string()));
+            }
+            if started.elapsed() > START_LIMIT {
+                return Err(failed(format!("not ready within {START_LIMIT:?}")));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            address,
+        })
+    }
+
+    /// Where it listens, behind its door.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The name it was started under.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its process id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// SIGKILL, and wait until it is gone.
+    pub async fn kill(&mut self) {
+        let _ = self.child.kill().await;
+    }
+}

@@ -1,0 +1,204 @@
+//! A recording door: a loopback TCP relay in front of one party, so that what the party saw is measured, not claimed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::http_scan::{Direction, Message, Scanner};
+
+/// What crossed one door under one route.
+#[derive(Debug, Clone, Default)]
+pub struct Crossing {
+    /// Requests seen.
+    pub requests: u64,
+    /// Body bytes in and out.
+    pub bytes: u64,
+    /// Top-level JSON fields of requests.
+    pub asked: BTreeSet<String>,
+    /// Top-level JSON fields of answers.
+    pub answered: BTreeSet<String>,
+    /// Bodies in both directions, for the search for facts in clear.
+    pub bodies: Vec<Arc<Vec<u8>>>,
+}
+
+/// The most bytes of bodies that a door keeps in memory; what comes after is counted and written to the file only.
+const MAX_KEPT: usize = 256 << 20;
+
+#[derive(Default)]
+struct Seen {
+    routes: BTreeMap<String, Crossing>,
+    kept: usize,
+}
+
+/// A door that listens on a free loopback port for as long as it lives.
+pub struct Tap {
+    party: String,
+    address: SocketAddr,
+    target: watch::Sender<Option<SocketAddr>>,
+    seen: Arc<Mutex<Seen>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Tap {
+    /// Opens the door of `party`; every byte that crosses is appended to `file` too.
+    ///
+    /// # Errors
+    /// When no loopback port can be bound or the file cannot be opened.
+    pub async fn open(party: &str, file: PathBuf) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let record = Arc::new(Mutex::new(
+            std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(file)?,
+        ));
+        let (target, target_of) = watch::channel(None);
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let task = tokio::spawn(accept(listener, target_of, seen.clone(), record));
+        Ok(Self {
+            party: party.to_owned(),
+            address,
+            target,
+            seen,
+            task,
+        })
+    }
+
+    /// The party behind the door.
+    pub fn party(&self) -> &str {
+        &self.party
+    }
+
+    /// The address that others are given.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Points the door at the party's own address.
+    pub fn forward_to(&self, address: SocketAddr) {
+        self.target.send_replace(Some(address));
+    }
+
+    /// Closes the door: connections are refused until it is pointed somewhere again.
+    pub fn close(&self) {
+        self.target.send_replace(None);
+    }
+
+    /// What has crossed so far, by route.
+    pub fn crossings(&self) -> BTreeMap<String, Crossing> {
+        lock(&self.seen).routes.clone()
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    target: watch::Receiver<Option<SocketAddr>>,
+    seen: Arc<Mutex<Seen>>,
+    record: Arc<Mutex<std::fs::File>>,
+) {
+    while let Ok((client, _)) = listener.accept().await {
+        let Some(address) = *target.borrow() else {
+            drop(client);
+            continue;
+        };
+        let (seen, record) = (seen.clone(), record.clone());
+        tokio::spawn(async move {
+            let Ok(server) = TcpStream::connect(address).await else {
+                return;
+            };
+            relay(client, server, seen, record).await;
+        });
+    }
+}
+
+async fn relay(
+    client: TcpStream,
+    server: TcpStream,
+    seen: Arc<Mutex<Seen>>,
+    record: Arc<Mutex<std::fs::File>>,
+) {
+    let _ = client.set_nodelay(true);
+    let _ = server.set_nodelay(true);
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let scanner = Arc::new(Mutex::new(Scanner::default()));
+    let note = |direction: Direction, bytes: &[u8]| {
+        // The record is evidence for the leak search; a full disk must not stop the story, only that search.
+        let _ = lock(&record).write_all(bytes);
+        let messages = lock(&scanner).push(direction, bytes);
+        let mut seen = lock(&seen);
+        for message in messages {
+            enter(&mut seen, message);
+        }
+    };
+    let inward = async {
+        let mut buffer = vec![0u8; 64 << 10];
+        while let Ok(n) = from_client.read(&mut buffer).await {
+            let Some(bytes) = buffer.get(..n).filter(|bytes| !bytes.is_empty()) else {
+                break;
+            };
+            note(Direction::Request, bytes);
+            if to_server.write_all(bytes).await.is_err() {
+                break;
+            }
+        }
+        let _ = to_server.shutdown().await;
+    };
+    let outward = async {
+        let mut buffer = vec![0u8; 64 << 10];
+        while let Ok(n) = from_server.read(&mut buffer).await {
+            let Some(bytes) = buffer.get(..n).filter(|bytes| !bytes.is_empty()) else {
+                break;
+            };
+            note(Direction::Response, bytes);
+            if to_client.write_all(bytes).await.is_err() {
+                break;
+            }
+        }
+        let _ = to_client.shutdown().await;
+    };
+    // A server that dies ends both directions, so that a client waiting on a kept connection sees it at once.
+    tokio::select! {
+        () = outward => {}
+        () = async { inward.await; std::future::pending::<()>().await } => {}
+    }
+}
+
+fn enter(seen: &mut Seen, message: Message) {
+    let keep = seen.kept + message.body.len() <= MAX_KEPT;
+    if keep {
+        seen.kept += message.body.len();
+    }
+    let crossing = seen.routes.entry(message.route).or_default();
+    let fields = match message.direction {
+        Direction::Request => {
+            crossing.requests += 1;
+            &mut crossing.asked
+        }
+        Direction::Response => &mut crossing.answered,
+    };
+    if let Ok(serde_json::Value::Object(map)) = serde_json::from_slice(&message.body) {
+        fields.extend(map.keys().cloned());
+    }
+    crossing.bytes += message.body.len() as u64;
+    if keep {
+        crossing.bodies.push(Arc::new(message.body));
+    }
+}
