@@ -1,0 +1,237 @@
+//! The processes of a run, each behind its door.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use contracts::ids::NodeId;
+use reqwest::Client;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::DemoError;
+use super::folder::Folder;
+use super::process::RoleProcess;
+use super::tap::Tap;
+
+/// How long a started process may take to answer `/healthz`.
+const HEALTHY_LIMIT: Duration = Duration::from_secs(10);
+/// The longest any call of the demo itself may take; the services bound their own work well below it.
+const CALL_LIMIT: Duration = Duration::from_secs(90);
+
+/// Every door, opened before any process starts, so that configurations can name addresses that hold for the whole run.
+pub struct Network<'a> {
+    folder: &'a Folder,
+    doors: BTreeMap<String, Tap>,
+    processes: BTreeMap<String, RoleProcess>,
+    client: Client,
+}
+
+/// The door and process name of an oracle.
+pub fn oracle_name(node: NodeId) -> String {
+    format!("oracle-{node}")
+}
+
+impl<'a> Network<'a> {
+    /// Opens a door for each party.
+    ///
+    /// # Errors
+    /// A port or record file cannot be opened.
+    pub async fn open(folder: &'a Folder, parties: &[String]) -> Result<Self, DemoError> {
+        let mut doors = BTreeMap::new();
+        for party in parties {
+            let file = folder.path(format!("tap/{party}.http"));
+            let door = Tap::open(party, file.clone())
+                .await
+                .map_err(DemoError::file(&file))?;
+            doors.insert(party.clone(), door);
+        }
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(CALL_LIMIT)
+            .build()
+            .map_err(|error| DemoError::Other(error.to_string()))?;
+        Ok(Self {
+            folder,
+            doors,
+            processes: BTreeMap::new(),
+            client,
+        })
+    }
+
+    /// The address that others reach a party at.
+    ///
+    /// # Panics
+    /// For a party that [`Network::open`] was not told of.
+    pub fn url(&self, party: &str) -> String {
+        self.doors
+            .get(party)
+            .map(Tap::url)
+            .unwrap_or_else(|| panic!("no door was opened for {party}"))
+    }
+
+    /// Every door.
+    pub fn doors(&self) -> impl Iterator<Item = &Tap> {
+        self.doors.values()
+    }
+
+    /// Starts a party's process with this configuration (TOML) and waits until it answers.
+    ///
+    /// # Errors
+    /// It does not start or answer in time.
+    pub async fn start(&mut self, role: &str, party: &str, config: &str) -> Result<(), DemoError> {
+        let file = self
+            .folder
+            .write(&format!("config/{party}.toml"), config.as_bytes())?;
+        let ready = self.folder.path(format!("config/{party}.ready"));
+        let log = self.folder.path(format!("logs/{party}.log"));
+        let process = RoleProcess::start(role, party, &file, ready, &log)
+            .await
+            .map_err(DemoError::Process)?;
+        self.await_healthy(party, process.address()).await?;
+        if let Some(door) = self.doors.get(party) {
+            door.forward_to(process.address());
+        }
+        self.processes.insert(party.to_owned(), process);
+        Ok(())
+    }
+
+    async fn await_healthy(&self, party: &str, address: SocketAddr) -> Result<(), DemoError> {
+        let started = Instant::now();
+        let url = format!("http://{address}/healthz");
+        loop {
+            let answer = self.client.get(&url).timeout(HEALTHY_LIMIT).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            if started.elapsed() > HEALTHY_LIMIT {
+                return Err(DemoError::Process(format!(
+                    "{party} does not answer /healthz; see {}",
+                    self.folder.path(format!("logs/{party}.log")).display()
+                )));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// SIGKILLs a party's process and closes its door.
+    pub async fn kill(&mut self, party: &str) -> bool {
+        let Some(mut process) = self.processes.remove(party) else {
+            return false;
+        };
+        process.kill().await;
+        if let Some(door) = self.doors.get(party) {
+            door.close();
+        }
+        true
+    }
+
+    /// Whether a party's process was started and not killed.
+    pub fn runs(&self, party: &str) -> bool {
+        self.processes.contains_key(party)
+    }
+
+    /// How many processes run.
+    pub fn size(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// Ends every process.
+    pub async fn end(&mut self) {
+        for process in self.processes.values_mut() {
+            process.kill().await;
+        }
+        self.processes.clear();
+    }
+
+    /// `POST` JSON through a party's door.
+    ///
+    /// # Errors
+    /// One line: the problem's detail, or what failed.
+    pub async fn post<B: Serialize, A: DeserializeOwned>(
+        &self,
+        party: &str,
+        path: &str,
+        bearer: Option<&str>,
+        idempotency: Option<&str>,
+        body: &B,
+    ) -> Result<A, String> {
+        let mut request = self
+            .client
+            .post(format!("{}{path}", self.url(party)))
+            .json(body);
+        if let Some(token) = bearer {
+            request = request.bearer_auth(token);
+        }
+        if let Some(key) = idempotency {
+            request = request.header("idempotency-key", key);
+        }
+        answer(party, request).await
+    }
+
+    /// `GET` JSON through a party's door.
+    ///
+    /// # Errors
+    /// One line: the problem's detail, or what failed.
+    pub async fn get<A: DeserializeOwned>(
+        &self,
+        party: &str,
+        path: &str,
+        bearer: Option<&str>,
+    ) -> Result<A, String> {
+        let bytes = self.get_bytes(party, path, bearer).await?;
+        serde_json::from_slice(&bytes).map_err(|error| format!("{party}: {error}"))
+    }
+
+    /// `GET` the bytes of a body through a party's door.
+    ///
+    /// # Errors
+    /// One line: the problem's detail, or what failed.
+    pub async fn get_bytes(
+        &self,
+        party: &str,
+        path: &str,
+        bearer: Option<&str>,
+    ) -> Result<Vec<u8>, String> {
+        let mut request = self.client.get(format!("{}{path}", self.url(party)));
+        if let Some(token) = bearer {
+            request = request.bearer_auth(token);
+        }
+        body(party, request).await
+    }
+}
+
+async fn answer<A: DeserializeOwned>(
+    party: &str,
+    request: reqwest::RequestBuilder,
+) -> Result<A, String> {
+    let bytes = body(party, request).await?;
+    let bytes = if bytes.is_empty() {
+        b"null".to_vec()
+    } else {
+        bytes
+    };
+    serde_json::from_slice(&bytes).map_err(|error| format!("{party}: {error}"))
+}
+
+async fn body(party: &str, request: reqwest::RequestBuilder) -> Result<Vec<u8>, String> {
+    let answer = request
+        .send()
+        .await
+        .map_err(|error| format!("{party} did not answer: {error}"))?;
+    let status = answer.status();
+    let bytes = answer
+        .bytes()
+        .await
+        .map_err(|error| format!("{party} did not finish its answer: {error}"))?;
+    if status.is_success() {
+        return Ok(bytes.to_vec());
+    }
+    let problem: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let detail = problem
+        .get("detail")
+        .or_else(|| problem.get("title"))
+        .and_then(serde_json::Value::as_str)
+        .map_or_else(|| status.to_string(), str::to_owned);
+    Err(format!("{party}: {detail}"))
+}

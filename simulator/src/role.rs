@@ -1,0 +1,80 @@
+//! One process of the demo network.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use clap::ValueEnum;
+use tokio::io::AsyncReadExt as _;
+
+use crate::external;
+
+/// What a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// A payroll service, an EHR or an agency; its configuration says which.
+    External,
+    /// An oracle node.
+    Oracle,
+    /// The profile service.
+    Profile,
+    /// The notifier.
+    Notifier,
+}
+
+/// Runs a role until its parent goes away: standard input is a pipe that only the parent holds.
+///
+/// # Errors
+/// The role's own, as one line.
+pub async fn run(role: Role, config: &Path, ready: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    log_to_stderr();
+    match role {
+        Role::External => {
+            let running = external::start(external::RoleConfig::load(config)?).await?;
+            announce(ready, running.address())?;
+            orphaned().await;
+            running.shutdown().await;
+        }
+        Role::Oracle => {
+            let running = oracles::node::start(oracles::config::NodeConfig::load(config)?).await?;
+            announce(ready, running.address())?;
+            orphaned().await;
+            running.stop().await;
+        }
+        Role::Profile => {
+            let running = profile::start(profile::config::ProfileConfig::load(config)?).await?;
+            announce(ready, running.address())?;
+            orphaned().await;
+            running.stop().await;
+        }
+        Role::Notifier => {
+            let running = notifier::start(notifier::config::NotifierConfig::load(config)?).await?;
+            announce(ready, running.address())?;
+            orphaned().await;
+            running.stop().await;
+        }
+    }
+    Ok(())
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// Writes the address whole or not at all, since the parent polls for it.
+fn announce(ready: &Path, address: SocketAddr) -> std::io::Result<()> {
+    let beside = ready.with_extension("partial");
+    std::fs::write(&beside, address.to_string())?;
+    std::fs::rename(&beside, ready)
+}
+
+async fn orphaned() {
+    let mut buffer = [0u8; 64];
+    let mut input = tokio::io::stdin();
+    while input.read(&mut buffer).await.is_ok_and(|n| n > 0) {}
+}
