@@ -44,6 +44,7 @@ impl RoleProcess {
             .map_err(|error| failed(error.to_string()))?;
         let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
         let mut child = Command::new(program)
+            .env_remove("DATABASE_URL")
             .arg("role")
             .arg(role)
             .arg("--config")

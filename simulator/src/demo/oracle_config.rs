@@ -1,0 +1,229 @@
+//! The oracles' configuration: who sits where, which sources are read, how attributes map to them.
+
+use std::path::Path;
+
+use contracts::ids::{Committee, NodeId};
+use oracles::config::{CommitteeConfig, NodeConfig, PeerConfig};
+use oracles::keys::{NodeIdentity, OperatorKey};
+
+use super::folder::Folder;
+use super::network::{Network, oracle_name};
+use super::{DemoError, ISSUER, ORIGIN, ORACLES};
+
+/// The oracles' numbers.
+pub fn nodes() -> impl Iterator<Item = NodeId> {
+    (1..=ORACLES).filter_map(|number| NodeId::new(number).ok())
+}
+
+/// Where the sources are, and the keys to read them with.
+pub struct SourceAccess<'a> {
+    /// `registry.db`.
+    pub registry: &'a Path,
+    /// Key at the payroll service.
+    pub payroll_key: &'a str,
+    /// Key at the EHR.
+    pub ehr_key: &'a str,
+}
+
+/// Makes an identity in a node's folder, or reads the one it has.
+///
+/// # Errors
+/// The folder cannot be used.
+pub fn identity(folder: &Folder, node: NodeId) -> Result<NodeIdentity, DemoError> {
+    let home = folder.make(&format!("oracles/{node}"))?;
+    let failed = |error: oracles::keys::KeyError| DemoError::Other(error.to_string());
+    let key_file = home.join("operator.key");
+    let operator = if key_file.exists() {
+        OperatorKey::load(&key_file)
+    } else {
+        OperatorKey::create(&key_file)
+    }
+    .map_err(failed)?;
+    let file = home.join("identity.sealed");
+    if file.exists() {
+        return NodeIdentity::load(&file, &operator).map_err(failed);
+    }
+    let identity = NodeIdentity::generate();
+    identity.save(&file, &operator).map_err(failed)?;
+    Ok(identity)
+}
+
+/// The configuration of every oracle. Each sits on every committee here, with separate keys: what that costs is that one
+/// operator sees facts of all domains and the decisions too, which separate committees exist to prevent.
+///
+/// # Errors
+/// An identity cannot be made, or the mapping is not one.
+pub fn configs(
+    folder: &Folder,
+    network: &Network<'_>,
+    sources: &SourceAccess<'_>,
+    clock_offset_seconds: i64,
+) -> Result<Vec<NodeConfig>, DemoError> {
+    let mut peers = Vec::new();
+    for node in nodes() {
+        let own = identity(folder, node)?;
+        peers.push(PeerConfig {
+            id: node,
+            url: network.url(&oracle_name(node)),
+            identity_key: own.identity_key(),
+            hpke_key: *own.hpke().public(),
+            hpke_epoch: 1,
+        });
+    }
+    let committees: Vec<_> = Committee::ALL
+        .into_iter()
+        .map(|name| CommitteeConfig {
+            name,
+            members: nodes().collect(),
+            epoch: 1,
+        })
+        .collect();
+    let roles = toml::from_str(&roles(network, sources))
+        .map_err(|error| DemoError::Other(format!("oracle roles: {error}")))?;
+    Ok(nodes()
+        .map(|id| NodeConfig {
+            id,
+            listen: ([127, 0, 0, 1], 0).into(),
+            data_dir: folder.path(format!("oracles/{id}")),
+            operator_key_file: None,
+            database_url: None,
+            clock_offset_seconds,
+            peer_timeout_ms: 3_000,
+            peers: peers.clone(),
+            committees: committees.clone(),
+            roles: std::collections::BTreeMap::clone(&roles),
+        })
+        .collect())
+}
+
+fn roles(network: &Network<'_>, sources: &SourceAccess<'_>) -> String {
+    let registry = sources.registry.display();
+    let (payroll, payroll_key) = (network.url("payroll"), sources.payroll_key);
+    let (ehr, ehr_key) = (network.url("ehr"), sources.ehr_key);
+    let person = |id: &str, column: &str, conversion: &str| {
+        format!(
+            r#"
+[[attest.attribute]]
+id = "{id}"
+[[attest.attribute.read]]
+source = "registry"
+kind = "sql"
+query = "SELECT {column} FROM person WHERE person_id = $1"
+bind = ["person_id"]
+value = {conversion}
+"#
+        )
+    };
+    let household = |id: &str, column: &str, conversion: &str| {
+        person(id, column, conversion).replace("FROM person", "FROM household")
+    };
+    let residence = |id: &str, column: &str, conversion: &str| {
+        person(id, column, conversion).replace("FROM person", "FROM residence")
+    };
+    [
+        format!(
+            r#"
+[ledger]
+origin = "{ORIGIN}"
+
+[decision]
+issuer = "{ISSUER}"
+
+[[attest.source]]
+name = "registry"
+kind = "sql"
+url = "sqlite://{registry}"
+
+[[attest.source]]
+name = "payroll"
+kind = "emmy"
+url = "{payroll}"
+api_key = "{payroll_key}"
+
+[[attest.source]]
+name = "ehr"
+kind = "fhir"
+url = "{ehr}"
+api_key = "{ehr_key}"
+
+[[enrol.proof]]
+source = "registry"
+query = """SELECT ssn, given_name, family_name, birth_date, person_id, case_number, ehr_id
+FROM person WHERE replace(ssn, '-', '') = $1"""
+
+[[enrol.proof]]
+source = "registry"
+query = "SELECT ssn, given_name, family_name, birth_date FROM vital_record WHERE replace(ssn, '-', '') = $1"
+
+[enrol.handle.identity]
+ssn = "claims.ssn"
+person_id = "person_id"
+
+[enrol.handle.residence]
+person_id = "person_id"
+
+[enrol.handle.income]
+case_number = "case_number"
+ssn_last4 = "claims.ssn_last4"
+
+[enrol.handle.household]
+person_id = "person_id"
+
+[enrol.handle.medical]
+ehr_id = "ehr_id"
+
+[[attest.attribute]]
+id = "identity.birth_date"
+[[attest.attribute.read]]
+source = "registry"
+kind = "sql"
+query = "SELECT birth_date FROM person WHERE person_id = $1"
+bind = ["person_id"]
+value = {{ as = "date" }}
+[[attest.attribute.read]]
+source = "registry"
+kind = "sql"
+query = "SELECT birth_date FROM vital_record WHERE replace(ssn, '-', '') = $1"
+bind = ["ssn"]
+value = {{ as = "date" }}
+
+[[attest.attribute]]
+id = "income.magi_monthly"
+[[attest.attribute.read]]
+source = "payroll"
+kind = "emmy"
+
+[[attest.attribute]]
+id = "medical.pregnant"
+[[attest.attribute.read]]
+source = "ehr"
+kind = "fhir"
+identifier_system = "https://ehr.example/mrn"
+identifier_key = "ehr_id"
+codes = [{{ system = "http://snomed.info/sct", code = "77386006" }}]
+"#
+        ),
+        person("identity.person", "person_id", r#"{ as = "exists" }"#),
+        // The classes that full Medicaid covers from 2026-10-01 (P.L. 119-21 s. 71109).
+        person(
+            "identity.medicaid_immigration_status",
+            "status_code",
+            r#"{ as = "flag_in", codes = ["USC", "LPR5", "CHE", "COFA"] }"#,
+        ),
+        person("identity.medicare", "medicare", r#"{ as = "flag" }"#),
+        person("identity.ssi", "ssi", r#"{ as = "flag" }"#),
+        person(
+            "household.former_foster_care",
+            "former_foster_care",
+            r#"{ as = "flag" }"#,
+        ),
+        residence("residence.state", "state", r#"{ as = "state" }"#),
+        household("household.size", "size", r#"{ as = "integer" }"#),
+        household(
+            "household.caretaker_relative",
+            "caretaker_relative",
+            r#"{ as = "flag" }"#,
+        ),
+    ]
+    .concat()
+}
