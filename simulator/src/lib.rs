@@ -1,3 +1,5 @@
 //! The demo network and the systems of others that it talks to.
 
+pub mod demo;
 pub mod external;
+pub mod role;

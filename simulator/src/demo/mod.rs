@@ -19,8 +19,7 @@ use contracts::units::Day;
 use serde::Serialize;
 
 pub use fault::{Fault, Step};
-pub use http_scan::{Direction, Message, Scanner};
-pub use report::{Canary, facts_in};
+pub use report::FactFinder;
 
 /// Oracles of the demo network; each sits on every committee.
 pub const ORACLES: u16 = 4;
@@ -42,7 +41,7 @@ pub struct DemoOptions {
     /// Type the replies to the text messages yourself.
     #[arg(long)]
     pub interactive: bool,
-    /// Print a JSON summary as the last line.
+    /// Print a JSON summary as the last line; the files it names are kept.
     #[arg(long)]
     pub json: bool,
     /// Kill an oracle's process when a step begins: kill:ORACLE@STEP. May be given more than once.
@@ -149,8 +148,10 @@ fn calendar(today: Day) -> Result<(Day, i64), DemoError> {
 pub async fn run(options: DemoOptions) -> Result<(), DemoError> {
     let mut folder = folder::Folder::open(options.data.as_deref())?;
     let result = play(&options, &folder).await;
-    if let Err(error) = &result {
+    if result.is_err() || options.json {
         folder.keep();
+    }
+    if let Err(error) = &result {
         eprintln!(
             "the state is intact in {}; run again with --data {0} to go on",
             folder.root().display()
@@ -185,7 +186,7 @@ async fn play(options: &DemoOptions, folder: &folder::Folder) -> Result<(), Demo
         "check one with: cargo run --release -p contracts --bin rules -- audit BUNDLE --trust {}",
         folder.path("trust.json").display()
     );
-    if options.data.is_none() {
+    if options.data.is_none() && !options.json {
         println!("this folder is temporary; give --data DIR to keep one");
     }
     if options.json {

@@ -3,38 +3,60 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use aho_corasick::AhoCorasick;
 use contracts::ids::Committee;
 
 use super::tap::{Crossing, Tap};
 
-/// One kind of fact whose sample values are distinctive enough to be searched for.
-#[derive(Debug, Clone)]
-pub struct Canary {
-    /// Such as `ssn` or `income`.
-    pub kind: String,
-    /// Every spelling in which the value could appear.
-    pub spellings: Vec<String>,
+/// Finds facts in clear: values of the sample data that are distinctive enough to be searched for.
+pub struct FactFinder {
+    search: AhoCorasick,
+    /// Kind and spelling of each pattern.
+    patterns: Vec<(String, String)>,
 }
 
-/// The kinds of facts found in clear in a byte string.
-pub fn facts_in<'a>(bytes: &[u8], canaries: &'a [Canary]) -> BTreeSet<&'a str> {
-    canaries
-        .iter()
-        .filter(|canary| {
-            canary
-                .spellings
-                .iter()
-                .any(|spelling| contains(bytes, spelling.as_bytes()))
-        })
-        .map(|canary| canary.kind.as_str())
-        .collect()
+impl FactFinder {
+    /// A search for every spelling of every kind, case ignored.
+    ///
+    /// # Errors
+    /// The patterns are too many for one automaton.
+    pub fn new(canaries: BTreeMap<String, Vec<String>>) -> Result<Self, String> {
+        let patterns: Vec<_> = canaries
+            .into_iter()
+            .flat_map(|(kind, spellings)| {
+                spellings
+                    .into_iter()
+                    .map(move |spelling| (kind.clone(), spelling))
+            })
+            .collect();
+        let search = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .build(patterns.iter().map(|(_, spelling)| spelling))
+            .map_err(|error| error.to_string())?;
+        Ok(Self { search, patterns })
+    }
+
+    /// The kinds of facts found in a byte string.
+    pub fn find(&self, bytes: &[u8]) -> BTreeSet<&str> {
+        self.search
+            .find_overlapping_iter(bytes)
+            .filter_map(|found| {
+                let (kind, spelling) = self.patterns.get(found.pattern().as_usize())?;
+                let short_number = spelling.len() < 9 && spelling.bytes().all(|b| b.is_ascii_digit());
+                let counts = !short_number || stands_alone(bytes, found.start(), found.end());
+                counts.then_some(kind.as_str())
+            })
+            .collect()
+    }
 }
 
-fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    !needle.is_empty()
-        && bytes
-            .windows(needle.len())
-            .any(|window| window.eq_ignore_ascii_case(needle))
+/// Whether the digits are a number of their own: not part of a hash, a longer number, a decimal or a port.
+fn stands_alone(bytes: &[u8], start: usize, end: usize) -> bool {
+    let before = bytes.get(..start).unwrap_or_default();
+    let joins = |byte: Option<&u8>| {
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_-+/.".contains(byte))
+    };
+    !joins(before.last()) && !joins(bytes.get(end)) && !before.ends_with(b"127.0.0.1:")
 }
 
 /// What one party saw.
@@ -47,35 +69,31 @@ pub struct Row {
 }
 
 /// Adds up the doors into rows by party; an oracle's door is one row per committee it sits on.
-pub fn rows(taps: &[Tap], canaries: &[Canary]) -> BTreeMap<String, Row> {
+pub fn rows<'t>(taps: impl Iterator<Item = &'t Tap>, finder: &FactFinder) -> BTreeMap<String, Row> {
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for tap in taps {
         for (route, crossing) in tap.crossings() {
             let Some(party) = party(tap.party(), &route) else {
                 continue;
             };
-            rows.entry(party).or_default().add(&crossing, canaries);
+            rows.entry(party).or_default().add(&crossing, finder);
         }
     }
     rows
 }
 
 impl Row {
-    fn add(&mut self, crossing: &Crossing, canaries: &[Canary]) {
+    fn add(&mut self, crossing: &Crossing, finder: &FactFinder) {
         self.requests += crossing.requests;
         self.bytes += crossing.bytes;
         self.fields.extend(crossing.asked.iter().cloned());
         self.fields.extend(crossing.answered.iter().cloned());
         for body in &crossing.bodies {
             self.facts
-                .extend(facts_in(body, canaries).into_iter().map(str::to_owned));
+                .extend(finder.find(body).into_iter().map(str::to_owned));
         }
     }
 
-    /// The kinds of facts that crossed in clear.
-    pub fn facts(&self) -> &BTreeSet<String> {
-        &self.facts
-    }
 }
 
 fn party(door: &str, route: &str) -> Option<String> {
@@ -144,4 +162,24 @@ pub fn timing_table(timings: &[(String, Duration)]) -> String {
         total.as_secs_f64() * 1000.0
     ));
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_numbers_count_only_where_they_stand_alone() {
+        let canaries = BTreeMap::from([
+            ("cents".to_owned(), vec!["61237".to_owned()]),
+            ("names".to_owned(), vec!["Quillavera".to_owned()]),
+        ]);
+        let finder = FactFinder::new(canaries).unwrap();
+        let find = |text: &str| finder.find(text.as_bytes()).into_iter().collect::<Vec<_>>();
+        assert_eq!(find("{\"v\":61237}"), ["cents"]);
+        assert_eq!(find("hello QUILLAVERA"), ["names"]);
+        for text in ["a61237", "612370", "127.0.0.1:61237", "0.61237", "x_61237"] {
+            assert!(find(text).is_empty(), "{text}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use contracts::ids::{Jurisdiction, NodeId, Verdict};
 use contracts::trust::{CommitteeKey, Suite, Trust};
-use contracts::units::{Day, UnixTime};
+use contracts::units::Day;
 use oracles::ceremony::KeyId;
 use oracles::wire::info::NodeInfo;
 use profile::api::types::{AskQuestion, Outcome, Profile, Question, State, TokenAnswer};
@@ -17,7 +17,7 @@ use super::navigator::Navigator;
 use super::network::{Network, oracle_name};
 use super::oracle_config::{self, SourceAccess};
 use super::phone::Phone;
-use super::report::{self, Canary};
+use super::report::{self, FactFinder};
 use super::{
     AUDIENCE, CONTRACT, Decision, DemoError, DemoOptions, ISSUER, ORACLES, ORIGIN, calendar,
 };
@@ -46,7 +46,7 @@ pub struct Story<'a> {
     today: Day,
     clock_offset: i64,
     timings: Vec<(String, Duration)>,
-    canaries: Vec<Canary>,
+    finder: FactFinder,
     phone: Option<Phone>,
 }
 
@@ -81,7 +81,7 @@ impl<'a> Story<'a> {
             today,
             clock_offset,
             timings: Vec::new(),
-            canaries: canaries()?,
+            finder: FactFinder::new(external::canaries()?).map_err(DemoError::Other)?,
             phone: None,
         })
     }
@@ -560,7 +560,7 @@ impl<'a> Story<'a> {
     /// Prints what crossed each door, and the timings.
     pub fn print_report(&self) {
         println!();
-        let rows = report::rows(self.network.doors(), &self.canaries);
+        let rows = report::rows(self.network.doors(), &self.finder);
         print!("{}", report::party_table(&rows));
         println!();
         print!("{}", report::timing_table(&self.timings));
@@ -635,20 +635,13 @@ fn person<'p>(people: &'p [Person], id: &str) -> Result<&'p Person, DemoError> {
         .ok_or_else(|| DemoError::Other(format!("fixtures/people.toml has no {id}")))
 }
 
-fn canaries() -> Result<Vec<Canary>, DemoError> {
-    Ok(external::canaries()?
-        .into_iter()
-        .map(|(kind, spellings)| Canary { kind, spellings })
-        .collect())
-}
-
 fn committee_keys(
     info: &NodeInfo,
 ) -> Result<(Vec<CommitteeKey>, ed25519_dalek::VerifyingKey), DemoError> {
     let mut keys = Vec::new();
     let mut ledger = None;
     for held in &info.keys {
-        if held.key == KeyId::Oprf {
+        if held.key == KeyId::IdentityOprf {
             continue;
         }
         let key = CommitteeKey {
