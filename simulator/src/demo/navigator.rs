@@ -88,7 +88,7 @@ impl Navigator {
             enrol_id: enrolment.enrol_id,
         };
         let claims: Vec<ClaimsBox> =
-            oracles::enrol::seal_claims(&claims, &enrolment.recipients)
+            oracles::wire::enrol::seal_claims(&claims, &enrolment.recipients)
                 .map_err(|error| error.to_string())?;
         let body = EnrolProfile {
             claims,

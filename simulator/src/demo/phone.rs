@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use contracts::encoding::Bytes32;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 
 use super::DemoError;
 use super::folder::Folder;
@@ -25,6 +26,7 @@ pub struct Phone {
     notifier_key: Bytes32,
     read: BTreeSet<String>,
     replies: u64,
+    keyboard: Lines<BufReader<Stdin>>,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +84,7 @@ impl Phone {
             notifier_key: key.key,
             read: BTreeSet::new(),
             replies: 0,
+            keyboard: BufReader::new(tokio::io::stdin()).lines(),
         })
     }
 
@@ -127,12 +130,21 @@ impl Phone {
         };
         println!("  ✉ {text}");
         let reply = if interactive {
-            typed().await?
+            self.typed().await?
         } else {
             format!("YES {}", code_word(&text).ok_or("the text has no code word")?)
         };
         println!("  ↩ {reply}");
         self.send(network, number, &reply).await
+    }
+
+    async fn typed(&mut self) -> Result<String, String> {
+        println!("  type the reply and press Enter:");
+        self.keyboard
+            .next_line()
+            .await
+            .map_err(|error| error.to_string())?
+            .ok_or_else(|| "standard input ended before a reply was typed".to_owned())
     }
 
     /// The oldest text to a number that asks for a YES and was not read yet.
@@ -184,17 +196,6 @@ fn code_word(text: &str) -> Option<&str> {
     words
         .next()
         .filter(|word| word.len() <= 4 && word.chars().any(|letter| letter.is_ascii_digit()))
-}
-
-async fn typed() -> Result<String, String> {
-    use tokio::io::AsyncBufReadExt as _;
-    println!("  type the reply and press Enter:");
-    let mut line = String::new();
-    tokio::io::BufReader::new(tokio::io::stdin())
-        .read_line(&mut line)
-        .await
-        .map_err(|error| error.to_string())?;
-    Ok(line.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -90,6 +90,28 @@ pub async fn create(directory: &Path, day_zero: Day) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The case number that the registry keeps for an SSN, written as it writes them.
+///
+/// # Errors
+/// A file that is no registry, or no such person.
+pub async fn case_number(path: &Path, ssn: &str) -> Result<String> {
+    let database = |source| ExternalError::Database {
+        what: format!("{}: reading a case number", path.display()),
+        source,
+    };
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .connect()
+        .await
+        .map_err(database)?;
+    sqlx::query_scalar("SELECT case_number FROM person WHERE ssn = $1")
+        .bind(ssn)
+        .fetch_one(&mut connection)
+        .await
+        .map_err(database)
+}
+
 fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(ExternalError::Io {
