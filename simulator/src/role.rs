@@ -47,10 +47,10 @@ pub async fn run(role: Role, config: &Path, ready: &Path) -> Result<(), Box<dyn 
             running.stop().await;
         }
         Role::Notifier => {
-            let running = notifier::start(notifier::config::NotifierConfig::load(config)?).await?;
+            let running = notifier::start(notifier::Config::load(config)?).await?;
             announce(ready, running.address())?;
             orphaned().await;
-            running.stop().await;
+            running.shutdown().await;
         }
     }
     Ok(())

@@ -25,6 +25,7 @@ pub struct Phone {
     messages_token_file: PathBuf,
     notifier_key: Bytes32,
     read: BTreeSet<String>,
+    answered: BTreeSet<String>,
     replies: u64,
     keyboard: Lines<BufReader<Stdin>>,
 }
@@ -83,6 +84,7 @@ impl Phone {
             messages_token_file,
             notifier_key: key.key,
             read: BTreeSet::new(),
+            answered: BTreeSet::new(),
             replies: 0,
             keyboard: BufReader::new(tokio::io::stdin()).lines(),
         })
@@ -104,7 +106,8 @@ impl Phone {
     }
 
     /// Waits for a text to `number` that asks for a reply, shows it, and replies: YES and the code word, or what the user
-    /// types. A text that was answered already (by an earlier run) is answered once more, which changes nothing.
+    /// types. Where this run has answered already, only a further question (an unclear reply) is answered. A text that an
+    /// earlier run answered is answered once more, which changes nothing.
     ///
     /// # Errors
     /// No text comes within 15 s, or the notifier does not take the reply.
@@ -119,12 +122,11 @@ impl Phone {
             if let Some(text) = self.unread(number) {
                 break text;
             }
+            if self.answered.contains(number) {
+                return Ok(());
+            }
             if waiting_since.elapsed() > ARRIVAL_LIMIT {
-                return if self.replies > 0 {
-                    Ok(())
-                } else {
-                    Err("no text arrived on the phone".to_owned())
-                };
+                return Err("no text arrived on the phone".to_owned());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         };
@@ -135,6 +137,7 @@ impl Phone {
             format!("YES {}", code_word(&text).ok_or("the text has no code word")?)
         };
         println!("  ↩ {reply}");
+        self.answered.insert(number.to_owned());
         self.send(network, number, &reply).await
     }
 
@@ -170,7 +173,7 @@ impl Phone {
         self.replies += 1;
         let now = notifier::gateway::webhook::system_time();
         let id = format!("demo-{now}-{}", self.replies);
-        let body = json!({"id": id, "from": from, "text": text}).to_string();
+        let body = json!({"message_id": id, "from": from, "text": text}).to_string();
         let signature =
             notifier::gateway::webhook::sign(self.gateway_key.as_bytes(), now, body.as_bytes());
         network
@@ -187,15 +190,16 @@ impl Phone {
     }
 }
 
-/// The code word of a text that asks: what follows the first `YES` (or `SI`, in Spanish).
+/// The code word of a text that asks for a reply: `Reply YES K7`, or in Spanish `Responda SI K7`.
 fn code_word(text: &str) -> Option<&str> {
-    let mut words = text
+    let words: Vec<_> = text
         .split(|letter: char| !letter.is_alphanumeric())
-        .filter(|word| !word.is_empty());
-    words.find(|word| matches!(*word, "YES" | "SI" | "SÍ"))?;
-    words
-        .next()
-        .filter(|word| word.len() <= 4 && word.chars().any(|letter| letter.is_ascii_digit()))
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.windows(3).find_map(|three| match three {
+        ["Reply", "YES", code] | ["Responda", "SI" | "SÍ", code] => Some(*code),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -203,9 +207,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_code_word_follows_the_first_yes() {
+    fn only_a_text_that_asks_has_a_code_word() {
         assert_eq!(code_word("Reply YES K7 to apply. Reply NO K7 to skip."), Some("K7"));
         assert_eq!(code_word("Responda SI B4 para pedirlo."), Some("B4"));
-        assert_eq!(code_word("Thank you. YES was noted."), None);
+        assert_eq!(code_word("We got your YES K7. Reply NO K7 before then."), None);
     }
 }
