@@ -43,8 +43,8 @@ async fn main() -> ExitCode {
             config,
             ready,
         }) => role::run(role, &config, &ready).await,
-        Some(Command::Demo(options)) => demo::run(options).await,
-        None => demo::run(cli.demo).await,
+        Some(Command::Demo(options)) => demo::run(options).await.map_err(Into::into),
+        None => demo::run(cli.demo).await.map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

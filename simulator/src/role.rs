@@ -25,7 +25,11 @@ pub enum Role {
 ///
 /// # Errors
 /// The role's own, as one line.
-pub async fn run(role: Role, config: &Path, ready: &Path) -> Result<(), Box<dyn std::error::Error>> {
+pub async fn run(
+    role: Role,
+    config: &Path,
+    ready: &Path,
+) -> Result<(), Box<dyn std::error::Error>> {
     log_to_stderr();
     match role {
         Role::External => {

@@ -40,7 +40,14 @@ fn no_fact_is_found_outside_the_sources_the_phone_and_sealed_boxes() {
         let facts = finder.find(&bytes);
         let allowed: &[&str] = match inside.to_str().unwrap() {
             // The sources' own data, and what they answer to the oracles that ask.
-            path if path.starts_with("sources/") => &["ssns", "names", "streets", "phones", "incomes", "income_cents"],
+            path if path.starts_with("sources/") => &[
+                "ssns",
+                "names",
+                "streets",
+                "phones",
+                "incomes",
+                "income_cents",
+            ],
             "tap/payroll.http" | "tap/ehr.http" => &["ssns", "names", "incomes", "income_cents"],
             // The phone: its own number, and no health or income.
             path if path.starts_with("phone/") => &["phones"],
@@ -57,14 +64,17 @@ fn no_fact_is_found_outside_the_sources_the_phone_and_sealed_boxes() {
     // The search itself must be able to find: the sources hold what it looks for.
     let registry = std::fs::read(folder.path().join("sources/registry.db")).unwrap();
     let found = finder.find(&registry);
-    assert!(found.contains("ssns") && found.contains("names"), "{found:?}");
+    assert!(
+        found.contains("ssns") && found.contains("names"),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn one_oracle_killed_at_any_step_changes_nothing_but_a_log_line_that_names_it() {
     let steps = [
-        "enrol", "event", "ask", "attest", "prove", "decide", "text", "approve", "file", "receipts",
-        "second", "bundles",
+        "enrol", "event", "ask", "attest", "prove", "decide", "text", "approve", "file",
+        "receipts", "second", "bundles",
     ];
     for (at, step) in steps.into_iter().enumerate() {
         let oracle = at % 4 + 1;
@@ -76,13 +86,17 @@ fn one_oracle_killed_at_any_step_changes_nothing_but_a_log_line_that_names_it() 
         assert_eq!(summary["decisions"][0]["outcome"], "accepted", "{fault}");
         assert_eq!(summary["decisions"][1]["verdict"], "NO", "{fault}");
         assert!(
-            run.output.contains(&format!("oracle {oracle} was killed at step {step}")),
+            run.output
+                .contains(&format!("oracle {oracle} was killed at step {step}")),
             "{fault}: {}",
             run.output
         );
         // Who still has to work with the network after the fault says who is missing.
         if ["enrol", "event", "ask", "attest", "prove", "decide"].contains(&step) {
-            assert!(run.logs_name_oracle(folder.path(), oracle), "{fault}: no log names it");
+            assert!(
+                run.logs_name_oracle(folder.path(), oracle),
+                "{fault}: no log names it"
+            );
         }
     }
 }

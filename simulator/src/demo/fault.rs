@@ -130,7 +130,14 @@ mod tests {
     fn faults_are_read_and_bad_ones_say_what_to_write() {
         let fault: Fault = "kill:3@attest".parse().unwrap();
         assert_eq!((fault.oracle.get(), fault.step), (3, Step::Attest));
-        for text in ["kill:0@attest", "kill:5@attest", "kill:1@lunch", "stop:1@ask", "kill:1", ""] {
+        for text in [
+            "kill:0@attest",
+            "kill:5@attest",
+            "kill:1@lunch",
+            "stop:1@ask",
+            "kill:1",
+            "",
+        ] {
             let error = text.parse::<Fault>().unwrap_err();
             assert!(error.contains("kill:ORACLE@STEP"), "{error}");
         }

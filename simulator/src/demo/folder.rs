@@ -72,7 +72,8 @@ impl Folder {
         };
         let folder = Self { root, temporary };
         for name in [
-            "config", "logs", "tap", "bundles", "sources", "profile", "notifier", "agency",
+            "config", "logs", "tap", "bundles", "tokens", "sources", "profile", "notifier",
+            "agency",
         ] {
             folder.make(name)?;
         }
@@ -155,8 +156,8 @@ impl Folder {
     /// # Errors
     /// It cannot be written.
     pub fn remember(&self, memory: &Memory) -> Result<(), DemoError> {
-        let bytes =
-            serde_json::to_vec_pretty(memory).map_err(|error| DemoError::Other(error.to_string()))?;
+        let bytes = serde_json::to_vec_pretty(memory)
+            .map_err(|error| DemoError::Other(error.to_string()))?;
         self.write("demo.json", &bytes).map(|_| ())
     }
 }

@@ -8,7 +8,7 @@ use oracles::keys::{NodeIdentity, OperatorKey};
 
 use super::folder::Folder;
 use super::network::{Network, oracle_name};
-use super::{DemoError, ISSUER, ORIGIN, ORACLES};
+use super::{DemoError, ISSUER, ORACLES, ORIGIN};
 
 /// The oracles' numbers.
 pub fn nodes() -> impl Iterator<Item = NodeId> {

@@ -134,7 +134,10 @@ impl Phone {
         let reply = if interactive {
             self.typed().await?
         } else {
-            format!("YES {}", code_word(&text).ok_or("the text has no code word")?)
+            format!(
+                "YES {}",
+                code_word(&text).ok_or("the text has no code word")?
+            )
         };
         println!("  ↩ {reply}");
         self.answered.insert(number.to_owned());
@@ -162,7 +165,10 @@ impl Phone {
             else {
                 continue;
             };
-            if text.to == number && code_word(&text.text).is_some() && self.read.insert(text.reference) {
+            if text.to == number
+                && code_word(&text.text).is_some()
+                && self.read.insert(text.reference)
+            {
                 return Some(text.text);
             }
         }
@@ -181,7 +187,10 @@ impl Phone {
                 "notifier",
                 "/v1/gateway/inbound",
                 &[
-                    (notifier::gateway::webhook::TIMESTAMP_HEADER, now.to_string()),
+                    (
+                        notifier::gateway::webhook::TIMESTAMP_HEADER,
+                        now.to_string(),
+                    ),
                     (notifier::gateway::webhook::SIGNATURE_HEADER, signature),
                 ],
                 body,
@@ -208,8 +217,14 @@ mod tests {
 
     #[test]
     fn only_a_text_that_asks_has_a_code_word() {
-        assert_eq!(code_word("Reply YES K7 to apply. Reply NO K7 to skip."), Some("K7"));
+        assert_eq!(
+            code_word("Reply YES K7 to apply. Reply NO K7 to skip."),
+            Some("K7")
+        );
         assert_eq!(code_word("Responda SI B4 para pedirlo."), Some("B4"));
-        assert_eq!(code_word("We got your YES K7. Reply NO K7 before then."), None);
+        assert_eq!(
+            code_word("We got your YES K7. Reply NO K7 before then."),
+            None
+        );
     }
 }

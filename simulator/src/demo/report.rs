@@ -42,7 +42,8 @@ impl FactFinder {
             .find_overlapping_iter(bytes)
             .filter_map(|found| {
                 let (kind, spelling) = self.patterns.get(found.pattern().as_usize())?;
-                let short_number = spelling.len() < 9 && spelling.bytes().all(|b| b.is_ascii_digit());
+                let short_number =
+                    spelling.len() < 9 && spelling.bytes().all(|b| b.is_ascii_digit());
                 let counts = !short_number || stands_alone(bytes, found.start(), found.end());
                 counts.then_some(kind.as_str())
             })
@@ -93,7 +94,6 @@ impl Row {
                 .extend(finder.find(body).into_iter().map(str::to_owned));
         }
     }
-
 }
 
 fn party(door: &str, route: &str) -> Option<String> {

@@ -69,7 +69,9 @@ impl<'a> Story<'a> {
         let network = Network::open(folder, &parties).await?;
         println!("data folder {}", folder.root().display());
         if clock_offset != 0 {
-            println!("the contract of the story is not in force today; the clocks are set to {today}");
+            println!(
+                "the contract of the story is not in force today; the clocks are set to {today}"
+            );
         }
         Ok(Self {
             options,
@@ -168,7 +170,9 @@ impl<'a> Story<'a> {
         self.network
             .start("external", "payroll", &to_toml(&payroll)?)
             .await?;
-        self.network.start("external", "ehr", &to_toml(&ehr)?).await?;
+        self.network
+            .start("external", "ehr", &to_toml(&ehr)?)
+            .await?;
         let sources = SourceAccess {
             registry: &registry,
             payroll_key: &payroll_key,
@@ -282,14 +286,23 @@ impl<'a> Story<'a> {
             jurisdiction: home(),
             contracts: vec![compiled.contract.clone()],
         });
-        let profile = self.profile_config(phone)?;
         self.network
             .start("external", "agency", &to_toml(&agency)?)
             .await?;
+        let key: serde_json::Value = self
+            .network
+            .get("agency", "/v1/key", None)
+            .await
+            .map_err(DemoError::Other)?;
+        let profile = self.profile_config(phone, &key["key"])?;
         self.network.start("profile", "profile", &profile).await
     }
 
-    fn profile_config(&self, phone: &Phone) -> Result<String, DemoError> {
+    fn profile_config(
+        &self,
+        phone: &Phone,
+        agency_key: &serde_json::Value,
+    ) -> Result<String, DemoError> {
         let (_, operator_key) = self.folder.secret("profile-operator")?;
         let (_, navigator) = self.folder.secret("profile-navigator")?;
         let nodes: Vec<_> = oracle_config::nodes()
@@ -325,6 +338,7 @@ impl<'a> Story<'a> {
             "agencies": [{
                 "audience": AUDIENCE,
                 "url": format!("{}/applications", self.network.url("agency")),
+                "public_key": agency_key,
             }],
             "approval": {"wait_seconds": 5, "undo_seconds": UNDO_SECONDS},
         }))
@@ -345,7 +359,15 @@ impl<'a> Story<'a> {
             let person = person(&self.people, id)?.clone();
             let known = self.memory.people.iter().position(|known| known.id == id);
             let (at, enrolment) = match known {
-                Some(at) if self.memory.people.get(at).is_some_and(|known| known.enrolled) => continue,
+                Some(at)
+                    if self
+                        .memory
+                        .people
+                        .get(at)
+                        .is_some_and(|known| known.enrolled) =>
+                {
+                    continue;
+                }
                 Some(at) => {
                     let enrolled = &self.memory.people[at];
                     let profile: Profile = self
@@ -605,7 +627,8 @@ fn done(question: &Question) -> String {
             question.verdict.unwrap_or(Verdict::No)
         ),
         State::Decided => {
-            "the decision oracles checked the proof, logged the decision and signed a YES token".to_owned()
+            "the decision oracles checked the proof, logged the decision and signed a YES token"
+                .to_owned()
         }
         State::Texted => "a text asks for approval".to_owned(),
         State::Approved => "the answer is YES, signed by notifier and wallet".to_owned(),

@@ -126,7 +126,11 @@ fn leaves(value: &serde_json::Value, at: String, pointers: &mut Vec<String>) {
     match value {
         serde_json::Value::Object(map) => {
             for (key, inner) in map {
-                leaves(inner, format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), pointers);
+                leaves(
+                    inner,
+                    format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")),
+                    pointers,
+                );
             }
         }
         serde_json::Value::Array(items) => {
