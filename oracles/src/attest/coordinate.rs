@@ -71,7 +71,8 @@ pub(crate) trait Links: Send + Sync {
     async fn acknowledgements(&self, to: NodeId, call: &AckCall) -> Result<AckAnswer, AttestError>;
 
     /// Has the committee sign a plan; each member asks [`message`] what to sign, and refuses what it did not acknowledge.
-    async fn sign(&self, plan: &BatchPlan) -> Result<Bytes<65>, AttestError>;
+    /// `members` acknowledged all of it; where this node is not among them, one of them leads the ceremony.
+    async fn sign(&self, members: &[NodeId], plan: &BatchPlan) -> Result<Bytes<65>, AttestError>;
 
     /// Appends entries to the ledger.
     async fn append(&self, entries: &[Entry]) -> Result<Vec<Receipt>, AttestError>;
@@ -242,7 +243,7 @@ async fn sign(
     let tree = plan.tree()?;
     let root = SignedRoot {
         statement: tree.statement(seat.domain, seat.epoch, day),
-        signature: links.sign(&plan).await?,
+        signature: links.sign(&group.members, &plan).await?,
     };
     let key = keys
         .attestation_key(seat.domain, seat.epoch)

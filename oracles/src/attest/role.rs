@@ -9,6 +9,7 @@ use contracts::attestation::{AttestationKey, CommitteeKeys};
 use contracts::encoding::Bytes;
 use contracts::ids::{Domain, NodeId};
 use contracts::receipt::{Entry, Receipt};
+use serde::{Deserialize, Serialize};
 
 use super::check::Seat;
 use super::coordinate::{AckAnswer, AckCall, BatchPlan, Links};
@@ -28,7 +29,15 @@ use crate::wire::attest::{
 };
 
 const ACKS: Topic<AckCall, AckAnswer> = Topic::new("attest.acks").with_caps(1 << 10, 64 << 10);
+/// A ceremony led by another member, because the asking one did not acknowledge the batch itself.
+const LEAD: Topic<BatchPlan, Signature> = Topic::new("attest.lead").with_caps(64 << 10, 1 << 10);
 const ROOT: SignTopic<BatchPlan> = SignTopic::new("attest.root");
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signature {
+    signature: Bytes<65>,
+}
 
 /// The committee keys that a node goes by: those that it holds a share of, else those that its operator configured.
 struct NodeKeys {
@@ -61,6 +70,21 @@ impl AttestRole {
         let seat = self.seats.get(&domain);
         seat.ok_or(AttestError::Plan("this node does not sit on the committee"))
     }
+
+    async fn lead(&self, plan: &BatchPlan) -> Result<Bytes<65>, AttestError> {
+        let key = KeyId::Signing(plan.domain.into());
+        let signed = sign::sign(&self.node, key, ROOT, plan)
+            .await
+            .map_err(|error| AttestError::Signing(Box::new(error)))?;
+        for fault in &signed.faults {
+            tracing::warn!(committee = %plan.domain, %fault, "member did not sign a batch");
+        }
+        signed
+            .signatures
+            .first()
+            .and_then(|signature| Bytes::from_slice(signature).ok())
+            .ok_or(AttestError::Plan("no signature of 65 bytes"))
+    }
 }
 
 #[async_trait]
@@ -75,19 +99,26 @@ impl Links for AttestRole {
             })
     }
 
-    async fn sign(&self, plan: &BatchPlan) -> Result<Bytes<65>, AttestError> {
-        let key = KeyId::Signing(plan.domain.into());
-        let signed = sign::sign(&self.node, key, ROOT, plan)
-            .await
-            .map_err(|error| AttestError::Signing(Box::new(error)))?;
-        for fault in &signed.faults {
-            tracing::warn!(committee = %plan.domain, %fault, "member did not sign a batch");
+    async fn sign(&self, members: &[NodeId], plan: &BatchPlan) -> Result<Bytes<65>, AttestError> {
+        if members.contains(&self.node.id()) {
+            return self.lead(plan).await;
         }
-        signed
-            .signatures
-            .first()
-            .and_then(|signature| Bytes::from_slice(signature).ok())
-            .ok_or(AttestError::Plan("no signature of 65 bytes"))
+        let mut last = AttestError::Plan("nobody acknowledged it");
+        // A ceremony takes several rounds; the leader bounds each.
+        let topic = LEAD.with_timeout(self.node.peers().timeout() * 4);
+        for member in members {
+            match self.node.call(*member, topic, plan).await {
+                Ok(answer) => return Ok(answer.signature),
+                Err(error) => {
+                    tracing::warn!(committee = %plan.domain, %error, "member did not lead a ceremony");
+                    last = AttestError::Peer {
+                        node: *member,
+                        cause: error.to_string(),
+                    };
+                }
+            }
+        }
+        Err(last)
     }
 
     async fn append(&self, entries: &[Entry]) -> Result<Vec<Receipt>, AttestError> {
@@ -184,6 +215,21 @@ pub(crate) async fn mount(
                 .ok_or_else(refused)?
                 .acknowledgements(&call)
                 .await?)
+        }
+    });
+    let answering = Arc::clone(&role);
+    router.answers(LEAD, move |_node, from, plan| {
+        let role = Arc::clone(&answering);
+        async move {
+            let seat = role.seat(plan.domain)?;
+            if !seat.seat.members.contains(&from) {
+                return Err(Refusal::new(
+                    "attest",
+                    "not between members of that committee",
+                ));
+            }
+            let signature = role.lead(&plan).await?;
+            Ok(Signature { signature })
         }
     });
     for domain in role.seats.keys() {

@@ -4,7 +4,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use contracts::ids::{Committee, NodeId};
+use contracts::units::Day;
 use oracles::ceremony::dkg;
+use oracles::clock::Clock;
 use oracles::config::{CommitteeConfig, NodeConfig, PeerConfig};
 use oracles::keys::{NodeIdentity, OperatorKey};
 use oracles::node::{RunningNode, start_with};
@@ -18,11 +20,11 @@ pub fn node(number: u16) -> NodeId {
 }
 
 pub struct Network {
-    _folder: tempfile::TempDir,
     pub registry: PathBuf,
     pub payroll: Payroll,
     pub nodes: Vec<Option<RunningNode>>,
     pub configs: Vec<NodeConfig>,
+    pub folder: tempfile::TempDir,
 }
 
 /// The roles of a node: payroll twice, so that there are sources to disagree.
@@ -172,11 +174,26 @@ impl Network {
             .await
             .unwrap();
         Self {
-            _folder: folder,
             registry: database,
             payroll,
             nodes,
             configs,
+            folder,
+        }
+    }
+
+    /// Today by the nodes' clock.
+    pub fn today(&self) -> Day {
+        Clock::with_offset(self.configs[0].clock_offset_seconds).today()
+    }
+
+    /// Moves the calendar of all nodes by restarting them.
+    pub async fn sleep_days(&mut self, days: i64) {
+        for config in &mut self.configs {
+            config.clock_offset_seconds += days * 86_400;
+        }
+        for number in 1..=4 {
+            self.restart(number).await;
         }
     }
 

@@ -105,6 +105,16 @@ impl Owner {
         network: &Network,
         claims: &Claims,
     ) -> Vec<(NodeId, Result<EnrolAccepted, HttpError>)> {
+        self.submit_to(network, &[1, 2, 3, 4], claims).await
+    }
+
+    /// Sends claims and request to the nodes listed, with the nonces of all that are up.
+    pub async fn submit_to(
+        &self,
+        network: &Network,
+        to: &[u16],
+        claims: &Claims,
+    ) -> Vec<(NodeId, Result<EnrolAccepted, HttpError>)> {
         let reference = self.enrolment();
         let mut nonces = Vec::new();
         for peer in up(network) {
@@ -126,7 +136,7 @@ impl Owner {
         let mut request = EnrolRequest {
             version: 1,
             context,
-            day: today(),
+            day: network.today(),
             points,
             proof,
             response_key: *self.response.public(),
@@ -137,7 +147,10 @@ impl Owner {
         let plain = serde_json::to_vec(&request).unwrap();
 
         let mut answers = Vec::new();
-        for peer in up(network) {
+        for peer in up(network)
+            .into_iter()
+            .filter(|peer| to.contains(&peer.id.get()))
+        {
             let to = Recipient {
                 node: peer.id,
                 key_epoch: 1,
@@ -272,7 +285,7 @@ impl Draft {
             nonces,
             authorisation_key,
             request_id,
-            observed: today(),
+            observed: network.today(),
         };
         let leaves: Vec<LeafRequest> = wishes.iter().map(|wish| wish.request.clone()).collect();
         let blindings: Vec<Blindings> = wishes.iter().map(|wish| wish.blindings.clone()).collect();
