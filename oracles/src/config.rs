@@ -1,6 +1,7 @@
 //! A node's configuration: one TOML file, read once at start.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -103,8 +104,8 @@ fn default_peer_timeout() -> u64 {
     3_000
 }
 
-/// A node's configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A node's configuration. It may hold a database password and keys to sources, so `Debug` prints neither.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeConfig {
     /// This node's number.
@@ -133,6 +134,16 @@ pub struct NodeConfig {
     /// Settings of roles by name, such as `[roles.attest]`; each role reads its own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<String, toml::Value>,
+}
+
+impl fmt::Debug for NodeConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeConfig")
+            .field("id", &self.id)
+            .field("listen", &self.listen)
+            .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
+    }
 }
 
 impl NodeConfig {
@@ -338,6 +349,24 @@ mod tests {
         assert_eq!(role.unwrap()["a"], 1);
         let again = NodeConfig::parse(&toml::to_string(&config).unwrap()).unwrap();
         assert_eq!(again, config);
+    }
+
+    #[test]
+    fn the_example_is_a_configuration() {
+        let config = NodeConfig::parse(include_str!("../oracle.example.toml")).unwrap();
+        assert_eq!(config.peers.len(), 4);
+        assert_eq!(
+            config.committee(Committee::Identity).unwrap().threshold(),
+            3
+        );
+    }
+
+    #[test]
+    fn debug_prints_no_password_and_no_key_of_a_source() {
+        let mut config = NodeConfig::parse(&text()).unwrap();
+        config.database_url = Some("postgres://node:hunter2@db/node".to_owned());
+        config.roles.insert("attest".to_owned(), "hunter2".into());
+        assert!(!format!("{config:?}").contains("hunter2"));
     }
 
     #[test]

@@ -23,4 +23,9 @@ pub mod problem;
 pub mod sources;
 pub mod wire;
 
+/// The four-node network of the integration tests.
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod network;
+
 pub use cli::run_role;

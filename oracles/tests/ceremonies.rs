@@ -1,5 +1,7 @@
 //! Key generation and signing by four nodes over loopback HTTP.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! Attacks on messages between nodes, on the wire.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::envelope::{Direction, Header, PeerBox, RunId, verify};
-use super::{PeerError, Refusal, Topic, boxed_cap};
+use super::{PeerError, Refusal, Topic, boxed_cap, tame};
 use crate::clock::Clock;
 use crate::config::{NodeConfig, PeerConfig};
 use crate::http;
@@ -176,7 +176,7 @@ impl Peers {
         let peer = self.get(to).ok_or(PeerError::Unknown(to))?;
         let invalid = |cause: &dyn std::fmt::Display| PeerError::Invalid {
             node: to,
-            cause: cause.to_string(),
+            cause: tame(&cause.to_string(), 512),
         };
         let mut message = Bytes([0; 16]);
         OsRng.fill_bytes(&mut message.0);
@@ -218,7 +218,8 @@ impl Peers {
             Some((&ANSWER_REFUSED, body)) => Err(PeerError::Refused {
                 node: to,
                 refusal: serde_json::from_slice::<Refusal>(body)
-                    .map_err(|_| invalid(&"not a refusal"))?,
+                    .map_err(|_| invalid(&"not a refusal"))?
+                    .tamed(),
             }),
             Some((&ANSWER_OTHER_RUN, _)) => {
                 self.runs().insert(to, header.run);

@@ -115,11 +115,27 @@ impl Refusal {
         }
     }
 
+    /// What came from another node goes into logs and errors: short, and without control characters.
+    pub(crate) fn tamed(self) -> Self {
+        Self {
+            code: tame(&self.code, 64),
+            detail: tame(&self.detail, 512),
+        }
+    }
+
     /// The node's own failure: the cause goes to its log, not to the peer.
     pub fn internal(cause: &dyn fmt::Display) -> Self {
         tracing::error!(%cause, "could not answer a peer");
         Self::new("internal", "the node failed; see its log")
     }
+}
+
+/// At most `length` characters, none of them a control character.
+pub(crate) fn tame(text: &str, length: usize) -> String {
+    text.chars()
+        .filter(|character| !character.is_control())
+        .take(length)
+        .collect()
 }
 
 impl From<crate::db::DbError> for Refusal {

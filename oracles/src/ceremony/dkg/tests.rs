@@ -11,12 +11,9 @@ use super::member::second_for_tests;
 use super::messages::*;
 use super::*;
 use crate::hpke;
+use crate::network::{LIAR, NODES, Network, node};
 use crate::node::{Node, Router};
 use crate::peer::{PeerError, Peers};
-use common::{LIAR, NODES, Network, node};
-
-#[path = "../../../tests/common/mod.rs"]
-mod common;
 
 const INCOME: KeyId = KeyId::Signing(Committee::Income);
 

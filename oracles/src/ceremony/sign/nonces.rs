@@ -27,9 +27,11 @@ pub(crate) struct Committed {
     pub(crate) nonces: Vec<Zeroizing<Vec<u8>>>,
 }
 
+type Sessions = HashMap<Bytes32, (Instant, Committed)>;
+
 #[derive(Default)]
 pub(crate) struct NonceStore {
-    sessions: Mutex<HashMap<NodeId, HashMap<Bytes32, (Instant, Committed)>>>,
+    sessions: Mutex<HashMap<NodeId, Sessions>>,
 }
 
 impl NonceStore {

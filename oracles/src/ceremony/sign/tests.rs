@@ -9,11 +9,8 @@ use contracts::ids::Committee;
 use super::signer::{COMMIT, CommitRequest, Commitments, SHARE, ShareRequest, Shares};
 use super::*;
 use crate::ceremony::dkg;
+use crate::network::{LIAR, Network, TEXTS, node};
 use crate::node::Router;
-use common::{LIAR, Network, TEXTS, node};
-
-#[path = "../../../tests/common/mod.rs"]
-mod common;
 
 const INCOME: KeyId = KeyId::Signing(Committee::Income);
 
