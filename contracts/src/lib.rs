@@ -21,6 +21,7 @@ pub mod params;
 pub mod presentation;
 pub mod receipt;
 pub mod rules;
+pub mod screening;
 pub mod statement;
 pub mod status;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Subcommands, one module each. Exit code 0: nothing to object; 1: a finding; 2: the question could not be put.
 
 mod audit;
+mod check;
 mod explain;
 mod lint;
 mod list;
@@ -26,6 +27,8 @@ enum Command {
     List(list::Args),
     /// Whether contract files are sound and provable in every state, and what their proofs cost.
     Lint(lint::Args),
+    /// People from a file, decided under every Medicaid and CHIP contract.
+    Check(check::Args),
     /// A contract in plain sentences, with citations and the numbers applied.
     Explain(explain::Args),
     /// Whether a decision bundle proves what it says, offline; trusts nothing but the trust file.
@@ -47,6 +50,7 @@ pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::List(args) => list::run(&args),
         Command::Lint(args) => lint::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Audit(args) => audit::run(&args),
     };

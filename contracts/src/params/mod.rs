@@ -1,6 +1,7 @@
 //! Parameters of the rules as dated tables, each row with its source. A row is in force until the next begins.
 
 mod csv;
+mod immigration;
 mod limits;
 mod parameters;
 mod poverty;
@@ -10,6 +11,7 @@ use std::sync::LazyLock;
 
 use serde::Serialize;
 
+pub use immigration::{Coverage, ImmigrationClass, ImmigrationClasses, Status, WAITING_YEARS};
 pub use limits::{Basis, DollarStandard, Limit, Limits};
 pub use parameters::{Parameter, ParameterRow, Parameters};
 pub use poverty::{Guideline, PovertyGuidelines};
@@ -52,6 +54,8 @@ pub struct Tables {
     pub limits: Limits,
     /// National amounts and state options.
     pub parameters: Parameters,
+    /// Immigration classes.
+    pub immigration: ImmigrationClasses,
 }
 
 /// The tables of this release, `contracts/params/`.
@@ -70,6 +74,9 @@ impl Tables {
                 include_str!("../../params/standards_dollars.csv"),
             )?,
             parameters: Parameters::parse(include_str!("../../params/parameters.csv"))?,
+            immigration: ImmigrationClasses::parse(include_str!(
+                "../../params/immigration_classes.csv"
+            ))?,
         })
     }
 }
