@@ -462,6 +462,7 @@ impl<'a> Story<'a> {
             "{id}: is she or he in {CONTRACT} of {} on {}? asked for {AUDIENCE}",
             question.jurisdiction, question.as_of
         ));
+        let mut since = Instant::now();
         for _ in 0..MAX_ADVANCES {
             if question.state == State::Done {
                 return Ok(question);
@@ -473,7 +474,6 @@ impl<'a> Story<'a> {
             if question.state == State::Texted {
                 self.answer(id).await.map_err(DemoError::step(step))?;
             }
-            let since = Instant::now();
             let before = question.state;
             let path = format!("/v1/questions/{}/advance", question.question);
             question = self
@@ -489,6 +489,7 @@ impl<'a> Story<'a> {
                 .map_err(DemoError::step(step))?;
             if question.state != before {
                 self.timed(format!("{id}: {}", doing(step)), since);
+                since = Instant::now();
                 self.say(&format!("{id}: {}", done(&question)));
             } else if question.waiting.is_some() {
                 tokio::time::sleep(Duration::from_millis(200)).await;
