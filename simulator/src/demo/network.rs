@@ -169,28 +169,6 @@ impl<'a> Network<'a> {
         answer(party, request).await
     }
 
-    /// `POST` a body with headers of the caller's through a party's door; the answer's body is not looked at.
-    ///
-    /// # Errors
-    /// One line: the problem's detail, or what failed.
-    pub async fn post_signed(
-        &self,
-        party: &str,
-        path: &str,
-        headers: &[(&'static str, String)],
-        body_text: String,
-    ) -> Result<(), String> {
-        let mut request = self
-            .client
-            .post(format!("{}{path}", self.url(party)))
-            .header("content-type", "application/json")
-            .body(body_text);
-        for (name, value) in headers {
-            request = request.header(*name, value);
-        }
-        body(party, request).await.map(|_| ())
-    }
-
     /// `GET` JSON through a party's door.
     ///
     /// # Errors

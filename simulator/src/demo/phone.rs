@@ -1,9 +1,8 @@
-//! The phone network of the demo: texts arrive as files, replies go in through the gateway's signed webhook. And the
-//! notifier, which is its only customer.
+//! The notifier, with a gateway that leaves texts in a folder, and the people who answer them.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use contracts::encoding::Bytes32;
 use serde::Deserialize;
@@ -13,28 +12,21 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use super::DemoError;
 use super::folder::Folder;
 use super::network::Network;
+use crate::external::Secret;
+use crate::external::phone::Phone;
 
 /// How long a text may take to arrive after the profile handed it to the notifier.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(15);
 
-/// Every phone of the demo, and the gateway's side of the notifier.
-pub struct Phone {
-    folder: PathBuf,
+/// The messaging side of a run.
+pub struct Texting {
+    outbox: PathBuf,
     gateway_key: String,
     contacts_token: String,
     messages_token_file: PathBuf,
     notifier_key: Bytes32,
-    read: BTreeSet<String>,
     answered: BTreeSet<String>,
-    replies: u64,
     keyboard: Lines<BufReader<Stdin>>,
-}
-
-#[derive(Deserialize)]
-struct Text {
-    reference: String,
-    to: String,
-    text: String,
 }
 
 #[derive(Deserialize)]
@@ -42,8 +34,8 @@ struct Key {
     key: Bytes32,
 }
 
-impl Phone {
-    /// Starts the notifier with a gateway that leaves texts in a folder.
+impl Texting {
+    /// Starts the notifier.
     ///
     /// # Errors
     /// It does not start.
@@ -52,7 +44,7 @@ impl Phone {
         network: &mut Network<'_>,
         clock_offset: i64,
     ) -> Result<Self, DemoError> {
-        let texts = folder.make("phone")?;
+        let outbox = folder.make("phone")?;
         let (_, operator_key) = folder.secret("notifier-operator")?;
         let (_, signing_key) = folder.secret("notifier-signing")?;
         let (gateway_key, gateway_key_file) = folder.secret("notifier-gateway")?;
@@ -69,7 +61,7 @@ impl Phone {
                 {"name": "navigator", "token": {"file": contacts_token_file}, "may": ["contacts"]},
                 {"name": "profile", "token": {"file": messages_token_file}, "may": ["messages"]},
             ],
-            "gateway": {"kind": "file", "folder": texts},
+            "gateway": {"kind": "file", "folder": outbox},
         }))
         .map_err(|error| DemoError::Other(format!("configuration: {error}")))?;
         network.start("notifier", "notifier", &config).await?;
@@ -78,14 +70,12 @@ impl Phone {
             .await
             .map_err(DemoError::Other)?;
         Ok(Self {
-            folder: texts,
+            outbox,
             gateway_key,
             contacts_token,
             messages_token_file,
             notifier_key: key.key,
-            read: BTreeSet::new(),
             answered: BTreeSet::new(),
-            replies: 0,
             keyboard: BufReader::new(tokio::io::stdin()).lines(),
         })
     }
@@ -117,31 +107,45 @@ impl Phone {
         number: &str,
         interactive: bool,
     ) -> Result<(), String> {
-        let waiting_since = Instant::now();
-        let text = loop {
-            if let Some(text) = self.unread(number) {
-                break text;
-            }
-            if self.answered.contains(number) {
-                return Ok(());
-            }
-            if waiting_since.elapsed() > ARRIVAL_LIMIT {
-                return Err("no text arrived on the phone".to_owned());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        let phone = Phone {
+            outbox: self.outbox.clone(),
+            number: number.to_owned(),
+            notifier: network.url("notifier"),
+            gateway_key: Secret::new(&self.gateway_key),
         };
-        println!("  ✉ {text}");
+        let mine = format!("{number} ");
+        let first = !self
+            .answered
+            .iter()
+            .any(|answered| answered.starts_with(&mine));
+        let limit = if first { ARRIVAL_LIMIT } else { Duration::ZERO };
+        let text = phone
+            .wait_for(limit, |text| {
+                text.code().is_some()
+                    && !self.answered.contains(&format!("{mine}{}", text.reference))
+            })
+            .await
+            .map_err(|error| error.to_string())?;
+        let Some(text) = text else {
+            return if first {
+                Err("no text arrived on the phone".to_owned())
+            } else {
+                Ok(())
+            };
+        };
+        println!("  ✉ {}", text.body);
         let reply = if interactive {
             self.typed().await?
         } else {
-            format!(
-                "YES {}",
-                code_word(&text).ok_or("the text has no code word")?
-            )
+            format!("YES {}", text.code().unwrap_or_default())
         };
         println!("  ↩ {reply}");
-        self.answered.insert(number.to_owned());
-        self.send(network, number, &reply).await
+        phone
+            .reply(&text, &reply)
+            .await
+            .map_err(|error| error.to_string())?;
+        self.answered.insert(format!("{mine}{}", text.reference));
+        Ok(())
     }
 
     async fn typed(&mut self) -> Result<String, String> {
@@ -151,80 +155,5 @@ impl Phone {
             .await
             .map_err(|error| error.to_string())?
             .ok_or_else(|| "standard input ended before a reply was typed".to_owned())
-    }
-
-    /// The oldest text to a number that asks for a YES and was not read yet.
-    fn unread(&mut self, number: &str) -> Option<String> {
-        let entries = std::fs::read_dir(&self.folder).ok()?;
-        for entry in entries.flatten() {
-            let is_text = entry.path().extension().is_some_and(|end| end == "json");
-            let Some(text) = is_text
-                .then(|| std::fs::read(entry.path()).ok())
-                .flatten()
-                .and_then(|bytes| serde_json::from_slice::<Text>(&bytes).ok())
-            else {
-                continue;
-            };
-            if text.to == number
-                && code_word(&text.text).is_some()
-                && self.read.insert(text.reference)
-            {
-                return Some(text.text);
-            }
-        }
-        None
-    }
-
-    async fn send(&mut self, network: &Network<'_>, from: &str, text: &str) -> Result<(), String> {
-        self.replies += 1;
-        let now = notifier::gateway::webhook::system_time();
-        let id = format!("demo-{now}-{}", self.replies);
-        let body = json!({"message_id": id, "from": from, "text": text}).to_string();
-        let signature =
-            notifier::gateway::webhook::sign(self.gateway_key.as_bytes(), now, body.as_bytes());
-        network
-            .post_signed(
-                "notifier",
-                "/v1/gateway/inbound",
-                &[
-                    (
-                        notifier::gateway::webhook::TIMESTAMP_HEADER,
-                        now.to_string(),
-                    ),
-                    (notifier::gateway::webhook::SIGNATURE_HEADER, signature),
-                ],
-                body,
-            )
-            .await
-    }
-}
-
-/// The code word of a text that asks for a reply: `Reply YES K7`, or in Spanish `Responda SI K7`.
-fn code_word(text: &str) -> Option<&str> {
-    let words: Vec<_> = text
-        .split(|letter: char| !letter.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .collect();
-    words.windows(3).find_map(|three| match three {
-        ["Reply", "YES", code] | ["Responda", "SI" | "SÍ", code] => Some(*code),
-        _ => None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_text_that_asks_has_a_code_word() {
-        assert_eq!(
-            code_word("Reply YES K7 to apply. Reply NO K7 to skip."),
-            Some("K7")
-        );
-        assert_eq!(code_word("Responda SI B4 para pedirlo."), Some("B4"));
-        assert_eq!(
-            code_word("We got your YES K7. Reply NO K7 before then."),
-            None
-        );
     }
 }

@@ -12,7 +12,6 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// A running role.
 pub struct RoleProcess {
-    name: String,
     child: Child,
     address: SocketAddr,
 }
@@ -73,26 +72,12 @@ impl RoleProcess {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            address,
-        })
+        Ok(Self { child, address })
     }
 
     /// Where it listens, behind its door.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// The name it was started under.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its process id, while it runs.
-    pub fn id(&self) -> Option<u32> {
-        self.child.id()
     }
 
     /// SIGKILL, and wait until it is gone.

@@ -16,7 +16,7 @@ use super::folder::{Enrolled, Folder, Memory};
 use super::navigator::Navigator;
 use super::network::{Network, oracle_name};
 use super::oracle_config::{self, SourceAccess};
-use super::phone::Phone;
+use super::phone::Texting;
 use super::report::{self, FactFinder};
 use super::{
     AUDIENCE, CONTRACT, Decision, DemoError, DemoOptions, ISSUER, ORACLES, ORIGIN, calendar,
@@ -47,7 +47,7 @@ pub struct Story<'a> {
     clock_offset: i64,
     timings: Vec<(String, Duration)>,
     finder: FactFinder,
-    phone: Option<Phone>,
+    phone: Option<Texting>,
 }
 
 impl<'a> Story<'a> {
@@ -185,7 +185,7 @@ impl<'a> Story<'a> {
                 .start("oracle", &oracle_name(config.id), &to_toml(config)?)
                 .await?;
         }
-        self.phone = Some(Phone::start(self.folder, &mut self.network, self.clock_offset).await?);
+        self.phone = Some(Texting::start(self.folder, &mut self.network, self.clock_offset).await?);
         self.say(&format!(
             "{} processes listen: payroll, EHR, {ORACLES} oracles, notifier; the registry is a SQL database",
             self.network.size()
@@ -300,7 +300,7 @@ impl<'a> Story<'a> {
 
     fn profile_config(
         &self,
-        phone: &Phone,
+        phone: &Texting,
         agency_key: &serde_json::Value,
     ) -> Result<String, DemoError> {
         let (_, operator_key) = self.folder.secret("profile-operator")?;
