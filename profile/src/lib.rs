@@ -12,6 +12,10 @@ pub mod seal;
 mod server;
 mod service;
 pub mod store;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 pub mod wallet;
 
 pub use cli::run_role;

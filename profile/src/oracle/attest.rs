@@ -10,6 +10,7 @@ use contracts::issuance::{
     Blindings, IssueContext, LeafRequest, Opening, build_leaf, prove_blinding, purpose,
 };
 use contracts::leaf::{Leaf, PERSON};
+use contracts::receipt::{Entry, EntryKind};
 use contracts::rules::Fact;
 use contracts::units::Day;
 use oracles::problem::Problem;
@@ -269,6 +270,15 @@ impl Oracles {
             batch
                 .root
                 .verify(&key)
+                .map_err(|error| Failure::Wrong(error.to_string()))?;
+            let kind = EntryKind::AttestationRoot;
+            let entry = Entry::new(kind, &batch.ledger_salt, statement);
+            if batch.receipt.entry != entry {
+                return Err(wrong("a receipt of another entry than the root's"));
+            }
+            batch
+                .receipt
+                .verify(&self.trust)
                 .map_err(|error| Failure::Wrong(error.to_string()))?;
             for place in batch.leaves {
                 let leaf = agreed

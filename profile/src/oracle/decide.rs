@@ -21,14 +21,17 @@ pub struct Decision {
     pub receipt: Receipt,
 }
 
+/// Refusals that a new presentation, with fresh nonces and other leaves, answers.
+const SPENT: [&str; 4] = ["nonce", "replayed-nonce", "stale", "replayed-attestation"];
+
 /// What came of showing a presentation.
 #[derive(Debug)]
 pub enum Decided {
     /// A token.
     Token(Box<Decision>),
     /// The decision nodes will not take this presentation, now or later: its nonces ran out, say. A new one needs
-    /// other leaves.
-    Spent(Box<OracleError>),
+    /// other leaves. The code says why.
+    Spent(String),
 }
 
 impl Oracles {
@@ -92,7 +95,9 @@ impl Oracles {
             .await;
         match decided {
             Ok(decision) => Ok(Decided::Token(Box::new(decision))),
-            Err(error @ OracleError::Refused { .. }) => Ok(Decided::Spent(Box::new(error))),
+            Err(OracleError::Refused { code, .. }) if SPENT.contains(&code.as_str()) => {
+                Ok(Decided::Spent(code))
+            }
             Err(error) => Err(error),
         }
     }

@@ -9,7 +9,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use oracles::problem::Problem;
 use tokio::time::{Instant, timeout_at};
 
-use super::{OracleError, is_final};
+use super::{OracleError, code_of, is_final};
 
 /// Why a node's answer does not count.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent => f.write_str("no answer"),
-            Self::Refused(problem) => write!(f, "refused: {problem}"),
+            Self::Refused(problem) => write!(f, "refused: {}", code_of(problem)),
             Self::Wrong(why) => write!(f, "wrong: {why}"),
         }
     }
@@ -87,7 +87,7 @@ impl<T> Answers<T> {
             return OracleError::Refused {
                 step,
                 committee,
-                problem,
+                code: code_of(&problem),
             };
         }
         self.silent.sort_unstable();
@@ -101,7 +101,7 @@ impl<T> Answers<T> {
             refused: self
                 .refused
                 .into_iter()
-                .map(|(node, problem)| (node, problem.code().to_owned()))
+                .map(|(node, problem)| (node, code_of(&problem)))
                 .collect(),
             wrong: self.wrong,
         }

@@ -52,14 +52,14 @@ pub enum OracleError {
         wrong: Vec<NodeId>,
     },
     /// The request is refused in a way that asking again will not change.
-    #[error("{step}: the {committee} committee refuses: {problem}")]
+    #[error("{step}: the {committee} committee refuses: {code}")]
     Refused {
         /// What was asked.
         step: &'static str,
         /// Who was asked.
         committee: Committee,
-        /// What it said.
-        problem: Box<Problem>,
+        /// The code of its problem.
+        code: String,
     },
     /// The profile does not hold what it needs.
     #[error("{0}")]
@@ -149,12 +149,12 @@ impl From<OracleError> for Problem {
             OracleError::Refused {
                 step,
                 committee,
-                problem,
+                code,
             } => Self::new(
                 actix_web::http::StatusCode::BAD_GATEWAY,
                 "committee-refused",
                 "A committee refused the request",
-                format!("{step}, committee {committee}: {problem}"),
+                format!("{step}, committee {committee}: {code}"),
             ),
             OracleError::NotReady(detail) => Self::conflict("not-ready", detail),
             OracleError::Internal(cause) => {
@@ -333,18 +333,29 @@ impl From<HttpError> for Failure {
     }
 }
 
+/// Refusals that a fresh request (other nonces, a later moment) may turn.
+const PASSING: [&str; 6] = [
+    "stale-nonce",
+    "not-found",
+    "hpke-key-epoch",
+    "committee-epoch",
+    "other-leaf",
+    "unattested",
+];
+
 /// Whether a refusal says that the fault is the request's and lasts: asking others would bring the same.
 fn is_final(problem: &Problem) -> bool {
     let status = StatusCode::from_u16(problem.status);
-    status.is_ok_and(|status| {
-        status.is_client_error()
-            && ![
-                StatusCode::REQUEST_TIMEOUT,
-                StatusCode::CONFLICT,
-                StatusCode::TOO_MANY_REQUESTS,
-            ]
-            .contains(&status)
-    })
+    let of_moment = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+    status.is_ok_and(|status| status.is_client_error() && !of_moment.contains(&status))
+        && !PASSING.contains(&problem.code())
+}
+
+/// The code of a node's problem. The rest of what it says is neither logged nor passed on: a node that would speak of
+/// its facts there must find no ear.
+fn code_of(problem: &Problem) -> String {
+    let plain = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-';
+    problem.code().chars().filter(plain).take(40).collect()
 }
 
 /// The committee of a domain.

@@ -17,13 +17,13 @@ impl Work<'_> {
         let oracles = &self.service.oracles;
         let decision = match oracles.decide(&presentation).await? {
             Decided::Token(decision) => decision,
-            Decided::Spent(error) => {
+            Decided::Spent(code) => {
                 // Its leaves stay used: decision nodes refuse them under another jti. Fetch others and prove anew.
+                tracing::warn!(code, "a presentation came too late; it is made anew");
                 let tx = self.service.store.begin().await?;
                 self.question.verdict = None;
                 self.question.decision = None;
-                self.save(tx, State::Asked).await?;
-                return Err((*error).into());
+                return self.save(tx, State::Asked).await;
             }
         };
         let claims = oracles

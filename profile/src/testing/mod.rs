@@ -1,0 +1,578 @@
+//! A network for tests: parties that answer by the protocol, with single keys where real committees hold shares, and
+//! that lie when a test tells them to.
+
+mod committees;
+mod decision;
+mod others;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::http::StatusCode;
+use actix_web::{App, HttpServer, web};
+use contracts::application::Answer;
+use contracts::encoding::{Bytes32, to_base64url};
+use contracts::group::Point;
+use contracts::ids::{Committee, Domain, NodeId};
+use contracts::leaf::Leaf;
+use contracts::trust::{CommitteeKey, Trust};
+use contracts::units::UnixTime;
+use curve25519_dalek::scalar::Scalar;
+use ed25519_dalek::SigningKey;
+use oracles::clock::Clock;
+use oracles::hpke::NodeKeyPair;
+use oracles::problem::Problem;
+use oracles::wire::attest::LeafKey;
+use oracles::wire::decision::DecideAnswer;
+use oracles::wire::enrol::{Claims, Ssn, VERSION, seal_claims};
+use rand_core::OsRng;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::api::types::{
+    AskQuestion, CreatedProfile, EnrolProfile, IDEMPOTENCY_KEY, Profile, Question, State,
+};
+use crate::config::ProfileConfig;
+use crate::server::{Running, start};
+use crate::store::tests::TestStore;
+
+pub(crate) const AUDIENCE: &str = "us.ca.dhcs";
+pub(crate) const CONTRACT: &str = "us.medicaid.adult-group";
+const ORIGIN: &str = "log.example/test";
+const ISSUER: &str = "https://decision.example";
+const NODES: u16 = 4;
+
+/// What a test makes a party do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lie {
+    /// A node accepts connections and never answers.
+    Hang(u16),
+    /// A node answers every call with 503.
+    Down(u16),
+    /// A node seals another value than its leaf commits to.
+    WrongValueSealed(u16),
+    /// A node attests another income than the others.
+    OtherIncome(u16),
+    /// A node that coordinates gives one leaf's path for another.
+    OtherLeafsPath(u16),
+    /// A node that coordinates signs the root with a key of its own.
+    WrongRootKey(u16),
+    /// A node that coordinates answers with the hash of a neighbour's leaf.
+    NeighboursLeaf(u16),
+    /// A node that coordinates keeps the root out of the ledger.
+    UnloggedRoot(u16),
+    /// A node that coordinates a decision returns a token about another state.
+    OtherToken(u16),
+    /// A node that coordinates a decision signs with a key of its own.
+    WrongTokenKey(u16),
+    /// A ledger node returns another entry's receipt.
+    OtherReceipt(u16),
+    /// Decision nodes say that the nonces have run out.
+    NoncesRanOut,
+    /// The identity coordinator mixes another person's subject point in.
+    TwoPersons(u16),
+    /// The income sources are down: every node attests that it does not know.
+    NoIncome,
+    /// The notifier signs with another key.
+    ForgedReply,
+    /// The notifier answers with its signed reply about another decision.
+    ReplayedReply,
+    /// The notifier turns a signed NO into a YES.
+    TurnedReply,
+    /// The notifier closed the question.
+    ClosedReply,
+    /// The agency signs with another key.
+    ForgedAcceptance,
+    /// The agency answers about another application.
+    OtherAcceptance,
+    /// The agency refuses.
+    AgencyRefuses,
+    /// The agency acts and the answer is lost.
+    AgencyAnswerLost,
+    /// The decision is made and every answer is lost.
+    DecisionAnswerLost,
+    /// The notifier takes the text and its answer is lost.
+    TextAnswerLost,
+    /// The entry is appended and every answer is lost.
+    ReceiptLost,
+}
+
+/// What an owner's handles would say.
+#[derive(Clone)]
+struct KnownOwner {
+    domain: Domain,
+    s_d: Point,
+    c_person: Point,
+}
+
+#[derive(Default)]
+struct Memory {
+    lies: BTreeSet<Lie>,
+    income: i64,
+    owners: BTreeMap<Bytes32, KnownOwner>,
+    enrolments: BTreeMap<Bytes32, (oracles::wire::enrol::EnrolRequest, Scalar)>,
+    persons: BTreeMap<Bytes32, Scalar>,
+    requests: BTreeMap<Bytes32, Vec<(LeafKey, Leaf)>>,
+    leaves_shown: BTreeMap<Bytes32, Bytes32>,
+    decided: BTreeMap<Bytes32, DecideAnswer>,
+    entries: Vec<contracts::receipt::Entry>,
+    texts: BTreeMap<String, serde_json::Value>,
+    filed: BTreeMap<Bytes32, crate::agency::Acceptance>,
+    reply: Option<Answer>,
+    /// Calls by path, without node numbers.
+    calls: BTreeMap<String, u32>,
+    /// Everything that came in, for canaries.
+    heard: Vec<Vec<u8>>,
+}
+
+/// The parties' state and keys.
+pub(crate) struct Network {
+    hpke: BTreeMap<NodeId, NodeKeyPair>,
+    root_keys: BTreeMap<Domain, frost_secp256k1::SigningKey>,
+    decision_key: SigningKey,
+    ledger_key: SigningKey,
+    notifier_key: SigningKey,
+    agency_key: SigningKey,
+    trust: Trust,
+    clock: Clock,
+    memory: Mutex<Memory>,
+}
+
+impl Network {
+    fn new() -> Self {
+        let key = |byte: u8| SigningKey::from_bytes(&[byte; 32]);
+        let root_keys: BTreeMap<_, _> = Domain::ALL
+            .map(|domain| (domain, frost_secp256k1::SigningKey::new(&mut OsRng)))
+            .into();
+        let mut committees: Vec<_> = root_keys
+            .iter()
+            .map(|(domain, key)| CommitteeKey::fact(*domain, 1, &key.into()))
+            .collect();
+        committees.push(CommitteeKey::decision(1, &key(1).verifying_key()));
+        let ledger_key = key(2);
+        let trust = Trust::new(
+            ISSUER.to_owned(),
+            ORIGIN.to_owned(),
+            ledger_key.verifying_key(),
+            committees,
+        );
+        Self {
+            hpke: (1..=NODES)
+                .map(|n| (NodeId::new(n).unwrap(), NodeKeyPair::generate()))
+                .collect(),
+            root_keys,
+            decision_key: key(1),
+            ledger_key,
+            notifier_key: key(3),
+            agency_key: key(4),
+            trust: trust.unwrap(),
+            clock: Clock::system(),
+            memory: Mutex::new(Memory {
+                income: 61_237,
+                reply: Some(Answer::Yes),
+                ..Memory::default()
+            }),
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> T {
+        work(&mut self.memory.lock().unwrap())
+    }
+
+    fn lies(&self, lie: Lie) -> bool {
+        self.with(|memory| memory.lies.contains(&lie))
+    }
+
+    /// Whether an answer is to be lost, once.
+    fn loses(&self, lie: Lie) -> bool {
+        self.with(|memory| memory.lies.remove(&lie))
+    }
+
+    /// Counts the call and plays dead if told to.
+    async fn door(&self, node: u16, path: &str) -> Result<(), Problem> {
+        self.with(|memory| *memory.calls.entry(path.to_owned()).or_default() += 1);
+        if self.lies(Lie::Hang(node)) {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        if self.lies(Lie::Down(node)) {
+            return Err(problem(StatusCode::SERVICE_UNAVAILABLE));
+        }
+        Ok(())
+    }
+}
+
+fn node_id(number: u16) -> NodeId {
+    NodeId::new(number).unwrap()
+}
+
+fn problem(status: StatusCode) -> Problem {
+    Problem::new(status, "down", "A test's doing", "")
+}
+
+fn lost() -> Problem {
+    problem(StatusCode::GATEWAY_TIMEOUT)
+}
+
+/// A network, and a profile service in it with a store of its own.
+pub(crate) struct World {
+    pub(crate) network: web::Data<Network>,
+    pub(crate) store: TestStore,
+    pub(crate) service: Running,
+    pub(crate) client: reqwest::Client,
+    pub(crate) config: ProfileConfig,
+    server: ServerHandle,
+    _folder: tempfile::TempDir,
+}
+
+/// An enrolled owner.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner {
+    pub(crate) profile: Bytes32,
+    pub(crate) token: String,
+}
+
+pub(crate) const NAVIGATOR: &str = "navigator-token";
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let network = web::Data::new(Network::new());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let shared = network.clone();
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(shared.clone())
+                .app_data(web::PayloadConfig::new(1 << 20))
+                .app_data(web::JsonConfig::default().limit(1 << 20))
+                .configure(committees::routes)
+                .configure(decision::routes)
+                .configure(others::routes)
+        })
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .unwrap()
+        .run();
+        let handle = server.handle();
+        tokio::spawn(server);
+
+        let folder = tempfile::tempdir().unwrap();
+        let store = TestStore::open().await;
+        let config = config(&base, &network, folder.path(), &store.url);
+        let service = start(config.clone()).await.unwrap();
+        Self {
+            network,
+            store,
+            service,
+            client: oracles::http::client(),
+            config,
+            server: handle,
+            _folder: folder,
+        }
+    }
+
+    /// Ends the service's process, as far as a test can, and starts another on its database.
+    pub(crate) async fn restart(&mut self) {
+        let next = start(self.config.clone()).await.unwrap();
+        std::mem::replace(&mut self.service, next).stop().await;
+    }
+
+    pub(crate) async fn end(self) {
+        self.service.stop().await;
+        self.server.stop(false).await;
+    }
+
+    pub(crate) fn lie(&self, lie: Lie) {
+        self.network.with(|memory| memory.lies.insert(lie));
+    }
+
+    pub(crate) fn honest(&self) {
+        self.network.with(|memory| memory.lies.clear());
+    }
+
+    pub(crate) fn set_income(&self, cents: i64) {
+        self.network.with(|memory| memory.income = cents);
+    }
+
+    pub(crate) fn set_reply(&self, reply: Option<Answer>) {
+        self.network.with(|memory| memory.reply = reply);
+    }
+
+    pub(crate) fn calls(&self, path: &str) -> u32 {
+        self.network
+            .with(|memory| memory.calls.get(path).copied().unwrap_or(0))
+    }
+
+    pub(crate) fn counts(&self) -> (usize, usize, usize, usize) {
+        self.network.with(|memory| {
+            (
+                memory.decided.len(),
+                memory.texts.len(),
+                memory.filed.len(),
+                memory.entries.len(),
+            )
+        })
+    }
+
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.network.trust
+    }
+
+    /// A call to the service: status and JSON.
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        key: Option<&str>,
+        body: Option<&serde_json::Value>,
+    ) -> (u16, serde_json::Value) {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.service.url()));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(key) = key {
+            request = request.header(IDEMPOTENCY_KEY, key);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = response.bytes().await.unwrap();
+        let json = serde_json::from_slice(&bytes).unwrap_or(serde_json::Value::Null);
+        (status, json)
+    }
+
+    pub(crate) async fn created(&self, key: &str) -> CreatedProfile {
+        let (status, body) = self
+            .call("POST", "/v1/profiles", Some(NAVIGATOR), Some(key), None)
+            .await;
+        assert_eq!(status, 201, "{body}");
+        parse(body)
+    }
+
+    pub(crate) fn claims(&self, created: &CreatedProfile, ssn: &str) -> EnrolProfile {
+        let claims = Claims {
+            version: VERSION,
+            ssn: Ssn::parse(ssn).unwrap(),
+            given_name: "Canary-Given".to_owned(),
+            family_name: "Canary-Family".to_owned(),
+            birth_date: "1992-03-04".parse().unwrap(),
+            consents: Domain::ALL.to_vec(),
+            authorisation_key: created.enrolment.authorisation_key,
+            enrol_id: created.enrolment.enrol_id,
+        };
+        EnrolProfile {
+            claims: seal_claims(&claims, &created.enrolment.recipients).unwrap(),
+            contact: format!("contact-{}", to_base64url(ssn)),
+        }
+    }
+
+    pub(crate) async fn try_enrol(
+        &self,
+        created: &CreatedProfile,
+        ssn: &str,
+    ) -> (u16, serde_json::Value) {
+        let body = serde_json::to_value(self.claims(created, ssn)).unwrap();
+        let path = format!("/v1/profiles/{}/enrol", created.profile);
+        self.call("POST", &path, Some(&created.owner_token), None, Some(&body))
+            .await
+    }
+
+    /// A new, enrolled owner.
+    pub(crate) async fn owner(&self, ssn: &str) -> Owner {
+        let created = self.created(ssn).await;
+        let (status, body) = self.try_enrol(&created, ssn).await;
+        assert_eq!(status, 200, "{body}");
+        let profile: Profile = parse(body);
+        assert!(profile.enrolled && profile.domains == Domain::ALL);
+        Owner {
+            profile: created.profile,
+            token: created.owner_token,
+        }
+    }
+
+    pub(crate) fn question(&self) -> AskQuestion {
+        AskQuestion {
+            contract: CONTRACT.to_owned(),
+            jurisdiction: "CA".parse().unwrap(),
+            as_of: self.network.clock.today(),
+            audience: AUDIENCE.to_owned(),
+            withhold: vec![],
+        }
+    }
+
+    pub(crate) async fn try_ask(
+        &self,
+        owner: &Owner,
+        key: Option<&str>,
+        question: &impl Serialize,
+    ) -> (u16, serde_json::Value) {
+        let path = format!("/v1/profiles/{}/questions", owner.profile);
+        let body = serde_json::to_value(question).unwrap();
+        self.call("POST", &path, Some(&owner.token), key, Some(&body))
+            .await
+    }
+
+    pub(crate) async fn ask(&self, owner: &Owner, key: &str) -> Question {
+        let (status, body) = self.try_ask(owner, Some(key), &self.question()).await;
+        assert_eq!(status, 201, "{body}");
+        parse(body)
+    }
+
+    pub(crate) async fn try_advance(
+        &self,
+        owner: &Owner,
+        question: &Bytes32,
+    ) -> (u16, serde_json::Value) {
+        let path = format!("/v1/questions/{question}/advance");
+        self.call("POST", &path, Some(&owner.token), None, None)
+            .await
+    }
+
+    pub(crate) async fn advance(&self, owner: &Owner, question: &Bytes32) -> Question {
+        let (status, body) = self.try_advance(owner, question).await;
+        assert_eq!(status, 200, "{body}");
+        parse(body)
+    }
+
+    /// Advances until the question stands at `state`.
+    pub(crate) async fn until(&self, owner: &Owner, question: &Bytes32, state: State) -> Question {
+        for _ in 0..12 {
+            let path = format!("/v1/questions/{question}");
+            let (_, body) = self
+                .call("GET", &path, Some(&owner.token), None, None)
+                .await;
+            let stands: Question = parse(body);
+            if stands.state == state {
+                return stands;
+            }
+            self.advance(owner, question).await;
+        }
+        panic!("the question did not come to {state:?}");
+    }
+}
+
+pub(crate) fn parse<T: DeserializeOwned>(body: serde_json::Value) -> T {
+    serde_json::from_value(body.clone()).unwrap_or_else(|error| panic!("{error}: {body}"))
+}
+
+pub(crate) fn code(body: &serde_json::Value) -> &str {
+    body["type"]
+        .as_str()
+        .and_then(|kind| kind.strip_prefix("urn:shp:problem:"))
+        .unwrap_or("none")
+}
+
+fn config(
+    base: &str,
+    network: &Network,
+    folder: &std::path::Path,
+    database: &str,
+) -> ProfileConfig {
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let trust = serde_json::to_string(&network.trust).unwrap();
+    let nodes: Vec<_> = network
+        .hpke
+        .iter()
+        .map(|(id, keys)| json!({"id": id, "url": format!("{base}/n/{id}"), "hpke_key": keys.public(), "hpke_epoch": 1}))
+        .collect();
+    let committees: Vec<_> = Committee::ALL
+        .iter()
+        .map(|committee| json!({"committee": committee, "members": [1, 2, 3, 4]}))
+        .collect();
+    let public = |key: &SigningKey| to_base64url(key.verifying_key().as_bytes());
+    let agency = |audience: &str| {
+        json!({
+            "audience": audience, "url": format!("{base}/agency/applications"),
+            "public_key": public(&network.agency_key),
+        })
+    };
+    let config = json!({
+        "listen": "127.0.0.1:0",
+        "database": database,
+        "operator_key": {"file": file("operator.key", &to_base64url([42; 32]))},
+        "navigator_token": {"file": file("navigator", NAVIGATOR)},
+        "trust": file("trust.json", &trust),
+        "nodes": nodes,
+        "committees": committees,
+        "notifier": {
+            "url": format!("{base}/notifier"), "token": {"file": file("notifier", "notifier-token")},
+            "public_key": public(&network.notifier_key),
+        },
+        "agencies": [agency(AUDIENCE), agency("us.or.oha")],
+        "approval": {"wait_seconds": 0, "undo_seconds": 2},
+        "ask": {"nonce_wait_ms": 300, "call_timeout_ms": 1500, "coordinate_timeout_ms": 1500},
+    });
+    let text = toml::to_string(&config).unwrap();
+    ProfileConfig::parse(&text).unwrap()
+}
+
+fn later(now: UnixTime, seconds: i64) -> UnixTime {
+    UnixTime(now.0 + seconds)
+}
+
+impl World {
+    /// Every text handed over.
+    pub(crate) fn network_texts(&self) -> Vec<serde_json::Value> {
+        self.network
+            .with(|memory| memory.texts.values().cloned().collect())
+    }
+
+    /// Every row of every table, and every message to notifier and agency, as text.
+    pub(crate) async fn dump(&self) -> String {
+        use sqlx::{Column, Row, ValueRef};
+        let mut dump = String::new();
+        for table in [
+            "profile",
+            "wallet_mark",
+            "handle",
+            "subject",
+            "attestation",
+            "question",
+            "document",
+            "outbox",
+            "idempotency",
+        ] {
+            let sql = sqlx::AssertSqlSafe(format!("SELECT * FROM {table}"));
+            for row in sqlx::query(sql)
+                .fetch_all(self.store.store.pool())
+                .await
+                .unwrap()
+            {
+                for column in row.columns() {
+                    let value = row.try_get_raw(column.ordinal()).unwrap();
+                    if value.is_null() {
+                        continue;
+                    }
+                    let text = row
+                        .try_get::<String, _>(column.ordinal())
+                        .or_else(|_| {
+                            row.try_get::<i64, _>(column.ordinal())
+                                .map(|number| number.to_string())
+                        })
+                        .unwrap();
+                    dump.push_str(&text);
+                    dump.push('\n');
+                }
+            }
+        }
+        self.network.with(|memory| {
+            for heard in &memory.heard {
+                dump.push_str(&String::from_utf8_lossy(heard));
+            }
+        });
+        dump
+    }
+}

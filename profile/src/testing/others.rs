@@ -1,0 +1,137 @@
+//! Notifier and agency.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use contracts::application::{Answer, Application, Relying, reply_message, verify_application};
+use contracts::encoding::{Bytes, Bytes32};
+use ed25519_dalek::{Signer, SigningKey};
+use oracles::problem::Problem;
+use serde_json::{Value, json};
+
+use super::{AUDIENCE, ISSUER, Lie, Network, lost};
+use crate::agency::Acceptance;
+use crate::notifier::Text;
+
+type Net = web::Data<Network>;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/notifier/v1/messages", web::post().to(message))
+        .route("/notifier/v1/replies/{decision}", web::get().to(reply))
+        .route("/agency/applications", web::post().to(apply));
+}
+
+fn authorised(request: &HttpRequest) {
+    let header = request.headers().get("authorization").unwrap();
+    assert_eq!(header.to_str().unwrap(), "Bearer notifier-token");
+}
+
+async fn message(
+    net: Net,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    authorised(&request);
+    net.with(|memory| *memory.calls.entry("text".to_owned()).or_default() += 1);
+    let text: Text = serde_json::from_slice(&body).unwrap();
+    let value: Value = serde_json::from_slice(&body).unwrap();
+    let known = net.with(|memory| {
+        memory.heard.push(body.to_vec());
+        memory
+            .texts
+            .entry(text.idempotency_key)
+            .or_insert(value.clone())
+            .clone()
+    });
+    assert_eq!(known, value, "one key, one text");
+    if net.loses(Lie::TextAnswerLost) {
+        return Err(lost());
+    }
+    Ok(HttpResponse::Accepted().json(json!({"id": "m", "state": "queued", "code": "K7"})))
+}
+
+async fn reply(net: Net, request: HttpRequest, decision: web::Path<Bytes32>) -> HttpResponse {
+    authorised(&request);
+    if net.lies(Lie::ClosedReply) {
+        let problem = Problem::new(
+            actix_web::http::StatusCode::GONE,
+            "expired",
+            "Gone",
+            "ended without a reply",
+        );
+        return HttpResponse::Gone().json(problem);
+    }
+    let Some(answer) = net.with(|memory| memory.reply) else {
+        return HttpResponse::NoContent().finish();
+    };
+    let about = match net.lies(Lie::ReplayedReply) {
+        true => Bytes32::from([9; 32]),
+        false => *decision,
+    };
+    let at = net.clock.now();
+    let key = match net.lies(Lie::ForgedReply) {
+        true => SigningKey::from_bytes(&[99; 32]),
+        false => net.notifier_key.clone(),
+    };
+    let signed = match net.lies(Lie::TurnedReply) {
+        true => Answer::No,
+        false => answer,
+    };
+    let message = reply_message(&about.to_string(), &signed.to_string(), at);
+    let signature = Bytes(key.sign(message.as_bytes()).to_bytes());
+    HttpResponse::Ok().json(json!({
+        "decision_id": about, "answer": answer, "replied_at": at, "signature": signature,
+    }))
+}
+
+async fn apply(net: Net, body: web::Bytes) -> Result<HttpResponse, Problem> {
+    net.with(|memory| {
+        memory.heard.push(body.to_vec());
+        *memory.calls.entry("apply".to_owned()).or_default() += 1;
+    });
+    if net.lies(Lie::AgencyRefuses) {
+        let problem = Problem::new(
+            actix_web::http::StatusCode::UNPROCESSABLE_ENTITY,
+            "jurisdiction",
+            "Refused",
+            "not ours",
+        );
+        return Err(problem);
+    }
+    let application = Application::parse(&body).unwrap();
+    let relying = Relying {
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        keys: &net.trust.decision_keys(),
+        notifier_key: &net.notifier_key.verifying_key(),
+        now: net.clock.now(),
+    };
+    let claims = verify_application(&application, &relying).unwrap();
+    let acceptance = net.with(|memory| {
+        let next = memory.filed.len();
+        let new = || {
+            let mut acceptance = Acceptance {
+                application_id: format!("CA-{next}"),
+                jti: claims.jti,
+                accepted_at: net.clock.now(),
+                signature: Bytes([0; 64]),
+            };
+            let signature = net.agency_key.sign(acceptance.message().as_bytes());
+            acceptance.signature = Bytes(signature.to_bytes());
+            acceptance
+        };
+        memory.filed.entry(claims.jti).or_insert_with(new).clone()
+    });
+    if net.loses(Lie::AgencyAnswerLost) {
+        return Err(lost());
+    }
+    let mut answer = acceptance;
+    if net.lies(Lie::ForgedAcceptance) {
+        answer.application_id = "CA-forged".to_owned();
+    }
+    if net.lies(Lie::OtherAcceptance) {
+        answer.jti = Bytes32::from([1; 32]);
+        let signature = net.agency_key.sign(answer.message().as_bytes());
+        answer.signature = Bytes(signature.to_bytes());
+    }
+    Ok(HttpResponse::Created().json(answer))
+}

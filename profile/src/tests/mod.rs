@@ -1,0 +1,6 @@
+//! Black-box tests over HTTP, in a network whose parties can be told to lie.
+
+mod api;
+mod attacks;
+mod resume;
+mod story;
