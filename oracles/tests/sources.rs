@@ -1,5 +1,7 @@
 //! Adapters against real HTTP servers that answer truly, wrongly, slowly and with malice.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

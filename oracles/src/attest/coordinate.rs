@@ -279,3 +279,105 @@ async fn sign(
         leaves,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db;
+    use crate::hpke::NodeKeyPair;
+
+    const NOW: UnixTime = UnixTime(1_800_000_000);
+
+    fn leaf(index: u32, fill: u8) -> (LeafKey, Bytes32) {
+        let key = LeafKey {
+            attribute: "income.magi_monthly".into(),
+            period: "2026-10-22/2026-11-20".parse().unwrap(),
+            index,
+        };
+        (key, Bytes32::from([fill; 32]))
+    }
+
+    #[tokio::test]
+    async fn a_coordinator_gets_nothing_signed_that_the_signer_did_not_acknowledge() {
+        let dir = tempfile::tempdir().unwrap();
+        let pool = db::connect(&db::sqlite_url(&dir.path().join("n.db")))
+            .await
+            .unwrap();
+        let store = AckStore::open(pool).await.unwrap();
+        let seat = Seat {
+            domain: Domain::Income,
+            node: NodeId::new(1).unwrap(),
+            members: (1..=4).map(|number| NodeId::new(number).unwrap()).collect(),
+            threshold: 3,
+            epoch: 1,
+            hpke_epoch: 1,
+            hpke: NodeKeyPair::generate(),
+        };
+        let request = Bytes32::from([5; 32]);
+        let acks = [leaf(0, 1), leaf(1, 2)].into_iter().collect();
+        store
+            .acknowledge(Domain::Income, &request, &acks, NOW)
+            .await
+            .unwrap();
+        let plan = BatchPlan {
+            domain: Domain::Income,
+            epoch: 1,
+            day: NOW.day().unwrap(),
+            request,
+            leaves: vec![leaf(0, 1), leaf(1, 2)],
+            dummies: (0..14u8)
+                .map(|fill| Bytes32::from([100 + fill; 32]))
+                .collect(),
+        };
+        let signs = async |edit: &dyn Fn(&mut BatchPlan), now: i64| {
+            let mut plan = plan.clone();
+            edit(&mut plan);
+            message(&seat, &store, &plan, UnixTime(NOW.0 + now))
+                .await
+                .is_ok()
+        };
+        assert!(signs(&|_| {}, 0).await);
+        assert!(
+            !signs(&|it| it.leaves[0] = leaf(0, 9), 0).await,
+            "another hash"
+        );
+        assert!(
+            !signs(&|it| it.leaves[0] = leaf(7, 1), 0).await,
+            "another place"
+        );
+        assert!(
+            !signs(&|it| it.request = [6; 32].into(), 0).await,
+            "another request"
+        );
+        assert!(
+            !signs(&|it| it.leaves.push(leaf(0, 1)), 0).await,
+            "a leaf twice"
+        );
+        assert!(
+            !signs(&|it| it.leaves.clear(), 0).await,
+            "nothing but dummies"
+        );
+        assert!(
+            !signs(&|it| it.dummies.truncate(13), 0).await,
+            "a short batch"
+        );
+        assert!(
+            !signs(&|it| it.dummies[0] = it.dummies[1], 0).await,
+            "a dummy twice"
+        );
+        assert!(!signs(&|it| it.epoch = 2, 0).await, "another epoch");
+        assert!(
+            !signs(&|it| it.domain = Domain::Medical, 0).await,
+            "another committee"
+        );
+        assert!(
+            !signs(&|it| it.day = it.day.plus(2).unwrap(), 0).await,
+            "another day"
+        );
+        let expired = 2 * 86_400;
+        assert!(
+            !signs(&|it| it.day = it.day.plus(2).unwrap(), expired).await,
+            "long ago"
+        );
+    }
+}
