@@ -229,6 +229,10 @@ impl DecisionRole {
                 answers.silent.push(*node);
             }
         }
+        answers.accepted.sort_unstable();
+        answers.silent.sort_unstable();
+        answers.refused.sort_by_key(|(node, _)| *node);
+        answers.wrong.sort_unstable();
         answers
     }
 }

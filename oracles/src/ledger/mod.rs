@@ -115,7 +115,7 @@ pub enum LedgerError {
     #[error("ledger: {0}")]
     NotReady(String),
     /// Not done in time; what was appended stays appended, so asking again is safe.
-    #[error("ledger: not appended in time; last: {0}; ask again")]
+    #[error("ledger: not appended in time: {0}; ask again")]
     Deadline(String),
     /// More entries in one call than are taken.
     #[error("ledger: at most {} entries at once", message::MAX_BATCH)]

@@ -381,9 +381,8 @@ impl Member {
         Ok(view)
     }
 
-    /// Asks the next members in turn to take over until one does.
-    async fn replace_sequencer(&self, entries: &[Entry]) -> Result<(), LedgerError> {
-        let mut last = LedgerError::Evidence("no successor");
+    /// Asks the next members in turn to take over until one does; notes why others did not.
+    async fn replace_sequencer(&self, entries: &[Entry], failures: &mut Vec<String>) {
         let first = {
             let store = self.store.read().await;
             let standing = store.standing();
@@ -415,12 +414,14 @@ impl Member {
                 }
             };
             match done {
-                Ok(_) if successor == self.me => return Ok(()),
-                Ok(_) => return self.catch_up_from(successor).await,
-                Err(error) => last = error,
+                Ok(_) if successor == self.me => return,
+                Ok(_) => match self.catch_up_from(successor).await {
+                    Ok(()) => return,
+                    Err(error) => note(failures, &error),
+                },
+                Err(error) => note(failures, &error),
             }
         }
-        Err(last)
     }
 
     /// One try at an append: by the sequencer of the view this member knows.
@@ -466,6 +467,16 @@ impl Member {
     }
 }
 
+/// Most failures that an error tells of.
+const MAX_FAILURES: usize = 8;
+
+fn note(failures: &mut Vec<String>, error: &LedgerError) {
+    let error = error.to_string();
+    if failures.len() < MAX_FAILURES && !failures.contains(&error) {
+        failures.push(error);
+    }
+}
+
 #[async_trait]
 impl Ledger for Member {
     async fn append(&self, entries: &[Entry]) -> Result<Vec<Receipt>, LedgerError> {
@@ -474,7 +485,7 @@ impl Ledger for Member {
         }
         entries.iter().try_for_each(|entry| self.admit(entry))?;
         let deadline = Instant::now() + APPEND_DEADLINE;
-        let mut last = String::new();
+        let mut failures = Vec::new();
         while Instant::now() < deadline {
             if let Some(receipts) = self.receipts(entries).await? {
                 return Ok(receipts);
@@ -486,20 +497,19 @@ impl Ledger for Member {
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(view, %error, "append failed");
-                    last = error.to_string();
+                    note(&mut failures, &error);
                     if self.view().await > view {
                         continue;
                     }
-                    let replaced = timeout_at(deadline, self.replace_sequencer(entries)).await;
-                    if let Ok(Err(error)) = replaced {
-                        last = format!("{last}; {error}");
-                    }
+                    let replacing = self.replace_sequencer(entries, &mut failures);
+                    // Out of time: the loop ends, and what failed so far is told.
+                    let _ = timeout_at(deadline, replacing).await;
                 }
                 Err(_) => break,
             }
             tokio::time::sleep(PAUSE).await;
         }
-        Err(LedgerError::Deadline(last))
+        Err(LedgerError::Deadline(failures.join("; ")))
     }
 
     async fn receipt(&self, index: u64) -> Result<Option<Receipt>, LedgerError> {

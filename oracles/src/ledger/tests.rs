@@ -617,6 +617,39 @@ async fn a_checkpoint_is_signed_for_a_quorums_lock_of_the_present_view_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_member_signs_nothing_in_a_view_in_which_it_acknowledged_nothing() {
+    let network = Network::started().await;
+    append(&network.member(1), &[decision(1)]).await;
+    for n in 1..=4 {
+        network.member(n).recover().await.unwrap();
+    }
+    let mut reports = Vec::new();
+    for n in 2..=4 {
+        reports.push(network.member(n).report(1).await.unwrap());
+    }
+    let certificate = ViewCertificate { view: 1, reports };
+    let mut acks = Vec::new();
+    for n in 1..=4 {
+        network
+            .member(n)
+            .learn(&certificate, node(2))
+            .await
+            .unwrap();
+    }
+    let same = proposal(&network.member(2), vec![]).await;
+    for n in 1..=3 {
+        acks.push(network.member(n).propose(node(2), &same).await.unwrap());
+    }
+    let lock = Lock {
+        position: acks[0].position,
+        acks,
+    };
+    assert!(network.member(3).checkpoint_body(&lock).await.is_ok());
+    let unseen = network.member(4).checkpoint_body(&lock).await;
+    assert!(matches!(unseen, Err(LedgerError::Fork)), "{unseen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_genesis_names_keys_and_contracts() {
     let network = Network::started().await;
     append(&network.member(2), &[entry(EntryKind::Contract, 1)]).await;
