@@ -123,7 +123,6 @@ impl ImmigrationClass {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::params::tables;
 
     fn covered(class: &str, day: &str, years: Option<u8>) -> Option<bool> {
