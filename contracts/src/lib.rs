@@ -5,6 +5,7 @@ pub mod attestation;
 pub mod audit;
 pub mod bip340;
 pub mod bundle;
+pub mod calendar;
 pub mod catalogue;
 pub mod cbor;
 pub mod checkpoint;

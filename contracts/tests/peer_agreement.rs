@@ -126,16 +126,3 @@ fn community_engagement_agrees_with_the_peer_but_for_the_listed_differences() {
     assert_eq!(different, keys("differences_2027.csv", |_| true));
     assert!(share(different.len(), people) >= 0.98);
 }
-
-#[test]
-fn the_screening_and_the_contracts_decide_alike() {
-    // Nobody screened as eligible under a group contract is a NO or a NEEDS-INFO of the umbrella's evaluation.
-    let umbrella = |state: &str, day: &str| {
-        contracts::rules::registry()
-            .compile("us.medicaid", &state.parse().unwrap(), day.parse().unwrap())
-            .unwrap()
-    };
-    for state in contracts::ids::Jurisdiction::all() {
-        assert!(!umbrella(state.code(), "2027-02-01").facts.is_empty());
-    }
-}

@@ -4,7 +4,7 @@
 use std::sync::{LazyLock, OnceLock};
 
 use contracts::ids::{Jurisdiction, Verdict};
-use contracts::rules::{Compiled, Outcome, registry};
+use contracts::rules::{Compiled, Outcome, RuleError, registry};
 use contracts::units::Day;
 use proptest::prelude::*;
 
@@ -45,6 +45,21 @@ fn pick(compiled: &Compiled, fact: usize, random: u64) -> i64 {
 fn people() -> impl Strategy<Value = (usize, bool, Vec<(u64, bool)>)> {
     let facts = prop::collection::vec((any::<u64>(), prop::bool::weighted(0.85)), 64);
     (0usize..51, any::<bool>(), facts)
+}
+
+#[test]
+fn every_contract_compiles_everywhere_it_is_offered_this_year_and_next() {
+    for (contract, _) in registry().iter() {
+        for day in ["2026-11-20", "2027-02-01"] {
+            let day: Day = day.parse().unwrap();
+            for state in Jurisdiction::all().filter(|_| contract.in_force(day)) {
+                match registry().compile(&contract.id, &state, day) {
+                    Ok(_) | Err(RuleError::NotOffered { .. }) => {}
+                    Err(error) => panic!("{} {state} {day}: {error}", contract.id),
+                }
+            }
+        }
+    }
 }
 
 proptest! {

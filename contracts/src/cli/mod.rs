@@ -1,6 +1,7 @@
 //! Subcommands, one module each. Exit code 0: nothing to object; 1: a finding; 2: the question could not be put.
 
 mod audit;
+mod calendar;
 mod check;
 mod explain;
 mod lint;
@@ -29,6 +30,8 @@ enum Command {
     Lint(lint::Args),
     /// People from a file, decided under every Medicaid and CHIP contract.
     Check(check::Args),
+    /// The days that follow from an event.
+    Calendar(calendar::Args),
     /// A contract in plain sentences, with citations and the numbers applied.
     Explain(explain::Args),
     /// Whether a decision bundle proves what it says, offline; trusts nothing but the trust file.
@@ -51,6 +54,7 @@ pub fn run() -> ExitCode {
         Command::List(args) => list::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Calendar(args) => calendar::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Audit(args) => audit::run(&args),
     };
