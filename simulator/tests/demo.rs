@@ -1,8 +1,8 @@
 //! The whole system as processes: the story, its evidence, its faults, and the search for facts in clear.
 
-mod support;
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is how a test reports")]
 
+mod support;
 
 use std::process::Stdio;
 
