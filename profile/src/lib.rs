@@ -1,4 +1,4 @@
-//! The profile service: wallets, sealed facts, and questions answered with proofs.
+#![doc = include_str!("../README.md")]
 
 pub mod agency;
 pub mod api;

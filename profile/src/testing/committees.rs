@@ -21,7 +21,7 @@ use oracles::wire::{HpkeBox, Sealed, claims_info, enrol_answer_info, enrol_info,
 use rand_core::OsRng;
 
 use super::decision::receipt;
-use super::{KnownOwner, Lie, NODES, Network, later, node_id};
+use super::{KnownOwner, Lie, NODES, Network, later, lost, node_id};
 use crate::oracle::random32;
 
 type Net = web::Data<Network>;
@@ -131,6 +131,9 @@ async fn request(
     body: web::Json<attest::SealedRequest>,
 ) -> Result<HttpResponse, Problem> {
     net.door(node, &format!("{domain}/request")).await?;
+    if domain == Domain::Income && net.lies(Lie::BadIncomeRequest(node)) {
+        return Err(lost());
+    }
     let id = node_id(node);
     let asked: AttestRequest = open(&net, id, &request_info(domain, id, 1), &body.sealed);
     let context = &asked.context;

@@ -56,6 +56,8 @@ pub(crate) enum Lie {
     WrongValueSealed(u16),
     /// A node attests another income than the others.
     OtherIncome(u16),
+    /// A node of the income committee answers requests with 503.
+    BadIncomeRequest(u16),
     /// A node that coordinates gives one leaf's path for another.
     OtherLeafsPath(u16),
     /// A node that coordinates signs the root with a key of its own.
