@@ -79,10 +79,10 @@ fn spawn(folder: &Path) -> (Child, String) {
     (process, url.trim().to_owned())
 }
 
-/// A fresh SQLite file, or a fresh schema of the Postgres server that `NOTIFIER_TEST_POSTGRES` names.
+/// A fresh SQLite file, or a fresh schema of the Postgres server that `DATABASE_URL` names.
 async fn database(folder: &Path) -> String {
     sqlx::any::install_default_drivers();
-    let Ok(server) = std::env::var("NOTIFIER_TEST_POSTGRES") else {
+    let Ok(server) = std::env::var("DATABASE_URL") else {
         return format!("sqlite:{}", folder.join("notifier.db").display());
     };
     let schema = format!("test_{:x}", rand::random::<u64>());
