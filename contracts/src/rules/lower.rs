@@ -60,7 +60,8 @@ enum Attainment {
 
 enum Value {
     Number(Number),
-    Age(FactKey, Attainment),
+    /// The age so many days after the as-of day.
+    Age(FactKey, Attainment, i64),
 }
 
 /// Why an expression does not compile.
@@ -117,7 +118,7 @@ fn large(at: &Expr) -> impl FnOnce(TooLarge) -> LowerError {
 /// Functions that give a condition or a number, for the message that names them.
 const FUNCTIONS: &str = "poverty_level(size), limit(group, size), limit_with_disregard(group, size), \
      limit_without_disregard(group, size), offered(group), parameter(name), \
-     contract(id), age(date, birthday), before(attribute, 30 days)";
+     contract(id), age(date, birthday), age(date, birthday, 60 days), before(attribute, 30 days)";
 
 impl Context<'_> {
     /// What holds exactly when the expression is known to be `wanted`.
@@ -326,8 +327,8 @@ impl Context<'_> {
     fn compare(&self, expr: &Expr, op: Op, left: &Expr, right: &Expr) -> Lowered<Tree> {
         let (left_value, right_value) = (self.value(left)?, self.value(right)?);
         match (left_value, right_value) {
-            (Value::Age(fact, rule), Value::Number(years)) => {
-                self.compare_age(expr, op, fact, rule, &years)
+            (Value::Age(fact, rule, ahead), Value::Number(years)) => {
+                self.compare_age(expr, op, fact, (rule, ahead), &years)
             }
             (Value::Number(_), Value::Age(..)) => {
                 fault(left, "the age stands on the left", "write `age(…) >= 19`")
@@ -376,7 +377,7 @@ impl Context<'_> {
         expr: &Expr,
         op: Op,
         fact: FactKey,
-        rule: Attainment,
+        (rule, ahead): (Attainment, i64),
         years: &Number,
     ) -> Lowered<Tree> {
         let constant = match (years.of, years.cases.as_slice()) {
@@ -385,8 +386,8 @@ impl Context<'_> {
         };
         let attained = |years: i128| -> Lowered<Linear> {
             let day = match rule {
-                Attainment::Birthday => Ok(self.as_of),
-                Attainment::DayBefore => self.as_of.plus(1),
+                Attainment::Birthday => self.as_of.plus(ahead),
+                Attainment::DayBefore => self.as_of.plus(ahead + 1),
             };
             let day = u16::try_from(years).ok().zip(day.ok());
             match day.and_then(|(years, day)| day.years_before(years).ok()) {
@@ -583,7 +584,23 @@ impl Context<'_> {
             ("limit" | "limit_with_disregard" | "limit_without_disregard", [group, size]) => self
                 .limit(expr, name, group, &self.size(size)?)
                 .map(Value::Number),
-            ("age", [date, rule]) => {
+            ("age", [date, rule, after @ ..]) => {
+                let ahead = match after {
+                    [] => 0,
+                    [
+                        Expr {
+                            kind: ExprKind::Days(days),
+                            ..
+                        },
+                    ] => *days,
+                    [other, ..] => {
+                        return fault(
+                            other,
+                            "how many days after the as-of day?",
+                            "write `age(identity.birth_date, birthday, 60 days)`",
+                        );
+                    }
+                };
                 let rule = match &rule.kind {
                     ExprKind::Name(rule) if rule == "birthday" => Attainment::Birthday,
                     ExprKind::Name(rule) if rule == "day_before" => Attainment::DayBefore,
@@ -597,7 +614,7 @@ impl Context<'_> {
                 };
                 match (&date.kind, self.value(date)?) {
                     (ExprKind::Name(name), Value::Number(number)) if number.of == Type::Date => {
-                        Ok(Value::Age((AttributeId(name.clone()), 0), rule))
+                        Ok(Value::Age((AttributeId(name.clone()), 0), rule, ahead))
                     }
                     _ => fault(
                         date,

@@ -12,7 +12,7 @@
 use std::ops::Range;
 
 use winnow::ascii::multispace0;
-use winnow::combinator::{alt, opt, preceded, separated};
+use winnow::combinator::{alt, opt, peek, preceded, repeat, separated};
 use winnow::error::{ErrMode, ParserError};
 use winnow::prelude::*;
 use winnow::stream::{LocatingSlice, Location, Stream};
@@ -169,12 +169,21 @@ fn keyword<'a>(word: &'static str) -> impl FnMut(&mut Input<'a>) -> Parsed<()> {
     }
 }
 
+/// Words joined by single dots, so that `as_of..as_of + 60 days` is a range of two names.
 fn name_text<'a>(input: &mut Input<'a>) -> Parsed<&'a str> {
+    let word = |input: &mut Input<'a>| -> Parsed<()> {
+        let tail = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+        (
+            take_while(1, |c: char| c.is_ascii_alphanumeric()),
+            take_while(0.., tail),
+        )
+            .void()
+            .parse_next(input)
+    };
     (
-        take_while(1, |c: char| c.is_ascii_alphabetic()),
-        take_while(0.., |c: char| {
-            c.is_ascii_alphanumeric() || "_.-".contains(c)
-        }),
+        peek(take_while(1, |c: char| c.is_ascii_alphabetic())),
+        word,
+        repeat::<_, _, (), _, _>(0.., ('.', word)),
     )
         .take()
         .parse_next(input)
