@@ -12,6 +12,8 @@ mod nonce;
 mod observe;
 mod role;
 mod store;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub(crate) use self::check::{Seat, is_today};
 pub use self::error::AttestError;

@@ -171,6 +171,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attest::testing;
 
     const NOW: UnixTime = UnixTime(1_800_000_000);
 
@@ -190,8 +191,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_second_leaf_in_the_same_place_is_refused_even_after_a_restart() {
-        let dir = tempfile::tempdir().unwrap();
-        let url = db::sqlite_url(&dir.path().join("n.db"));
+        let (_dir, url) = testing::database_url().await;
         let request = Bytes32::from([9; 32]);
         let domain = Domain::Income;
         let store = AckStore::open(db::connect(&url).await.unwrap())

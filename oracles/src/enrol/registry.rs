@@ -182,10 +182,7 @@ mod tests {
     const YEAR: UnixTime = UnixTime(NOW.0 + 365 * 86_400);
 
     async fn registry() -> (tempfile::TempDir, Registry) {
-        let dir = tempfile::tempdir().unwrap();
-        let pool = db::connect(&db::sqlite_url(&dir.path().join("n.db")))
-            .await
-            .unwrap();
+        let (dir, pool) = crate::attest::testing::database().await;
         (dir, Registry::open(pool).await.unwrap())
     }
 

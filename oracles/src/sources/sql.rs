@@ -356,4 +356,25 @@ mod tests {
         assert!(source.row("SELECT 1", &[]).await.is_err());
         assert!(SqlSource::new("r", "mysql://x", &Limits::default()).is_err());
     }
+
+    #[tokio::test]
+    async fn postgres_is_read_alike_and_read_only() {
+        let Ok(server) = std::env::var("ORACLES_TEST_POSTGRES") else {
+            return;
+        };
+        let url = format!("{server}/postgres");
+        let source = SqlSource::new("r", &url, &Limits::default()).unwrap();
+        let query = "SELECT a, b, c, d, e, f FROM (VALUES
+            ('x'::text, 7::bigint, 7::int, true, DATE '1992-02-29', NULL::text)) AS t (a, b, c, d, e, f)
+            WHERE a = $1";
+        let row = source.row(query, &["x"]).await.unwrap().unwrap();
+        assert_eq!(row.text("a"), Some("x"));
+        assert_eq!(row.text("e"), Some("1992-02-29"));
+        let cells: Vec<_> = row.0.into_iter().map(|(_, cell)| cell).collect();
+        assert!(cells.get(1..4) == Some(&[Cell::Integer(7), Cell::Integer(7), Cell::Integer(1)]));
+        assert!(cells.last() == Some(&Cell::Null));
+        assert!(source.row(query, &["' OR '1'='1"]).await.unwrap().is_none());
+        let write = source.row("CREATE TABLE t (x INT)", &[]).await;
+        assert!(matches!(write, Err(SourceError::Refused { .. })));
+    }
 }
