@@ -2,7 +2,7 @@
 
 use merlin::Transcript;
 
-use super::{PRESENTATION_VERSION, Presentation, PresentationError, pseudonym_base};
+use super::{Presentation, PresentationError, pseudonym_base};
 use crate::encoding::{Bytes32, tagged_hash};
 use crate::ids::{NodeId, Verdict};
 use crate::leaf::PERSON;
@@ -46,7 +46,7 @@ fn verifier_nonce(nonces: &[(NodeId, Bytes32)]) -> [u8; 32] {
 /// The transcript up to and including the leaf hashes; the statement appends the rest.
 pub(super) fn transcript(presentation: &Presentation) -> Transcript {
     let mut transcript = Transcript::new(b"shp/v1/presentation-proof");
-    transcript.append_u64(b"version", u64::from(PRESENTATION_VERSION));
+    transcript.append_u64(b"version", u64::from(presentation.version));
     transcript.append_message(b"contract-id", presentation.contract.id.as_bytes());
     transcript.append_message(b"contract-hash", &presentation.contract.hash.0);
     transcript.append_message(b"as-of", &presentation.as_of.number().to_be_bytes());

@@ -115,13 +115,11 @@ pub(super) fn prove_along<R: RngCore + CryptoRng>(
             active,
         ))
     });
-    let subject: Scalar = subject_weights
-        .iter()
-        .zip(&secrets.leaves)
-        .map(|(weight, leaf)| weight * leaf.subject_blinding)
-        .sum();
+    let subject = subject_weights.iter().zip(&secrets.leaves);
+    let subject = subject.map(|(weight, leaf)| weight * leaf.subject_blinding);
+    let subject = Zeroizing::new(subject.sum::<Scalar>());
     let responses = Responses {
-        subject: PublicScalar(nonces.subject + challenge * subject),
+        subject: PublicScalar(nonces.subject + challenge * *subject),
         k: PublicScalar(nonces.k + challenge * secrets.k),
         person: PublicScalar(nonces.person + challenge * secrets.person_blinding),
         groups: groups.collect(),

@@ -144,3 +144,40 @@ fn an_enrolment_covers_every_domain_once() {
     let verdict = verify_enrolment(&keyless, &points, &proof);
     assert_eq!(verdict, Err(IssueError::Key("an authorisation key")));
 }
+
+#[test]
+fn every_point_of_an_enrolment_is_in_the_transcript_by_itself() {
+    let (context, secrets, points) = enrolment(1);
+    let proof = prove_enrolment(&context, &points, &secrets, &mut rng(2)).unwrap();
+    let response_key = bytes32(&mut rng(3));
+    let message = enrol_message(&context, &points, &proof, &response_key);
+    for domain in 0..5 {
+        let mut changed = points.clone();
+        changed.r_subject[domain].1 = shift(&changed.r_subject[domain].1);
+        assert_ne!(
+            enrol_message(&context, &changed, &proof, &response_key),
+            message
+        );
+    }
+    let mut changed = points.clone();
+    changed.c_person = shift(&changed.c_person);
+    assert_ne!(
+        enrol_message(&context, &changed, &proof, &response_key),
+        message
+    );
+    let edits: [fn(&mut EnrolProof); 5] = [
+        |p| p.person_announcement = shift(&p.person_announcement),
+        |p| p.person_k.0 += Scalar::ONE,
+        |p| p.person_blinding.0 += Scalar::ONE,
+        |p| p.subject.announcement = shift(&p.subject.announcement),
+        |p| p.subject.response.0 += Scalar::ONE,
+    ];
+    for edit in edits {
+        let mut changed = proof.clone();
+        edit(&mut changed);
+        assert_ne!(
+            enrol_message(&context, &points, &changed, &response_key),
+            message
+        );
+    }
+}

@@ -228,6 +228,32 @@ fn attack_a_proof_moved_to_another_leaf_key_or_purpose() {
 }
 
 #[test]
+fn every_point_of_a_request_is_in_the_transcript_by_itself() {
+    let (context, (requests, blindings)) = (context(1), requests(2));
+    let proof = prove_blinding(&context, &requests, &blindings, &mut rng(3)).unwrap();
+    let message = request_message(&context, &requests, &proof);
+    let edits: [fn(&mut LeafRequest); 5] = [
+        |r| r.r_value = shift(&r.r_value),
+        |r| r.r_known = shift(&r.r_known),
+        |r| r.r_subject = shift(&r.r_subject),
+        |r| r.r_person = r.r_person.as_ref().map(shift),
+        |r| r.r_person = None,
+    ];
+    for (index, edit) in edits.iter().enumerate() {
+        let mut changed = requests.clone();
+        edit(&mut changed[0]);
+        assert_ne!(
+            request_message(&context, &changed, &proof),
+            message,
+            "edit {index}"
+        );
+    }
+    let mut announced = proof;
+    announced.announcement = shift(&announced.announcement);
+    assert_ne!(request_message(&context, &requests, &announced), message);
+}
+
+#[test]
 fn attack_one_blinding_or_key_for_two_leaves() {
     let (context, (honest, _)) = (context(1), requests(2));
     let proof = BlindingProof {

@@ -112,6 +112,7 @@ fn every_binding_is_in_the_transcript_by_itself() {
     let point = Point::new(PEDERSEN.B).unwrap();
     type Change = Box<dyn Fn(&mut Presentation)>;
     let changes: Vec<Change> = vec![
+        Box::new(|p| p.version += 1),
         Box::new(|p| p.contract.id.push('x')),
         Box::new(|p| p.contract.hash.0[0] ^= 1),
         Box::new(|p| p.as_of = day("2026-11-19")),
@@ -133,6 +134,12 @@ fn every_binding_is_in_the_transcript_by_itself() {
         change(&mut changed);
         assert_ne!(challenge(&changed), challenge(honest()), "change {index}");
     }
+    let named = |reason: &str| {
+        let mut changed = honest().clone();
+        changed.reasons = vec![reason.to_owned()];
+        challenge(&changed)
+    };
+    assert_ne!(named("AGE"), named("INCOME"));
 }
 
 #[test]

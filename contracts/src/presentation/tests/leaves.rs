@@ -236,6 +236,29 @@ fn attack_a_leaf_that_no_committee_signed() {
         (a.index, a.path) = batch.inclusion(&a.leaf.hash()).unwrap();
     };
     assert_eq!(edit(&full), refused(AttestationError::Signature));
+    // A second leaf of a committee, under a root of the owner's own making beside a good one.
+    let medicare = place("identity.medicare");
+    let second = stage().changed(|p| {
+        let attestation = &mut p.attestations[medicare].attestation;
+        attestation.root.statement.day = tomorrow;
+    });
+    let verdict = stage().verify(&second);
+    assert!(matches!(
+        verdict,
+        Err(PresentationError::Attestation {
+            error: AttestationError::Signature,
+            ..
+        })
+    ));
+    // A root of another committee.
+    let elsewhere = |a: &mut Attestation| a.root.statement.committee = Domain::Medical;
+    assert!(matches!(
+        edit(&elsewhere),
+        Err(PresentationError::Attestation {
+            error: AttestationError::Committee { .. },
+            ..
+        })
+    ));
     // A root that another committee signed.
     let other = stage().world.issuers[&Domain::Medical].sign(b"anything", &mut rng(1));
     assert_eq!(

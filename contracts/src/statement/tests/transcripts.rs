@@ -105,7 +105,9 @@ fn everything_public_is_in_the_transcript_by_itself() {
         change(&mut changed, &others);
         assert_ne!(challenge(&shape, &changed, &[]), honest, "change {index}");
     }
-    assert_ne!(challenge(&shape, &public, &[public.person]), honest);
+    let with_slack = |slack: Point| challenge(&shape, &public, &[slack]);
+    assert_ne!(with_slack(public.person), honest);
+    assert_ne!(with_slack(public.person), with_slack(public.pseudonym));
     let wider = Shape::new(&eq(&[(0, 1)], -1), 2, 16).unwrap();
     let narrow = Shape::new(&eq(&[(0, 1)], -1), 2, 8).unwrap();
     let longer = Shape::new(&eq(&[(0, 1)], -1), 3, 8).unwrap();
