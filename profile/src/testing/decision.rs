@@ -64,17 +64,22 @@ async fn decide(
         return Err(lost());
     }
     let mut answer = answer;
-    if net.lies(Lie::OtherToken(*node)) || net.lies(Lie::WrongTokenKey(*node)) {
+    if net.lies(Lie::OtherToken(*node)) {
+        // Signed and logged like any other: only what was proved tells it apart.
         let mut claims = claims_of(&shown, ISSUER).unwrap();
-        let mut key = &net.decision_key;
-        let liar = SigningKey::from_bytes(&[77; 32]);
-        if net.lies(Lie::OtherToken(*node)) {
-            claims.jurisdiction = "OR".parse().unwrap();
-        } else {
-            key = &liar;
-        }
+        claims.jurisdiction = "OR".parse().unwrap();
+        let entry = Entry {
+            kind: EntryKind::Decision,
+            commitment: claims.commitment(&shown.ledger_salt),
+        };
+        answer.receipt = net.with(|memory| receipt(&net, memory, entry));
         let claims = claims.recorded_at(ORIGIN, answer.receipt.index);
-        answer.token = sign(key, &claims);
+        answer.token = sign(&net.decision_key, &claims);
+    }
+    if net.lies(Lie::WrongTokenKey(*node)) {
+        let claims = claims_of(&shown, ISSUER).unwrap();
+        let claims = claims.recorded_at(ORIGIN, answer.receipt.index);
+        answer.token = sign(&SigningKey::from_bytes(&[77; 32]), &claims);
     }
     Ok(HttpResponse::Ok().json(answer))
 }

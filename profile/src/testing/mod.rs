@@ -66,7 +66,7 @@ pub(crate) enum Lie {
     NeighboursLeaf(u16),
     /// A node that coordinates keeps the root out of the ledger.
     UnloggedRoot(u16),
-    /// A node that coordinates a decision returns a token about another state.
+    /// A node that coordinates a decision returns a token about another state, signed and logged.
     OtherToken(u16),
     /// A node that coordinates a decision signs with a key of its own.
     WrongTokenKey(u16),
