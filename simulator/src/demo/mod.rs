@@ -6,9 +6,11 @@ mod http_scan;
 mod navigator;
 mod network;
 mod oracle_config;
+mod people;
 mod phone;
 mod process;
 mod report;
+mod setup;
 mod story;
 mod tap;
 

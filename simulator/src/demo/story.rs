@@ -1,34 +1,25 @@
 //! The story: one question that ends in an application, and one that ends in a NO.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use contracts::ids::{Jurisdiction, NodeId, Verdict};
-use contracts::trust::{CommitteeKey, Suite, Trust};
 use contracts::units::Day;
-use oracles::ceremony::KeyId;
-use oracles::wire::info::NodeInfo;
-use profile::api::types::{AskQuestion, Outcome, Profile, Question, State, TokenAnswer};
+use profile::api::types::{AskQuestion, Outcome, Question, State, TokenAnswer};
 use serde_json::json;
 
 use super::fault::Step;
 use super::folder::{Enrolled, Folder, Memory};
-use super::navigator::Navigator;
 use super::network::{Network, oracle_name};
-use super::oracle_config::{self, SourceAccess};
+use super::oracle_config::{self};
 use super::phone::Texting;
 use super::report::{self, FactFinder};
-use super::{
-    AUDIENCE, CONTRACT, Decision, DemoError, DemoOptions, ISSUER, ORACLES, ORIGIN, calendar,
-};
-use crate::external::{self, Person, RoleConfig, Secret};
+use super::{AUDIENCE, CONTRACT, Decision, DemoError, DemoOptions, calendar};
+use crate::external::{self, Person};
 
-/// Seconds within which a YES can be taken back in the demo; ten minutes in a real configuration.
-const UNDO_SECONDS: u32 = 1;
 /// The most steps one question may take, waits included; a story that needs more is stuck.
 const MAX_ADVANCES: usize = 60;
 /// The people of the story, by their fixture ids.
-const PEOPLE: [&str; 2] = ["ana", "bruno"];
+pub(super) const PEOPLE: [&str; 2] = ["ana", "bruno"];
 
 /// Where the story plays.
 pub fn home() -> Jurisdiction {
@@ -37,17 +28,17 @@ pub fn home() -> Jurisdiction {
 
 /// A run in progress.
 pub struct Story<'a> {
-    options: &'a DemoOptions,
-    folder: &'a Folder,
-    network: Network<'a>,
-    memory: Memory,
-    people: Vec<Person>,
-    day_zero: Day,
-    today: Day,
-    clock_offset: i64,
-    timings: Vec<(String, Duration)>,
-    finder: FactFinder,
-    phone: Option<Texting>,
+    pub(super) options: &'a DemoOptions,
+    pub(super) folder: &'a Folder,
+    pub(super) network: Network<'a>,
+    pub(super) memory: Memory,
+    pub(super) people: Vec<Person>,
+    pub(super) day_zero: Day,
+    pub(super) today: Day,
+    pub(super) clock_offset: i64,
+    pub(super) timings: Vec<(String, Duration)>,
+    pub(super) finder: FactFinder,
+    pub(super) phone: Option<Texting>,
 }
 
 impl<'a> Story<'a> {
@@ -124,16 +115,16 @@ impl<'a> Story<'a> {
         Ok(decisions)
     }
 
-    fn say(&self, line: &str) {
+    pub(super) fn say(&self, line: &str) {
         println!("• {line}");
     }
 
-    fn timed(&mut self, step: impl Into<String>, since: Instant) {
+    pub(super) fn timed(&mut self, step: impl Into<String>, since: Instant) {
         self.timings.push((step.into(), since.elapsed()));
     }
 
     /// Begins a step: the faults asked for it strike now.
-    async fn enter(&mut self, step: Step) {
+    pub(super) async fn enter(&mut self, step: Step) {
         for fault in self.options.fault.clone() {
             if fault.step == step {
                 self.strike(fault.oracle, step).await;
@@ -145,294 +136,6 @@ impl<'a> Story<'a> {
         if self.network.kill(&oracle_name(oracle)).await {
             println!("! oracle {oracle} was killed at step {step}");
         }
-    }
-
-    async fn start(&mut self) -> Result<(), DemoError> {
-        let since = Instant::now();
-        let registry =
-            external::registry::create(&self.folder.path("sources"), self.day_zero).await?;
-        let (payroll_key, _) = self.folder.secret("payroll-reader")?;
-        let (payroll_admin, _) = self.folder.secret("payroll-operator")?;
-        let (ehr_key, _) = self.folder.secret("ehr-reader")?;
-        let payroll = RoleConfig::Payroll(external::payroll::Config {
-            listen: ([127, 0, 0, 1], 0).into(),
-            day_zero: self.day_zero,
-            clock_offset_seconds: self.clock_offset,
-            data: self.folder.make("sources/payroll")?,
-            api_key: Secret::new(&payroll_key),
-            admin_key: Secret::new(payroll_admin),
-        });
-        let ehr = RoleConfig::Ehr(external::ehr::Config {
-            listen: ([127, 0, 0, 1], 0).into(),
-            day_zero: self.day_zero,
-            api_key: Secret::new(&ehr_key),
-        });
-        self.network
-            .start("external", "payroll", &to_toml(&payroll)?)
-            .await?;
-        self.network
-            .start("external", "ehr", &to_toml(&ehr)?)
-            .await?;
-        let sources = SourceAccess {
-            registry: &registry,
-            payroll_key: &payroll_key,
-            ehr_key: &ehr_key,
-        };
-        let configs =
-            oracle_config::configs(self.folder, &self.network, &sources, self.clock_offset)?;
-        for config in &configs {
-            self.network
-                .start("oracle", &oracle_name(config.id), &to_toml(config)?)
-                .await?;
-        }
-        self.phone = Some(Texting::start(self.folder, &mut self.network, self.clock_offset).await?);
-        self.say(&format!(
-            "{} processes listen: payroll, EHR, {ORACLES} oracles, notifier; the registry is a SQL database",
-            self.network.size()
-        ));
-        self.timed("start sources, oracles, notifier", since);
-        self.enter(Step::Start).await;
-        Ok(())
-    }
-
-    /// One generation per committee key over the network; a fault strikes in the middle of it.
-    async fn generate_keys(&mut self) -> Result<(), DemoError> {
-        let since = Instant::now();
-        let failed = DemoError::step(Step::Dkg);
-        let first = NodeId::new(1).map_err(|error| DemoError::Other(error.to_string()))?;
-        let config = oracles::config::NodeConfig::load(&self.folder.path("config/oracle-1.toml"))
-            .map_err(|error| DemoError::Other(error.to_string()))?;
-        let identity = oracle_config::identity(self.folder, first)?;
-        let peers = oracles::peer::Peers::new(&config, identity)
-            .map_err(|error| DemoError::Other(error.to_string()))?;
-        if !self.memory.keys_generated {
-            let keys = config.keys();
-            for (at, key) in keys.iter().enumerate() {
-                if at == keys.len() / 2 {
-                    self.enter(Step::Dkg).await;
-                }
-                match oracles::ceremony::dkg::generate(&config, &peers, *key).await {
-                    Ok(_) => {}
-                    Err(error) => return Err(failed(error.to_string())),
-                }
-            }
-            self.say(&format!(
-                "{} keys generated by {ORACLES} oracles together, no dealer: 3 of {ORACLES} sign",
-                keys.len()
-            ));
-            self.memory.keys_generated = true;
-            self.folder.remember(&self.memory)?;
-        }
-        self.trust().await?;
-        self.timed("distributed key generation", since);
-        let since = Instant::now();
-        self.start_services().await?;
-        self.timed("start profile and agency", since);
-        Ok(())
-    }
-
-    /// Writes the trust file: what more oracles than may be faulty say alike.
-    async fn trust(&mut self) -> Result<(), DemoError> {
-        let mut said: BTreeMap<String, (usize, Vec<CommitteeKey>, ed25519_dalek::VerifyingKey)> =
-            BTreeMap::new();
-        for node in oracle_config::nodes() {
-            let name = oracle_name(node);
-            if !self.network.runs(&name) {
-                continue;
-            }
-            let info: NodeInfo = self
-                .network
-                .get(&name, "/v1/info", None)
-                .await
-                .map_err(DemoError::Other)?;
-            let (keys, ledger) = committee_keys(&info)?;
-            let spelled = serde_json::to_string(&(&keys, ledger.as_bytes()))
-                .map_err(|error| DemoError::Other(error.to_string()))?;
-            said.entry(spelled).or_insert((0, keys, ledger)).0 += 1;
-        }
-        let faults = usize::from(contracts::ids::max_faults(ORACLES));
-        let (_, keys, ledger) = said
-            .into_values()
-            .find(|(count, _, _)| *count > faults)
-            .ok_or_else(|| {
-                DemoError::Other("the oracles do not name the same committee keys".to_owned())
-            })?;
-        let trust = Trust::new(ISSUER.to_owned(), ORIGIN.to_owned(), ledger, keys)
-            .map_err(|error| DemoError::Other(error.to_string()))?;
-        let bytes = serde_json::to_vec_pretty(&trust)
-            .map_err(|error| DemoError::Other(error.to_string()))?;
-        self.folder.write("trust.json", &bytes).map(|_| ())
-    }
-
-    async fn start_services(&mut self) -> Result<(), DemoError> {
-        let phone = self
-            .phone
-            .as_ref()
-            .ok_or_else(|| DemoError::Other("the notifier has not started".to_owned()))?;
-        let oracles: Vec<String> = oracle_config::nodes()
-            .map(|node| self.network.url(&oracle_name(node)))
-            .collect();
-        let compiled = contracts::rules::registry()
-            .compile(CONTRACT, &home(), self.today)
-            .map_err(|error| DemoError::Other(error.to_string()))?;
-        let agency = RoleConfig::Agency(external::agency::Config {
-            listen: ([127, 0, 0, 1], 0).into(),
-            data: self.folder.path("agency"),
-            clock_offset_seconds: self.clock_offset,
-            audience: AUDIENCE.to_owned(),
-            issuer: ISSUER.to_owned(),
-            oracles,
-            notifier_key: phone.notifier_key(),
-            jurisdiction: home(),
-            contracts: vec![compiled.contract.clone()],
-        });
-        self.network
-            .start("external", "agency", &to_toml(&agency)?)
-            .await?;
-        let key: serde_json::Value = self
-            .network
-            .get("agency", "/v1/key", None)
-            .await
-            .map_err(DemoError::Other)?;
-        let profile = self.profile_config(phone, &key["key"])?;
-        self.network.start("profile", "profile", &profile).await
-    }
-
-    fn profile_config(
-        &self,
-        phone: &Texting,
-        agency_key: &serde_json::Value,
-    ) -> Result<String, DemoError> {
-        let (_, operator_key) = self.folder.secret("profile-operator")?;
-        let (_, navigator) = self.folder.secret("profile-navigator")?;
-        let nodes: Vec<_> = oracle_config::nodes()
-            .map(|node| {
-                let identity = oracle_config::identity(self.folder, node)?;
-                Ok(json!({
-                    "id": node,
-                    "url": self.network.url(&oracle_name(node)),
-                    "hpke_key": identity.hpke().public(),
-                    "hpke_epoch": 1,
-                }))
-            })
-            .collect::<Result<_, DemoError>>()?;
-        let members: Vec<_> = oracle_config::nodes().collect();
-        let committees: Vec<_> = contracts::ids::Committee::ALL
-            .into_iter()
-            .map(|committee| json!({"committee": committee, "members": members}))
-            .collect();
-        to_toml(&json!({
-            "listen": "127.0.0.1:0",
-            "database": format!("sqlite:{}", self.folder.path("profile/profile.db").display()),
-            "operator_key": {"file": operator_key},
-            "navigator_token": {"file": navigator},
-            "trust": self.folder.path("trust.json"),
-            "clock_offset_seconds": self.clock_offset,
-            "nodes": nodes,
-            "committees": committees,
-            "notifier": {
-                "url": self.network.url("notifier"),
-                "token": {"file": phone.messages_token_file()},
-                "public_key": phone.notifier_key(),
-            },
-            "agencies": [{
-                "audience": AUDIENCE,
-                "url": format!("{}/applications", self.network.url("agency")),
-                "public_key": agency_key,
-            }],
-            "approval": {"wait_seconds": 5, "undo_seconds": UNDO_SECONDS},
-        }))
-    }
-
-    async fn enrol(&mut self) -> Result<(), DemoError> {
-        self.enter(Step::Enrol).await;
-        let phone = self
-            .phone
-            .as_ref()
-            .ok_or_else(|| DemoError::Other("the notifier has not started".to_owned()))?;
-        let navigator = Navigator {
-            contacts_token: phone.contacts_token().to_owned(),
-            profiles_token: self.folder.secret("profile-navigator")?.0,
-        };
-        for id in PEOPLE {
-            let since = Instant::now();
-            let person = person(&self.people, id)?.clone();
-            let known = self.memory.people.iter().position(|known| known.id == id);
-            let (at, enrolment) = match known {
-                Some(at)
-                    if self
-                        .memory
-                        .people
-                        .get(at)
-                        .is_some_and(|known| known.enrolled) =>
-                {
-                    continue;
-                }
-                Some(at) => {
-                    let enrolled = &self.memory.people[at];
-                    let profile: Profile = self
-                        .network
-                        .get(
-                            "profile",
-                            &format!("/v1/profiles/{}", enrolled.profile),
-                            Some(&enrolled.owner_token),
-                        )
-                        .await
-                        .map_err(DemoError::step(Step::Enrol))?;
-                    (at, profile.enrolment)
-                }
-                None => {
-                    let (enrolled, enrolment) = navigator
-                        .begin(&self.network, &person)
-                        .await
-                        .map_err(DemoError::step(Step::Enrol))?;
-                    self.memory.people.push(enrolled);
-                    self.folder.remember(&self.memory)?;
-                    (self.memory.people.len() - 1, Some(enrolment))
-                }
-            };
-            if let Some(enrolment) = enrolment {
-                navigator
-                    .complete(&self.network, &person, &self.memory.people[at], &enrolment)
-                    .await
-                    .map_err(DemoError::step(Step::Enrol))?;
-            }
-            self.memory.people[at].enrolled = true;
-            self.folder.remember(&self.memory)?;
-            self.say(&format!(
-                "{id} is enrolled: proofed by the identity oracles, handles sealed, phone known to the notifier alone"
-            ));
-            self.timed(format!("enrol {id}"), since);
-        }
-        Ok(())
-    }
-
-    async fn lose_job(&mut self) -> Result<(), DemoError> {
-        self.enter(Step::Event).await;
-        if self.memory.job_lost {
-            return Ok(());
-        }
-        let (key, _) = self.folder.secret("payroll-operator")?;
-        let case_number = external::registry::case_number(
-            &self.folder.path("sources/registry.db"),
-            &person(&self.people, "ana")?.ssn,
-        )
-        .await?;
-        let _: serde_json::Value = self
-            .network
-            .post(
-                "payroll",
-                "/admin/events",
-                Some(&key),
-                None,
-                &json!({"event": "job-lost", "case_number": case_number}),
-            )
-            .await
-            .map_err(DemoError::step(Step::Event))?;
-        self.memory.job_lost = true;
-        self.folder.remember(&self.memory)?;
-        self.say("ana loses her job; the next income report of her payroll shows it");
-        Ok(())
     }
 
     fn enrolled(&self, id: &str) -> Result<(usize, Enrolled), DemoError> {
@@ -652,39 +355,9 @@ fn done(question: &Question) -> String {
     }
 }
 
-fn person<'p>(people: &'p [Person], id: &str) -> Result<&'p Person, DemoError> {
+pub(super) fn person<'p>(people: &'p [Person], id: &str) -> Result<&'p Person, DemoError> {
     people
         .iter()
         .find(|person| person.id == id)
         .ok_or_else(|| DemoError::Other(format!("fixtures/people.toml has no {id}")))
-}
-
-fn committee_keys(
-    info: &NodeInfo,
-) -> Result<(Vec<CommitteeKey>, ed25519_dalek::VerifyingKey), DemoError> {
-    let mut keys = Vec::new();
-    let mut ledger = None;
-    for held in &info.keys {
-        if held.key == KeyId::IdentityOprf {
-            continue;
-        }
-        let key = CommitteeKey {
-            committee: held.key.committee(),
-            epoch: held.epoch,
-            suite: Suite::of(held.key.committee()),
-            key: held.group_key.clone(),
-        };
-        if key.committee == contracts::ids::Committee::Ledger {
-            ledger = key.ed25519();
-        } else {
-            keys.push(key);
-        }
-    }
-    let ledger = ledger
-        .ok_or_else(|| DemoError::Other(format!("oracle {} names no ledger key", info.node)))?;
-    Ok((keys, ledger))
-}
-
-fn to_toml<T: serde::Serialize>(config: &T) -> Result<String, DemoError> {
-    toml::to_string(config).map_err(|error| DemoError::Other(format!("configuration: {error}")))
 }
