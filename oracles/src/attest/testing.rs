@@ -1,4 +1,4 @@
-//! A fresh database for a test: a SQLite file, or a Postgres database when `ORACLES_TEST_POSTGRES` names a server.
+//! A fresh database for a test: a SQLite file, or a Postgres database when `DATABASE_URL` names a server.
 
 use rand::RngCore as _;
 use sqlx::AnyPool;
@@ -8,7 +8,7 @@ use crate::db;
 /// Its folder, which goes with the test, and its address.
 pub(crate) async fn database_url() -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
-    let Ok(server) = std::env::var("ORACLES_TEST_POSTGRES") else {
+    let Ok(server) = std::env::var("DATABASE_URL") else {
         let url = db::sqlite_url(&dir.path().join("node.db"));
         return (dir, url);
     };

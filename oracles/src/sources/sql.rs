@@ -359,7 +359,7 @@ mod tests {
 
     #[tokio::test]
     async fn postgres_is_read_alike_and_read_only() {
-        let Ok(server) = std::env::var("ORACLES_TEST_POSTGRES") else {
+        let Ok(server) = std::env::var("DATABASE_URL") else {
             return;
         };
         let url = format!("{server}/postgres");
