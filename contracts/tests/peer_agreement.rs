@@ -41,6 +41,8 @@ fn member(row: &Row) -> Member {
         ssi: row["receives_ssi"] == "1",
         class: row["immigration_status"].clone(),
         years_since_entry: row["years_since_entry"].parse().ok(),
+        birth: None,
+        instead: None,
     }
 }
 

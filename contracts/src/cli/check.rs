@@ -18,8 +18,11 @@ use super::{Finding, Outcome, day_or_today};
 pub struct Args {
     /// CSV of people: household_id, person_id, state, role, age, annual_earned_income, monthly_hours, pregnant,
     /// disabled, receives_ssi, immigration_status, years_since_entry. Members of a household stand together.
-    #[arg(long, required_unless_present = "defaults")]
+    #[arg(long, required_unless_present_any = ["defaults", "household"], conflicts_with = "household")]
     people: Option<PathBuf>,
+    /// JSON of one household; every basis tested is written as JSON, with reasons, limits and the next boundary.
+    #[arg(long)]
+    household: Option<PathBuf>,
     /// Day of the decision (default: today).
     #[arg(long, value_name = "YYYY-MM-DD")]
     as_of: Option<Day>,
@@ -54,6 +57,9 @@ pub fn run(args: &Args) -> Outcome {
     if args.defaults {
         print_defaults(&defaults);
         return Ok(Finding::Fine);
+    }
+    if let Some(path) = &args.household {
+        return super::household::run(path, day_or_today(args.as_of)?);
     }
     let Some(path) = &args.people else {
         return Err("give --people FILE".into());
@@ -244,6 +250,8 @@ fn blank() -> Member {
         ssi: false,
         class: String::new(),
         years_since_entry: None,
+        birth: None,
+        instead: None,
     }
 }
 

@@ -4,6 +4,7 @@ mod audit;
 mod calendar;
 mod check;
 mod explain;
+mod household;
 mod lint;
 mod list;
 

@@ -160,6 +160,11 @@ impl Amounts {
         defaults: &Defaults,
     ) -> Option<Values> {
         let member = members.get(index)?;
+        let defaults = member.instead.as_deref().unwrap_or(defaults);
+        let born = match member.birth {
+            Some(birth) => birth.number(),
+            None => *self.births.get(usize::from(member.age))?,
+        };
         let flag = |flag: bool| Some(i64::from(flag));
         let adult = member.role != Role::Child;
         let size = i64::try_from(members.len()).ok()? + i64::from(member.pregnant);
@@ -172,7 +177,7 @@ impl Amounts {
             || monthly >= self.engagement_income;
         Some([
             Some(1),
-            Some(*self.births.get(usize::from(member.age))?),
+            Some(born),
             status.covered.map(i64::from),
             flag(status.lawfully_residing),
             flag(defaults.medicare),

@@ -45,6 +45,10 @@ pub struct Member {
     pub class: String,
     /// Whole years in that class.
     pub years_since_entry: Option<u8>,
+    /// Date of birth where it is known; it goes before the age.
+    pub birth: Option<Day>,
+    /// What the screener's defaults say otherwise of this person.
+    pub instead: Option<Box<Defaults>>,
 }
 
 /// A household of one state.

@@ -320,19 +320,7 @@ impl Screener {
         household: &Household,
         mut each: impl FnMut(usize, &Decision),
     ) -> Result<(), ScreenError> {
-        if household.members.len() > super::MAX_MEMBERS {
-            return Err(ScreenError::Member);
-        }
-        if !self.states.contains_key(&household.state) {
-            let state = State::new(household.state, self.as_of)?;
-            self.states.insert(household.state, state);
-        }
-        for member in &household.members {
-            if !self.classes.contains_key(&member.class) {
-                let class = tables().immigration.in_force(&member.class, self.as_of)?;
-                self.classes.insert(member.class.clone(), class.clone());
-            }
-        }
+        self.prepare(household)?;
         let state = self
             .states
             .get(&household.state)
@@ -351,6 +339,45 @@ impl Screener {
             let values = self.values(state, household, index, &shared, class)?;
             state.decide(household, index, class, &values, &mut decision);
             each(index, &decision);
+        }
+        Ok(())
+    }
+
+    /// The facts worked out for one member, by attribute; none is a fact that is not known.
+    ///
+    /// # Errors
+    /// As [`Self::screen`].
+    pub fn facts(
+        &mut self,
+        household: &Household,
+        index: usize,
+    ) -> Result<BTreeMap<&'static str, Option<i64>>, ScreenError> {
+        self.prepare(household)?;
+        let state = self
+            .states
+            .get(&household.state)
+            .ok_or(ScreenError::Member)?;
+        let member = household.members.get(index).ok_or(ScreenError::Member)?;
+        let class = self.classes.get(&member.class).ok_or(ScreenError::Member)?;
+        let shared = state.amounts.shared(&household.members);
+        let values = self.values(state, household, index, &shared, class)?;
+        Ok(ATTRIBUTES.into_iter().zip(values).collect())
+    }
+
+    /// Compiles the state and looks up the classes that a household needs.
+    fn prepare(&mut self, household: &Household) -> Result<(), ScreenError> {
+        if household.members.len() > super::MAX_MEMBERS {
+            return Err(ScreenError::Member);
+        }
+        if !self.states.contains_key(&household.state) {
+            let state = State::new(household.state, self.as_of)?;
+            self.states.insert(household.state, state);
+        }
+        for member in &household.members {
+            if !self.classes.contains_key(&member.class) {
+                let class = tables().immigration.in_force(&member.class, self.as_of)?;
+                self.classes.insert(member.class.clone(), class.clone());
+            }
         }
         Ok(())
     }
