@@ -3,7 +3,7 @@
 use super::ast::{Expr, ExprKind};
 use super::file::Rule;
 use crate::ids::Jurisdiction;
-use crate::params::{Basis, Guideline, Limit, Tables};
+use crate::params::{Basis, Guideline, Limit, Parameter, Tables};
 use crate::units::Day;
 
 /// One number of a table as a rule applies it.
@@ -143,6 +143,28 @@ fn gather(expr: &Expr, tables: &Tables, state: Jurisdiction, day: Day, found: &m
                     });
                 }
                 _ => children(&[share, whole]),
+            }
+        }
+        ExprKind::Call(name, items) if name == "parameter" => {
+            let named = items.first().map(|item| &item.kind);
+            let Some(ExprKind::Name(parameter)) = named else {
+                return;
+            };
+            if let Ok(row) = tables.parameters.in_force(parameter, state, day) {
+                let rule = match row.value {
+                    Parameter::Flag(true) => "yes".to_owned(),
+                    Parameter::Flag(false) => "no".to_owned(),
+                    Parameter::Money(cents) => cents.to_string(),
+                    Parameter::Percent(tenths) => percent(tenths),
+                    Parameter::Count(count) => count.to_string(),
+                };
+                let source = format!("{} since {}; {}", row.source, row.effective, row.citation);
+                found.push(Applied {
+                    what: parameter.clone(),
+                    rule,
+                    monthly: Vec::new(),
+                    source,
+                });
             }
         }
         ExprKind::Call(name, items) if name.starts_with("limit") => {
