@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 
 use support::{Demo, files_below, program};
@@ -104,7 +105,7 @@ fn one_oracle_killed_at_any_step_changes_nothing_but_a_log_line_that_names_it() 
 
 #[test]
 fn two_oracles_killed_end_in_a_clear_error_and_a_second_run_succeeds() {
-    for step in ["enrol", "attest", "decide", "approve"] {
+    for step in ["enrol", "attest", "decide", "approve", "bundles"] {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (format!("kill:2@{step}"), format!("kill:4@{step}"));
         let run = Demo::run(folder.path(), &["--fault", &first, "--fault", &second]);
@@ -140,4 +141,35 @@ fn a_bad_fault_says_what_to_write() {
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("kill:ORACLE@STEP"), "{error}");
+}
+
+#[test]
+fn a_typed_no_files_nothing_and_the_question_ends_declined() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = program()
+        .args(["demo", "--interactive", "--json", "--data"])
+        .arg(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut keyboard = child.stdin.take().unwrap();
+    let mut screen = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut last = String::new();
+    for line in &mut screen {
+        last = line.unwrap();
+        if let Some((_, after)) = last.split_once("Reply YES ") {
+            let code = after.split_whitespace().next().unwrap();
+            writeln!(keyboard, "no, {code} please").unwrap();
+        }
+    }
+    assert!(child.wait().unwrap().success());
+    let summary: serde_json::Value = serde_json::from_str(&last).unwrap();
+    assert_eq!(summary["decisions"][0]["verdict"], "YES");
+    assert_eq!(summary["decisions"][0]["outcome"], "declined");
+    let filed = std::fs::read(folder.path().join("tap/agency.http")).unwrap();
+    let filed = String::from_utf8_lossy(&filed)
+        .matches("POST /applications")
+        .count();
+    assert_eq!(filed, 0, "an application was filed");
 }

@@ -1,5 +1,6 @@
 //! `demo`: one eligibility question, answered end to end by real processes, and what it left behind.
 
+mod evidence;
 mod fault;
 mod folder;
 mod http_scan;

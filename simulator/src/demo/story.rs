@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use contracts::ids::{Jurisdiction, NodeId, Verdict};
 use contracts::units::Day;
-use profile::api::types::{AskQuestion, Outcome, Question, State, TokenAnswer};
+use profile::api::types::{AskQuestion, Outcome, Question, State};
 use serde_json::json;
 
 use super::fault::Step;
@@ -108,10 +108,14 @@ impl<'a> Story<'a> {
         self.say("the same question for somebody over the limit");
         let bruno = self.question(second).await?;
         self.enter(Step::Bundles).await;
+        let since = Instant::now();
+        self.compare_logs().await?;
         let mut decisions = Vec::new();
         for (id, question) in [(first, ana), (second, bruno)] {
             decisions.push(self.keep(id, &question).await?);
         }
+        self.say("both bundles pass the offline audit");
+        self.timed("compare the logs, audit the bundles", since);
         Ok(decisions)
     }
 
@@ -138,7 +142,7 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn enrolled(&self, id: &str) -> Result<(usize, Enrolled), DemoError> {
+    pub(super) fn enrolled(&self, id: &str) -> Result<(usize, Enrolled), DemoError> {
         self.memory
             .people
             .iter()
@@ -243,44 +247,6 @@ impl<'a> Story<'a> {
         let interactive = self.options.interactive;
         let phone = self.phone.as_mut().ok_or("the notifier has not started")?;
         phone.answer(&self.network, &number, interactive).await
-    }
-
-    /// Fetches bundle and token of a decision and writes them beside the trust file.
-    async fn keep(&self, id: &str, question: &Question) -> Result<Decision, DemoError> {
-        let (_, enrolled) = self.enrolled(id)?;
-        let failed = DemoError::step(Step::Bundles);
-        let path = format!("/v1/questions/{}/bundle", question.question);
-        let token_path = format!("/v1/questions/{}/token", question.question);
-        let fetched = async {
-            let bundle = self
-                .network
-                .get_bytes("profile", &path, Some(&enrolled.owner_token))
-                .await?;
-            let token: TokenAnswer = self
-                .network
-                .get("profile", &token_path, Some(&enrolled.owner_token))
-                .await?;
-            Ok::<_, String>((bundle, token))
-        };
-        let (bundle, token) = fetched.await.map_err(failed)?;
-        Ok(Decision {
-            subject: id.to_owned(),
-            contract: question.contract.id.clone(),
-            jurisdiction: question.jurisdiction.to_string(),
-            verdict: question
-                .verdict
-                .map_or_else(|| "NEEDS-INFO".to_owned(), |verdict| verdict.to_string()),
-            reasons: question.reasons.clone(),
-            outcome: question
-                .outcome
-                .and_then(|outcome| serde_json::to_value(outcome).ok())
-                .and_then(|value| value.as_str().map(str::to_owned))
-                .unwrap_or_default(),
-            bundle: self.folder.write(&format!("bundles/{id}.json"), &bundle)?,
-            token: self
-                .folder
-                .write(&format!("tokens/{id}.jwt"), token.token.as_bytes())?,
-        })
     }
 
     /// Prints what crossed each door, and the timings.
