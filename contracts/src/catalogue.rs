@@ -104,6 +104,9 @@ pub struct Attribute {
     pub freshness_days: u16,
     /// Where the law speaks of it.
     pub citation: String,
+    /// Tables from which a derived value is worked out, such as `immigration_classes`; a contract's hash covers them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<String>,
 }
 
 impl Attribute {
@@ -215,6 +218,9 @@ mod tests {
     #[test]
     fn the_embedded_catalogue_is_sound_and_round_trips() {
         for attribute in catalogue().iter() {
+            for table in &attribute.tables {
+                assert!(crate::params::tables().hash(table).is_some(), "{table}");
+            }
             let json = serde_json::to_string(attribute).unwrap();
             assert_eq!(
                 &serde_json::from_str::<Attribute>(&json).unwrap(),

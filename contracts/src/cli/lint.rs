@@ -36,7 +36,15 @@ pub fn run(args: &Args) -> Outcome {
         &loaded
     };
     let mut finding = Finding::Fine;
+    let given: Vec<String> = args
+        .files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
     for (contract, _) in contracts.iter() {
+        if !given.is_empty() && !given.contains(&contract.file) {
+            continue;
+        }
         let within = contract
             .until
             .map_or(day, |until| day.min(until))
@@ -48,6 +56,7 @@ pub fn run(args: &Args) -> Outcome {
     Ok(finding)
 }
 
+/// The files beside the contracts of this release, which they may contain.
 fn load(files: &[PathBuf]) -> Result<Registry, Box<dyn Error>> {
     let mut texts = Vec::new();
     for file in files {
@@ -55,10 +64,11 @@ fn load(files: &[PathBuf]) -> Result<Registry, Box<dyn Error>> {
             fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
         texts.push((file.display().to_string(), text));
     }
-    let texts = texts
+    let texts: Vec<(&str, &str)> = texts
         .iter()
-        .map(|(name, text)| (name.as_str(), text.as_str()));
-    Ok(Registry::load(texts)?)
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    Ok(Registry::beside_release(&texts)?)
 }
 
 fn lint(

@@ -66,6 +66,18 @@ pub fn tables() -> &'static Tables {
 }
 
 impl Tables {
+    /// The hash of a table by name: `poverty_guidelines`, `immigration_classes`, `limits/GROUP` or `parameters/NAME`.
+    pub fn hash(&self, name: &str) -> Option<Bytes32> {
+        match name.split_once('/') {
+            Some(("limits", group)) => self.limits.group_hash(group),
+            Some(("parameters", parameter)) => self.parameters.name_hash(parameter),
+            _ => [self.poverty.identity(), self.immigration.identity()]
+                .into_iter()
+                .find(|(table, _)| *table == name)
+                .map(|(_, hash)| hash),
+        }
+    }
+
     fn embedded() -> Result<Self, BadTable> {
         Ok(Self {
             poverty: PovertyGuidelines::parse(include_str!("../../params/poverty_guidelines.csv"))?,

@@ -2,7 +2,7 @@
 //!
 //! `SHA-256(tag ‖ JCS({contract, attributes, tables, contracts}))`, where `contract` is the parsed file in canonical spelling
 //! (layout and comments do not count; texts and citations do), `attributes` are the catalogue entries of every
-//! attribute it can ask for, `tables` the hashes of every table it reads, all states and days, and `contracts` the hashes
+//! attribute it can ask for, `tables` the hashes of every table it or those attributes read, all states and days, and `contracts` the hashes
 //! of the contracts it contains. A number that
 //! changes, or a new year's row, is therefore a new hash: an old decision is re-run with the release that made it.
 
@@ -114,21 +114,23 @@ pub(super) fn content_hash(
             named.insert(name, attribute);
         }
     }
-    let mut read = BTreeMap::new();
+    let mut names: BTreeSet<String> = named
+        .values()
+        .flat_map(|attribute| attribute.tables.iter().cloned())
+        .collect();
     if uses.poverty {
-        let (name, hash) = tables.poverty.identity();
-        read.insert(name.to_owned(), hash);
+        names.insert(tables.poverty.identity().0.to_owned());
     }
-    for group in uses.groups {
-        if let Some(hash) = tables.limits.group_hash(group) {
-            read.insert(format!("limits/{group}"), hash);
-        }
-    }
-    for name in uses.parameters {
-        if let Some(hash) = tables.parameters.name_hash(name) {
-            read.insert(format!("parameters/{name}"), hash);
-        }
-    }
+    names.extend(uses.groups.iter().map(|group| format!("limits/{group}")));
+    names.extend(
+        uses.parameters
+            .iter()
+            .map(|name| format!("parameters/{name}")),
+    );
+    let read: BTreeMap<String, Option<Bytes32>> = names
+        .into_iter()
+        .map(|name| (name.clone(), tables.hash(&name)))
+        .collect();
     let mut contained = BTreeMap::new();
     for id in uses.contracts.iter().filter(|_| depth > 0) {
         let hashes = all.iter().filter(|other| other.id == *id);

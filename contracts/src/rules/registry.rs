@@ -1,5 +1,6 @@
 //! The registered contracts: only these are compiled, proved or signed.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use super::applied::{Applied, applied};
@@ -76,6 +77,21 @@ impl Registry {
             catalogue,
             tables,
         })
+    }
+
+    /// Reads contract files in the place of this release's contracts of the same ids, beside its others.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn beside_release(files: &[(&str, &str)]) -> Result<Self, RuleError> {
+        let mut ids = BTreeSet::new();
+        for (name, text) in files {
+            ids.insert(Contract::parse(name, text)?.id);
+        }
+        let others = registry().contracts.iter().map(|(contract, _)| contract);
+        let others = others.filter(|contract| !ids.contains(&contract.id));
+        let others = others.map(|contract| (contract.file.as_str(), contract.source.as_str()));
+        Self::load(files.iter().copied().chain(others))
     }
 
     /// Every contract with its reference, by id and first day.
