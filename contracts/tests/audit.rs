@@ -271,7 +271,7 @@ fn an_unregistered_contract_or_another_text_of_it_is_refused() {
         AuditError::Contract(_)
     ));
     presentation.contract = YES.contract.clone();
-    presentation.as_of = "2035-01-01".parse().unwrap();
+    presentation.as_of = "2013-12-31".parse().unwrap();
     assert!(matches!(
         refused(presentation, |_| ()),
         AuditError::Contract(_)
