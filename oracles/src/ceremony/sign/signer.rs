@@ -266,10 +266,10 @@ mod tests {
 
     impl RngCore for Fixed {
         fn next_u32(&mut self) -> u32 {
-            unimplemented!("nonces are filled as bytes")
+            unreachable!("nonces are filled as bytes")
         }
         fn next_u64(&mut self) -> u64 {
-            unimplemented!("nonces are filled as bytes")
+            unreachable!("nonces are filled as bytes")
         }
         fn fill_bytes(&mut self, dest: &mut [u8]) {
             dest.copy_from_slice(&self.0.pop_front().unwrap());
