@@ -43,6 +43,7 @@ impl Service {
     ) -> Result<(CreatedProfile, bool), Problem> {
         let profile = random32();
         let entropy = Entropy::generate();
+        let enrol_id = Wallet::new(&entropy)?.enrolment(0)?;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         let id = profile.to_string();
@@ -52,7 +53,7 @@ impl Service {
                     profile,
                     token_hash: token_hash(&self.owner_token(&profile)),
                     seed: &entropy.seal(&self.operator, &id),
-                    enrol_id: random32(),
+                    enrol_id,
                     created_at: now,
                 };
                 insert_profile(&mut tx, &new).await?;
@@ -62,7 +63,18 @@ impl Service {
             Remembered::Again(id) => {
                 drop(tx);
                 let id = Bytes32::parse(&id).map_err(|_| Problem::internal())?;
-                self.store.profile(&id).await?
+                let stored = self.store.profile(&id).await?;
+                // A navigator answers for a profile until it is enrolled; from then on the token is the owner's alone.
+                if stored
+                    .as_ref()
+                    .is_some_and(|it| it.handles_expire.is_some())
+                {
+                    return Err(Problem::conflict(
+                        "enrolled",
+                        "the profile that this Idempotency-Key created is enrolled: its token is not shown again",
+                    ));
+                }
+                stored
             }
             Remembered::Other => return Err(reused_key()),
         };

@@ -77,7 +77,7 @@ impl std::fmt::Debug for Owner<'_> {
     }
 }
 
-const NONCES: &str = "nonces";
+pub(super) const NONCES: &str = "nonces";
 const REQUEST: &str = "attestation request";
 const BATCH: &str = "attestation signature";
 
@@ -142,7 +142,15 @@ impl Oracles {
             };
             (node, call)
         });
-        let answers = gather(calls, quorum, self.grace(), self.call_timeout()).await;
+        let answers = gather(
+            REQUEST,
+            committee,
+            calls,
+            quorum,
+            self.grace(),
+            self.call_timeout(),
+        )
+        .await;
         let agreed = sent.agree(answers, committee, quorum)?;
 
         let call = AttestCall { request: reference };
@@ -182,7 +190,15 @@ impl Oracles {
                 };
                 (node, call)
             });
-        let answers = gather(calls, quorum, self.grace(), self.call_timeout()).await;
+        let answers = gather(
+            NONCES,
+            committee,
+            calls,
+            quorum,
+            self.grace(),
+            self.call_timeout(),
+        )
+        .await;
         one_epoch(answers, committee, quorum)
     }
 

@@ -8,6 +8,7 @@ use contracts::token::{self, Claims};
 use oracles::wire::decision::{DecideAnswer, DecideRequest, NonceAnswer};
 use serde::{Deserialize, Serialize};
 
+use super::attest::NONCES;
 use super::gather::gather;
 use super::{Failure, OracleError, Oracles};
 
@@ -60,9 +61,17 @@ impl Oracles {
             };
             (node, call)
         });
-        let answers = gather(calls, quorum, self.grace(), self.call_timeout()).await;
+        let answers = gather(
+            NONCES,
+            committee,
+            calls,
+            quorum,
+            self.grace(),
+            self.call_timeout(),
+        )
+        .await;
         if answers.good.len() < usize::from(quorum) {
-            return Err(answers.into_error("decision nonces", committee, quorum));
+            return Err(answers.into_error(NONCES, committee, quorum));
         }
         Ok(answers.good)
     }

@@ -14,10 +14,12 @@ use oracles::wire::enrol::{
 use oracles::wire::{enrol_answer_info, enrol_info};
 use rand_core::OsRng;
 
-use super::attest::one_epoch;
+use super::attest::{NONCES, one_epoch};
 use super::gather::{Answers, gather};
 use super::{Failure, OracleError, Oracles};
 use crate::wallet::SigningKey;
+
+const REQUEST: &str = "enrolment request";
 
 /// What an enrolment brought.
 #[derive(Debug)]
@@ -108,9 +110,17 @@ impl Oracles {
             };
             (node, call)
         });
-        let answers = gather(calls, quorum, self.grace(), self.call_timeout()).await;
+        let answers = gather(
+            REQUEST,
+            committee,
+            calls,
+            quorum,
+            self.grace(),
+            self.call_timeout(),
+        )
+        .await;
         if answers.good.len() < usize::from(quorum) {
-            return Err(answers.into_error("enrolment request", committee, quorum));
+            return Err(answers.into_error(REQUEST, committee, quorum));
         }
         let coordinators: Vec<NodeId> = answers.good.iter().map(|(node, ())| *node).collect();
         let call = EnrolCall {
@@ -142,7 +152,15 @@ impl Oracles {
             };
             (node, call)
         });
-        let answers = gather(calls, quorum, self.grace(), self.call_timeout()).await;
+        let answers = gather(
+            NONCES,
+            committee,
+            calls,
+            quorum,
+            self.grace(),
+            self.call_timeout(),
+        )
+        .await;
         one_epoch(answers, committee, quorum)
     }
 

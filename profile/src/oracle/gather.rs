@@ -67,20 +67,31 @@ impl<T> Answers<T> {
         }
     }
 
-    /// The error of a step that needed more good answers. If as many members as could have made up the quorum refuse
-    /// for the request's own fault, the refusal is the error.
+    /// The error of a step that needed more good answers. If a quorum refuses for the request's own fault, the refusal
+    /// is the error.
     pub(super) fn into_error(
+        self,
+        step: &'static str,
+        committee: Committee,
+        needed: u16,
+    ) -> OracleError {
+        self.into_error_unless(step, committee, needed, needed)
+    }
+
+    /// As [`Answers::into_error`], where `enough` refusals for the request's own fault are believed.
+    pub(super) fn into_error_unless(
         mut self,
         step: &'static str,
         committee: Committee,
         needed: u16,
+        enough: u16,
     ) -> OracleError {
         let finals = self
             .refused
             .iter()
             .filter(|(_, problem)| is_final(problem))
             .count();
-        if finals >= usize::from(needed)
+        if finals >= usize::from(enough)
             && let Some(at) = self.refused.iter().position(|(_, p)| is_final(p))
         {
             let (_, problem) = self.refused.swap_remove(at);
@@ -112,6 +123,8 @@ impl<T> Answers<T> {
 ///
 /// Calls still under way at the end are dropped and count as silent.
 pub(super) async fn gather<T, F>(
+    step: &'static str,
+    committee: Committee,
     calls: impl IntoIterator<Item = (NodeId, F)>,
     need: u16,
     grace: Duration,
@@ -136,7 +149,7 @@ where
         match answer {
             Ok(good) => answers.good.push((node, good)),
             Err(failure) => {
-                tracing::warn!(%node, %failure, "an oracle's answer does not count");
+                tracing::warn!(%committee, %node, step, %failure, "an oracle's answer does not count");
                 answers.fail(node, failure);
             }
         }
@@ -146,7 +159,7 @@ where
         }
     }
     for node in &waiting {
-        tracing::warn!(%node, "an oracle did not answer in time");
+        tracing::warn!(%committee, %node, step, "an oracle did not answer in time");
     }
     answers.silent.extend(waiting);
     answers.good.sort_by_key(|(node, _)| *node);

@@ -151,7 +151,7 @@ impl From<OracleError> for Problem {
                 committee,
                 code,
             } => Self::new(
-                actix_web::http::StatusCode::BAD_GATEWAY,
+                actix_web::http::StatusCode::UNPROCESSABLE_ENTITY,
                 "committee-refused",
                 "A committee refused the request",
                 format!("{step}, committee {committee}: {code}"),
@@ -313,8 +313,9 @@ impl Oracles {
             }
         }
         // One honest node at least among so many: what they refuse, asking again does not change.
-        let members = u16::try_from(self.committee(committee).0.len()).unwrap_or(u16::MAX);
-        let error = answers.into_error(step, committee, max_faults(members) + 1);
+        let (members, quorum) = self.committee(committee);
+        let enough = max_faults(u16::try_from(members.len()).unwrap_or(u16::MAX)) + 1;
+        let error = answers.into_error_unless(step, committee, quorum, enough);
         Err(error.explained_by(inner))
     }
 }

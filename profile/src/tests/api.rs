@@ -103,8 +103,13 @@ async fn a_repeated_creation_finds_the_same_profile_and_token() {
         other.enrolment.authorisation_key,
         first.enrolment.authorisation_key
     );
-    // The token is not in the database.
+    // The token is not in the database, and no longer shown once the profile is enrolled.
     assert!(!world.dump().await.contains(&first.owner_token));
+    world.try_enrol(&first, "987-65-4320").await;
+    let (status, body) = world
+        .call("POST", "/v1/profiles", Some(NAVIGATOR), Some("one"), None)
+        .await;
+    assert_eq!((status, code(&body)), (409, "enrolled"));
     world.end().await;
 }
 

@@ -9,6 +9,7 @@ pub use path::{MAX_INDEX, Role, Use};
 pub use seed::{Entropy, SeedError};
 
 use bip32::XPrv;
+use contracts::encoding::{Bytes32, tagged_hash};
 use contracts::ids::Domain;
 use contracts::issuance::derive_scalar;
 use curve25519_dalek::scalar::Scalar;
@@ -132,6 +133,16 @@ impl Wallet {
     /// [`WalletError`].
     pub fn question(&self, index: u32) -> Result<SealKey, WalletError> {
         self.secret(Use::Question, index).map(SealKey::new)
+    }
+
+    /// The id of an enrolment, which the seed alone finds again: the identity committee takes up an enrolment under its
+    /// own id only.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn enrolment(&self, registration: u32) -> Result<Bytes32, WalletError> {
+        let secret = self.secret(Use::Enrolment, registration)?;
+        Ok(tagged_hash("shp/v1/enrol-id", &[secret.as_ref()]).into())
     }
 
     fn scalar(&self, use_: Use, index: u32) -> Result<Zeroizing<Scalar>, WalletError> {

@@ -28,8 +28,10 @@ pub enum Use {
     Response,
     /// Seals a domain's subject blinding; index: attempt of enrolment.
     Subject(Domain),
-    /// Seals what a question keeps until it is done; index: question.
+    /// Seals what a question keeps; index: question.
     Question,
+    /// The id of an enrolment; index: registration.
+    Enrolment,
 }
 
 /// The keys of one leaf.
@@ -68,6 +70,7 @@ impl Use {
             Self::Response => (5, NO_DOMAIN),
             Self::Subject(domain) => (6, domain_number(domain)),
             Self::Question => (7, NO_DOMAIN),
+            Self::Enrolment => (8, NO_DOMAIN),
         }
     }
 
@@ -117,6 +120,7 @@ mod tests {
         );
         assert_eq!(path(Use::Pseudonym, 0), "1936224304'/3'/255'/0'");
         assert_eq!(path(Use::Question, 5), "1936224304'/7'/255'/5'");
+        assert_eq!(path(Use::Enrolment, 1), "1936224304'/8'/255'/1'");
         assert_eq!(Use::Confirmation.steps(MAX_INDEX), None);
     }
 }

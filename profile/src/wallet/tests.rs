@@ -135,6 +135,7 @@ fn any_use() -> impl Strategy<Value = Use> {
         Just(Use::Response),
         domain().prop_map(Use::Subject),
         Just(Use::Question),
+        Just(Use::Enrolment),
     ]
 }
 
