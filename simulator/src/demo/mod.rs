@@ -127,15 +127,18 @@ struct Summary {
 
 /// The day the run takes as today, and the seconds that its clocks are moved by.
 ///
-/// Today, while the contract of the story is in force; otherwise the last day of that version, because a decision under a
-/// superseded rule would be wrong.
+/// Today, while the contract asks for nothing but what the sources of the story hold. From 2027 the adult group asks for
+/// community engagement, of which they know nothing: then a day under the rules of 2026.
 fn calendar(today: Day) -> Result<(Day, i64), DemoError> {
-    let in_force = |day: Day| {
+    let answerable = |day: Day| {
         contracts::rules::registry()
             .compile(CONTRACT, &story::home(), day)
-            .is_ok()
+            .is_ok_and(|compiled| {
+                let mut facts = compiled.facts.iter();
+                facts.all(|fact| oracle_config::ATTRIBUTES.contains(&fact.attribute.0.as_str()))
+            })
     };
-    if in_force(today) {
+    if answerable(today) {
         return Ok((today, 0));
     }
     let fallback: Day = "2026-11-20"
@@ -213,4 +216,18 @@ async fn play(options: &DemoOptions, folder: &folder::Folder) -> Result<(), Demo
     }
     story.end().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_story_plays_today_while_its_sources_can_answer_and_else_under_the_rules_of_2026() {
+        let day = |text: &str| text.parse::<Day>().unwrap();
+        assert_eq!(calendar(day("2026-12-31")).unwrap(), (day("2026-12-31"), 0));
+        let (today, offset) = calendar(day("2027-03-01")).unwrap();
+        assert_eq!(today, day("2026-11-20"));
+        assert_eq!(offset, -101 * 86_400);
+    }
 }

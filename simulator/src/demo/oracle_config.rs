@@ -10,6 +10,21 @@ use super::folder::Folder;
 use super::network::{Network, oracle_name};
 use super::{DemoError, ISSUER, ORACLES, ORIGIN};
 
+/// The attributes that the demo's sources hold, all that [`roles`] maps.
+pub const ATTRIBUTES: [&str; 11] = [
+    "identity.person",
+    "identity.birth_date",
+    "identity.medicaid_immigration_status",
+    "identity.medicare",
+    "identity.ssi",
+    "residence.state",
+    "household.size",
+    "household.caretaker_relative",
+    "household.former_foster_care",
+    "income.magi_monthly",
+    "medical.pregnant",
+];
+
 /// The oracles' numbers.
 pub fn nodes() -> impl Iterator<Item = NodeId> {
     (1..=ORACLES).filter_map(|number| NodeId::new(number).ok())

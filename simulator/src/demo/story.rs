@@ -61,7 +61,7 @@ impl<'a> Story<'a> {
         println!("data folder {}", folder.root().display());
         if clock_offset != 0 {
             println!(
-                "the contract of the story is not in force today; the clocks are set to {today}"
+                "the sources of the story do not hold what the contract asks for today; the clocks are set to {today}"
             );
         }
         Ok(Self {
