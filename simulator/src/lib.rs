@@ -1,5 +1,6 @@
 //! The demo network and the systems of others that it talks to.
 
+pub mod bench;
 pub mod demo;
 pub mod external;
 pub mod role;

@@ -20,6 +20,11 @@ struct Cli {
 enum Command {
     /// One eligibility question, answered end to end by real processes (the default).
     Demo(DemoOptions),
+    /// Figures as ratios: a table on stderr, JSON lines on stdout.
+    Bench {
+        /// Which benchmark; all without a name.
+        name: Option<String>,
+    },
     /// Runs one process of the network; started by the demo.
     #[command(hide = true)]
     Role {
@@ -43,6 +48,7 @@ async fn main() -> ExitCode {
             config,
             ready,
         }) => role::run(role, &config, &ready).await,
+        Some(Command::Bench { name }) => simulator::bench::run(name.as_deref()).map_err(Into::into),
         Some(Command::Demo(options)) => demo::run(options).await.map_err(Into::into),
         None => demo::run(cli.demo).await.map_err(Into::into),
     };
