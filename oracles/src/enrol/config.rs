@@ -32,6 +32,10 @@ pub struct EnrolConfig {
     /// Evaluations of the pseudorandom function per day for owners together, and for each other node.
     #[serde(default = "default_quota")]
     pub evaluations_per_day: u32,
+    /// Claims per day that may turn out not to be borne out; above it nobody is proofed here until the next day (UTC).
+    /// It bounds how many SSNs somebody who knows a name and a birth date can try.
+    #[serde(default = "default_refused_claims")]
+    pub refused_claims_per_day: u32,
     /// Records that must all bear the claims out.
     pub proof: Vec<ProofConfig>,
     /// Source keys of each domain's handle: by name, a text column of the first proof, `claims.ssn` or `claims.ssn_last4`.
@@ -60,6 +64,10 @@ fn default_quota() -> u32 {
     10_000
 }
 
+fn default_refused_claims() -> u32 {
+    1_000
+}
+
 impl EnrolConfig {
     /// Checks what types cannot.
     ///
@@ -81,11 +89,17 @@ impl EnrolConfig {
                 return Err(error("roles.enrol.proof", "unknown source", fix));
             }
         }
-        if self.handle_days == 0 || self.lease_seconds == 0 || self.evaluations_per_day == 0 {
+        let zero = [
+            self.lease_seconds,
+            self.evaluations_per_day,
+            self.refused_claims_per_day,
+        ]
+        .contains(&0);
+        if self.handle_days == 0 || zero {
             let fix = "write positive numbers";
             return Err(error(
                 "roles.enrol",
-                "handle_days, lease_seconds or evaluations_per_day is 0",
+                "handle_days, lease_seconds, evaluations_per_day or refused_claims_per_day is 0",
                 fix,
             ));
         }

@@ -58,6 +58,9 @@ pub(crate) struct Registrar {
     pub(super) node: Arc<Node>,
 }
 
+/// The quota of claims that were not borne out.
+const REFUSED_CLAIMS: &str = "refused claims";
+
 impl Registrar {
     pub(super) fn now(&self) -> UnixTime {
         self.shared.clock.now()
@@ -100,7 +103,12 @@ impl Registrar {
             .nonces
             .redeem(NonceUse::Enrol, Domain::Identity, &enrolment, &nonce, now)
             .map_err(AttestError::from)?;
+        // Counted before the answer is known and given back when it is a yes: attempts at once, or a node killed between,
+        // never get more tries than the quota.
+        let limit = self.config.refused_claims_per_day;
+        self.registry.count(REFUSED_CLAIMS, limit, now).await?;
         let source_keys = proof(&self.config, &self.shared.sources, &claims).await?;
+        self.registry.give_back(REFUSED_CLAIMS, now).await?;
         let pending = Pending {
             request,
             ssn: claims.ssn.clone(),

@@ -139,7 +139,7 @@ impl Registry {
         Ok(row.is_none_or(|row| row.get::<String, _>(0) == expected))
     }
 
-    /// Counts an evaluation of the pseudorandom function for a caller.
+    /// Counts a use by a caller against its daily quota: an evaluation of the pseudorandom function, or a claim.
     ///
     /// # Errors
     /// [`EnrolError::Quota`] above `limit` a day.
@@ -167,6 +167,19 @@ impl Registry {
             return Err(EnrolError::Quota);
         }
         transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Takes back what [`Registry::count`] counted on the same day.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn give_back(&self, caller: &str, now: UnixTime) -> Result<(), EnrolError> {
+        sqlx::query("UPDATE enrol_quota SET used = used - 1 WHERE day = $1 AND caller = $2")
+            .bind(now.0.div_euclid(86_400))
+            .bind(caller)
+            .execute(&self.0)
+            .await?;
         Ok(())
     }
 }

@@ -317,6 +317,42 @@ async fn a_second_enrolment_of_one_ssn_is_refused_by_every_coordinator() {
     assert_eq!(code(swapped.complete(&network, 2).await), "other-pseudonym");
 }
 
+/// Attack: who knows a name and a birth date tries one SSN after another.
+#[actix_web::test]
+async fn guessing_an_ssn_by_refused_claims_ends_at_the_daily_quota() {
+    let mut network = Network::start().await;
+    let honest = Owner::new();
+    // Claims that are borne out use nothing up.
+    for _ in 0..12 {
+        let answers = honest
+            .submit_to(&network, &[1], &claims(&honest, SSN))
+            .await;
+        assert!(answers.into_iter().all(|(_, answer)| answer.is_ok()));
+    }
+    let guesser = Owner::new();
+    let mut codes = Vec::new();
+    for guess in 0..12 {
+        let mut wrong = claims(&guesser, SSN);
+        wrong.ssn = format!("900-00-00{guess:02}").try_into().unwrap();
+        for (_, answer) in guesser.submit_to(&network, &[1], &wrong).await {
+            codes.push(code(answer));
+        }
+    }
+    assert_eq!(
+        codes.iter().filter(|code| *code == "not-proofed").count(),
+        10
+    );
+    assert_eq!(codes[10..], ["quota", "quota"]);
+    // A restart does not refill it, and the right SSN is not told apart any more.
+    network.restart(1).await;
+    for (_, answer) in guesser
+        .submit_to(&network, &[1], &claims(&guesser, SSN))
+        .await
+    {
+        assert_eq!(code(answer), "quota");
+    }
+}
+
 #[actix_web::test]
 async fn claims_that_are_not_borne_out_or_were_made_for_another_are_refused() {
     let network = Network::start().await;

@@ -94,6 +94,7 @@ source = "wages"
 kind = "emmy"
 
 [enrol]
+refused_claims_per_day = 10
 [[enrol.proof]]
 source = "registry"
 query = "SELECT ssn, given_name, family_name, birth_date, person_id, case_number FROM person WHERE replace(ssn, '-', '') = $1"

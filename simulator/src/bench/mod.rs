@@ -23,8 +23,10 @@ pub struct Figure {
     pub against: Option<&'static str>,
 }
 
+type Bench = fn() -> Result<Vec<Figure>, String>;
+
 /// The benchmarks, by name.
-const BENCHES: [(&str, fn() -> Result<Vec<Figure>, String>); 1] = [("rules", rules::run)];
+const BENCHES: [(&str, Bench); 1] = [("rules", rules::run)];
 
 /// Runs one benchmark, or all.
 ///

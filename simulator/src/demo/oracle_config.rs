@@ -8,7 +8,7 @@ use oracles::keys::{NodeIdentity, OperatorKey};
 
 use super::folder::Folder;
 use super::network::{Network, oracle_name};
-use super::{DemoError, ISSUER, ORACLES, ORIGIN};
+use super::{AUDIENCE, DemoError, ISSUER, ORACLES, ORIGIN};
 
 /// The attributes that the demo's sources hold, all that [`roles`] maps.
 pub const ATTRIBUTES: [&str; 11] = [
@@ -143,6 +143,7 @@ origin = "{ORIGIN}"
 
 [decision]
 issuer = "{ISSUER}"
+audiences = ["{AUDIENCE}"]
 
 [[attest.source]]
 name = "registry"
