@@ -359,10 +359,9 @@ mod tests {
 
     #[tokio::test]
     async fn postgres_is_read_alike_and_read_only() {
-        let Ok(server) = std::env::var("DATABASE_URL") else {
+        let Ok(url) = std::env::var("DATABASE_URL") else {
             return;
         };
-        let url = format!("{server}/postgres");
         let source = SqlSource::new("r", &url, &Limits::default()).unwrap();
         let query = "SELECT a, b, c, d, e, f FROM (VALUES
             ('x'::text, 7::bigint, 7::int, true, DATE '1992-02-29', NULL::text)) AS t (a, b, c, d, e, f)
