@@ -11,7 +11,7 @@ mod tests;
 pub use bind::shape;
 pub use error::PresentationError;
 pub use prove::prove;
-pub use verify::verify;
+pub use verify::{verify, verify_batch};
 
 use std::fmt;
 

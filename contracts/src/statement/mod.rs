@@ -17,9 +17,12 @@
 //! slacks and the Bulletproof; then one weight per leaf and relation is drawn; then come all announcements, and one
 //! challenge for subject, pseudonym and tree, which `and` passes on and `or` splits additively.
 
+mod batch;
 mod proof;
 mod prove;
+mod range;
 mod shape;
+mod sum;
 pub(crate) mod transcript;
 mod tree;
 mod verify;
@@ -39,6 +42,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::group::Point;
 use transcript::ProofTranscript;
 
+pub use batch::{Claim, verify_batch};
 pub use prove::prove;
 #[cfg(test)]
 pub(crate) use prove::prove_unchecked;

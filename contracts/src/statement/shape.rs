@@ -240,13 +240,26 @@ pub(super) struct Combination {
 }
 
 impl Combination {
-    fn new(facts: usize, slots: usize) -> Self {
+    pub fn new(facts: usize, slots: usize) -> Self {
         Self {
             value: vec![Scalar::ZERO; facts],
             known: vec![Scalar::ZERO; facts],
             slack: vec![Scalar::ZERO; slots],
             base: Scalar::ZERO,
         }
+    }
+
+    /// Adds `weight` times another combination of the same points.
+    pub fn add_scaled(&mut self, weight: &Scalar, other: &Self) {
+        let add = |into: &mut [Scalar], from: &[Scalar]| {
+            for (into, from) in into.iter_mut().zip(from) {
+                *into += weight * from;
+            }
+        };
+        add(&mut self.value, &other.value);
+        add(&mut self.known, &other.known);
+        add(&mut self.slack, &other.slack);
+        self.base += weight * other.base;
     }
 
     /// Adds `weight` times a member's point.

@@ -1,13 +1,14 @@
 //! Verifying: the range proof, then every other equation in one multi-scalar multiplication under random weights.
 
 use bulletproofs::RangeProof;
-use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
+use curve25519_dalek::ristretto::CompressedRistretto;
 use curve25519_dalek::scalar::Scalar;
-use curve25519_dalek::traits::{Identity, IsIdentity, VartimeMultiscalarMul};
+use curve25519_dalek::traits::Identity;
 use merlin::Transcript;
 
 use super::proof::{Proof, branch_challenges};
 use super::shape::{All, Combination, Shape};
+use super::sum::Sum;
 use super::transcript::ProofTranscript;
 use super::{Public, RANGE, StatementError, append_slacks};
 use crate::group::{PEDERSEN, Point, PublicScalar};
@@ -23,6 +24,26 @@ pub fn verify(
     slacks: &[Point],
     proof: &[u8],
 ) -> Result<(), StatementError> {
+    let ((), sum) = equations(transcript, shape, public, slacks, proof, verify_range)?;
+    if sum.is_identity() {
+        Ok(())
+    } else {
+        Err(StatementError::Proof)
+    }
+}
+
+/// Binds statement and proof to the transcript, hands the range proof (if there are slots) to `range`, and sums up all
+/// other equations under weights that the transcript gives.
+///
+/// `range` must leave the transcript as the library does.
+pub(super) fn equations<T: Default>(
+    transcript: &mut Transcript,
+    shape: &Shape,
+    public: &Public,
+    slacks: &[Point],
+    proof: &[u8],
+    range: impl FnOnce(&mut Transcript, &Shape, &[Point], &[u8]) -> Result<T, StatementError>,
+) -> Result<(T, Sum), StatementError> {
     public.check(shape)?;
     if slacks.len() != shape.slots() {
         return Err(StatementError::Count {
@@ -34,7 +55,13 @@ pub fn verify(
     let proof = Proof::from_bytes(proof, shape)?;
     public.append_to(shape, transcript);
     append_slacks(transcript, slacks);
-    verify_range(transcript, shape, slacks, &proof.range)?;
+    let ranged = if shape.slots() == 0 {
+        T::default()
+    } else {
+        let ranged = range(transcript, shape, slacks, &proof.range)?;
+        transcript.append_message(b"range-proof", &proof.range);
+        ranged
+    };
 
     let subject_weights = public.subject_weights(transcript);
     let folded = shape.fold(transcript);
@@ -47,7 +74,8 @@ pub fn verify(
     for scalar in proof.shares.iter().flatten().chain(proof.responses.iter()) {
         transcript.append_scalar(b"response", scalar);
     }
-    let mut sum = Sum::new(shape);
+    let mut sum = Sum::default();
+    let mut shared = Combination::new(shape.facts(), shape.slots());
 
     // z·H = A + c·Σ wᵢ·C_s,i
     let weight = transcript.challenge_scalar(b"equation");
@@ -83,25 +111,30 @@ pub fn verify(
         let weight = transcript.challenge_scalar(b"equation");
         sum.blinding += weight * response.0;
         sum.add(-weight, announcement);
-        sum.combine(-weight * challenge, combination);
+        shared.add_scaled(&(-weight * challenge), combination);
     }
-
-    if sum.evaluate(public, slacks).is_identity() {
-        Ok(())
-    } else {
-        Err(StatementError::Proof)
+    sum.base += shared.base;
+    for (leaf, (value, known)) in public
+        .leaves
+        .iter()
+        .zip(shared.value.iter().zip(&shared.known))
+    {
+        sum.add(*value, &leaf.value);
+        sum.add(*known, &leaf.known);
     }
+    for (scalar, slack) in shared.slack.iter().zip(slacks) {
+        sum.add(*scalar, slack);
+    }
+    Ok((ranged, sum))
 }
 
+/// The library's own verification.
 fn verify_range(
     transcript: &mut Transcript,
     shape: &Shape,
     slacks: &[Point],
     bytes: &[u8],
 ) -> Result<(), StatementError> {
-    if shape.slots() == 0 {
-        return Ok(());
-    }
     let mut commitments: Vec<CompressedRistretto> =
         slacks.iter().map(|slack| *slack.compressed()).collect();
     commitments.resize(shape.padded(), CompressedRistretto::identity());
@@ -110,9 +143,7 @@ fn verify_range(
             let bits = usize::from(shape.bits());
             proof.verify_multiple(&RANGE, &PEDERSEN, transcript, &commitments, bits)
         })
-        .map_err(|_| StatementError::Range)?;
-    transcript.append_message(b"range-proof", bytes);
-    Ok(())
+        .map_err(|_| StatementError::Range)
 }
 
 /// Gives each group its challenge, in the order of groups: `and` passes it on, `or` splits it.
@@ -131,67 +162,5 @@ fn pass_down(
         for (branch, challenge) in any.branches.iter().zip(split) {
             pass_down(branch, challenge, shares, challenges);
         }
-    }
-}
-
-/// A sum that must be the identity: coefficients of the shared points, and further terms.
-struct Sum {
-    value: Vec<Scalar>,
-    known: Vec<Scalar>,
-    slack: Vec<Scalar>,
-    base: Scalar,
-    blinding: Scalar,
-    scalars: Vec<Scalar>,
-    points: Vec<RistrettoPoint>,
-}
-
-impl Sum {
-    fn new(shape: &Shape) -> Self {
-        Self {
-            value: vec![Scalar::ZERO; shape.facts()],
-            known: vec![Scalar::ZERO; shape.facts()],
-            slack: vec![Scalar::ZERO; shape.slots()],
-            base: Scalar::ZERO,
-            blinding: Scalar::ZERO,
-            scalars: Vec::new(),
-            points: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, scalar: Scalar, point: &Point) {
-        self.add_point(scalar, *point.point());
-    }
-
-    fn add_point(&mut self, scalar: Scalar, point: RistrettoPoint) {
-        self.scalars.push(scalar);
-        self.points.push(point);
-    }
-
-    fn combine(&mut self, weight: Scalar, combination: &Combination) {
-        let add = |into: &mut Vec<Scalar>, from: &[Scalar]| {
-            for (into, from) in into.iter_mut().zip(from) {
-                *into += weight * from;
-            }
-        };
-        add(&mut self.value, &combination.value);
-        add(&mut self.known, &combination.known);
-        add(&mut self.slack, &combination.slack);
-        self.base += weight * combination.base;
-    }
-
-    fn evaluate(mut self, public: &Public, slacks: &[Point]) -> RistrettoPoint {
-        let leaves = || public.leaves.iter();
-        for (scalar, leaf) in std::mem::take(&mut self.value).into_iter().zip(leaves()) {
-            self.add(scalar, &leaf.value);
-        }
-        for (scalar, leaf) in std::mem::take(&mut self.known).into_iter().zip(leaves()) {
-            self.add(scalar, &leaf.known);
-        }
-        for (scalar, slack) in std::mem::take(&mut self.slack).into_iter().zip(slacks) {
-            self.add(scalar, slack);
-        }
-        self.add_point(self.base, PEDERSEN.B);
-        self.add_point(self.blinding, PEDERSEN.B_blinding);
-        RistrettoPoint::vartime_multiscalar_mul(&self.scalars, &self.points)
     }
 }

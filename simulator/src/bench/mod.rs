@@ -1,5 +1,7 @@
 //! `bench [NAME]`: figures as ratios taken in one run, a table on stderr and a JSON line per figure on stdout.
 
+mod fixture;
+mod proof;
 mod rules;
 
 use serde::Serialize;
@@ -26,7 +28,7 @@ pub struct Figure {
 type Bench = fn() -> Result<Vec<Figure>, String>;
 
 /// The benchmarks, by name.
-const BENCHES: [(&str, Bench); 1] = [("rules", rules::run)];
+const BENCHES: [(&str, Bench); 2] = [("proof", proof::run), ("rules", rules::run)];
 
 /// Runs one benchmark, or all.
 ///
@@ -38,7 +40,7 @@ pub fn run(name: Option<&str>) -> Result<(), String> {
         return Err(format!("no bench {name:?}: there is {}", known.join(", ")));
     }
     eprintln!(
-        "{:<10} {:<34} {:<18} {:>14} {:>8}  against",
+        "{:<10} {:<44} {:<28} {:>14} {:>8}  against",
         "bench", "case", "metric", "value", "ratio"
     );
     for (_, bench) in BENCHES
@@ -50,7 +52,7 @@ pub fn run(name: Option<&str>) -> Result<(), String> {
                 .ratio
                 .map_or_else(String::new, |ratio| format!("{ratio:.2}"));
             eprintln!(
-                "{:<10} {:<34} {:<18} {:>14.1} {ratio:>8}  {}",
+                "{:<10} {:<44} {:<28} {:>14.1} {ratio:>8}  {}",
                 figure.bench,
                 figure.case,
                 figure.metric,

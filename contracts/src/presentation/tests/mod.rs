@@ -1,5 +1,6 @@
 //! Presentations of a real contract over really issued leaves, and everything that somebody might do to them.
 
+mod batches;
 mod bindings;
 mod leaves;
 mod verdicts;

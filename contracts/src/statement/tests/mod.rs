@@ -1,6 +1,7 @@
 //! Proofs over hand-made trees.
 
 mod attacks;
+mod batches;
 mod transcripts;
 
 use proptest::prelude::*;
