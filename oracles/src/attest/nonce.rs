@@ -28,7 +28,7 @@ pub enum NonceError {
         "the nonce is not this node's for this request, or expired, or was used: ask for a new one"
     )]
     Refused,
-    /// [`MAX_USED`] requests within [`NONCE_LIFETIME`].
+    /// `MAX_USED` requests within [`NONCE_LIFETIME`].
     #[error("too many requests at once: ask again in a few minutes")]
     Busy,
 }

@@ -36,7 +36,7 @@ impl fmt::Display for Failure {
 /// What the members of a committee answered.
 #[derive(Debug)]
 pub struct Answers<T> {
-    /// Good answers, by node ascending once [`gather`] returns.
+    /// Good answers, by node ascending once `gather` returns.
     pub good: Vec<(NodeId, T)>,
     /// Members that did not answer in time.
     pub silent: Vec<NodeId>,

@@ -2,7 +2,7 @@
 //!
 //! The agency trusts what it configured itself and nothing that an applicant sends: its own id, the issuer, the notifier's key,
 //! the contracts it decides by, and the addresses of the oracles. Decision keys come from those oracles, each believed only when
-//! more of them serve it than may be faulty ([`keys`]).
+//! more of them serve it than may be faulty (`keys`).
 //!
 //! `POST /applications` · `GET /applications/{id}` · `POST /tokens/verify` (a NO verifies just as well) · `GET /v1/key`.
 
