@@ -1,5 +1,5 @@
 //! The audit of bundles: what it accepts, and that every field counts.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 #[path = "common/issue.rs"]

@@ -1,5 +1,5 @@
 //! The `rules` command line, run as a process: what it prints, objects to and exits with.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::PathBuf;

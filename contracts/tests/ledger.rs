@@ -1,5 +1,5 @@
 //! Checkpoints, receipts and the trust file.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

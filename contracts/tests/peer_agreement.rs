@@ -1,5 +1,5 @@
 //! Everybody in `fixtures/peer/` against an independent engine; every difference is listed there with who is right.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
 //! What holds of every contract and every person, known or not.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::{LazyLock, OnceLock};
 

@@ -1,5 +1,5 @@
 //! The flattened screening against the contracts it was flattened from, on random households.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 //! Published test vectors; each file names its source.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use contracts::encoding::{Blob, Bytes, Bytes32, from_base64url, to_jcs};
 use contracts::jwk::{OkpJwk, thumbprint};

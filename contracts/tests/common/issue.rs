@@ -1,5 +1,6 @@
 //! People and the bundles of decisions about them, issued by the committees of the test world.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
 //! A small world to test verifiers in: keys from fixed seeds, a log of a few entries, a token, an application.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use contracts::application::{
     Answer, Application, Approval, ProofClaims, reply_message, wallet_proof,
