@@ -1,9 +1,12 @@
 //! HTTP clients with time-outs and size caps; body limits for servers.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_web::web;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls_platform_verifier::Verifier;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -52,18 +55,61 @@ impl From<reqwest::Error> for HttpError {
     }
 }
 
-/// A client with [`CONNECT_TIMEOUT`] and [`REQUEST_TIMEOUT`], without redirects and without the environment's proxy.
-///
-/// # Panics
-/// When the platform cannot make an HTTP client at all.
-pub fn client() -> Client {
+/// The cryptography of every TLS connection of this process.
+pub(crate) fn crypto() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER
+        .get_or_init(|| Arc::new(ring::default_provider()))
+        .clone()
+}
+
+/// TLS to servers with certificates of the platform's authorities, read once per process. A platform without any trusts
+/// nobody: `https` addresses then fail, others work.
+fn web_tls() -> rustls::ClientConfig {
+    static CONFIG: OnceLock<rustls::ClientConfig> = OnceLock::new();
+    CONFIG
+        .get_or_init(|| {
+            let builder = rustls::ClientConfig::builder_with_provider(crypto())
+                .with_safe_default_protocol_versions()
+                .expect("the ring provider has suites for TLS 1.2 and 1.3");
+            match Verifier::new(crypto()) {
+                Ok(verifier) => builder
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(verifier)),
+                Err(error) => {
+                    tracing::warn!(%error, "no certificate authorities: https addresses will fail");
+                    builder.with_root_certificates(rustls::RootCertStore::empty())
+                }
+            }
+            .with_no_client_auth()
+        })
+        .clone()
+}
+
+/// Settings of every client: [`CONNECT_TIMEOUT`] and [`REQUEST_TIMEOUT`], TLS with the platform's authorities, no
+/// redirects, no proxy of the environment.
+pub fn client_builder() -> ClientBuilder {
+    builder(web_tls())
+}
+
+/// As [`client_builder`], with TLS of its own.
+pub(crate) fn builder(tls: rustls::ClientConfig) -> ClientBuilder {
     Client::builder()
+        .tls_backend_preconfigured(tls)
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(REQUEST_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
+}
+
+/// A client of [`client_builder`].
+///
+/// # Panics
+/// When the platform cannot make an HTTP client at all.
+pub fn client() -> Client {
+    client_builder()
         .build()
-        .expect("a client without TLS configuration always builds")
+        .expect("a client whose TLS is configured builds")
 }
 
 /// Reads at most `cap` bytes of a body.

@@ -46,7 +46,7 @@ impl<'a> Network<'a> {
                 .map_err(DemoError::file(&file))?;
             doors.insert(party.clone(), door);
         }
-        let client = Client::builder()
+        let client = oracles::http::client_builder()
             .no_proxy()
             .timeout(CALL_LIMIT)
             .build()

@@ -131,7 +131,7 @@ impl Phone {
         let failed = |what: String| {
             ExternalError::Data(format!("the notifier did not take the reply: {what}"))
         };
-        let client = reqwest::Client::builder()
+        let client = oracles::http::client_builder()
             .no_proxy()
             .timeout(TIME_OUT)
             .build()
@@ -181,7 +181,7 @@ mod tests {
         let notifier = notifier::start(notifier::Config::parse(&config).unwrap())
             .await
             .unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = oracles::http::client_builder().no_proxy().build().unwrap();
         let post = |path: &str, body: serde_json::Value| {
             client
                 .post(format!("{}{path}", notifier.url()))

@@ -52,7 +52,7 @@ pub(super) struct Oracles {
 impl Oracles {
     pub(super) fn new(urls: &[String]) -> Result<Self> {
         let count = u16::try_from(urls.len()).unwrap_or(u16::MAX);
-        let client = Client::builder()
+        let client = oracles::http::client_builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(TIME_OUT)

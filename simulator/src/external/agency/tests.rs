@@ -169,13 +169,13 @@ impl World {
 
     async fn post(&self, path: &str, body: &impl Serialize) -> (u16, Value) {
         let url = format!("{}{path}", self.agency.url());
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = oracles::http::client_builder().no_proxy().build().unwrap();
         let answer = client.post(url).json(body).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
     async fn get(&self, path: &str) -> Value {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = oracles::http::client_builder().no_proxy().build().unwrap();
         client
             .get(format!("{}{path}", self.agency.url()))
             .send()

@@ -15,7 +15,7 @@ async fn service() -> Running {
 }
 
 fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    oracles::http::client_builder().no_proxy().build().unwrap()
 }
 
 async fn get(url: &str) -> (u16, Value) {

@@ -32,7 +32,7 @@ async fn reports(service: &Running, case: &str) -> Vec<Value> {
 }
 
 fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    oracles::http::client_builder().no_proxy().build().unwrap()
 }
 
 async fn lose_job(service: &Running, key: &str, case: &str) -> u16 {
