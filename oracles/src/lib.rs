@@ -21,6 +21,7 @@ pub mod node;
 pub mod peer;
 pub mod problem;
 pub mod sources;
+pub mod tamper;
 pub mod wire;
 
 /// The four-node network of the integration tests.

@@ -27,6 +27,7 @@ use crate::config::{ConfigError, NodeConfig};
 use crate::keys::{KeyError, KeyStore, NodeIdentity, OperatorKey};
 use crate::peer::{self, PeerError, Peers, Refusal, Topic};
 use crate::problem::Problem;
+use crate::tamper::{Asked, Tamper};
 use crate::{attest, db, decision, enrol, http, ledger};
 
 /// HTTP workers of a node. Work that takes time runs on the process's own runtime, not on them.
@@ -184,11 +185,18 @@ impl Node {
         Req: Serialize,
         Resp: DeserializeOwned,
     {
+        let router = self.router();
         if to != self.id {
-            return self.peers.call(to, topic, request).await;
+            let Some(tamper) = &router.tamper else {
+                return self.peers.call(to, topic, request).await;
+            };
+            let body = peer::encode(to, request)?;
+            let body = tamper.request(topic.name(), to, body).await?;
+            let (cap, wait) = (topic.max_response(), topic.timeout());
+            let call = self.peers.call_bytes(to, topic.name(), &body, cap, wait);
+            return peer::decode(to, &call.await?);
         }
         let body = peer::encode(to, request)?;
-        let router = self.router();
         let handler = router
             .handler(topic.name())
             .ok_or_else(|| PeerError::Refused {
@@ -243,6 +251,26 @@ impl Handler {
     ) -> BoxFuture<'static, Result<Vec<u8>, Refusal>> {
         (self.run)(node, from, body)
     }
+
+    fn tampered(self, topic: &'static str, tamper: Arc<dyn Tamper>) -> Self {
+        let run: Run = Box::new(move |node, from, body| {
+            let tamper = Arc::clone(&tamper);
+            let honest = (self.run)(Arc::clone(&node), from, body.clone());
+            async move {
+                if from == node.id() {
+                    return honest.await;
+                }
+                let body = &body;
+                tamper.answer(Asked { topic, from, body }, honest).await
+            }
+            .boxed()
+        });
+        Self {
+            max_request: self.max_request,
+            max_response: usize::MAX,
+            run,
+        }
+    }
 }
 
 /// What a node answers. Filled once, before it listens.
@@ -251,6 +279,7 @@ pub struct Router {
     handlers: HashMap<&'static str, Handler>,
     sources: HashMap<(KeyId, &'static str), ErasedSource>,
     routes: Vec<Routes>,
+    tamper: Option<Arc<dyn Tamper>>,
 }
 
 impl fmt::Debug for Router {
@@ -327,6 +356,16 @@ impl Router {
     /// Serves HTTP routes; called once per worker.
     pub fn routes(&mut self, configure: impl Fn(&mut web::ServiceConfig) + Send + Sync + 'static) {
         self.routes.push(Box::new(configure));
+    }
+
+    /// Departs from the protocol towards peers, in every topic answered so far and every request: for fault injection
+    /// in tests, see [`crate::tamper`].
+    pub fn tamper(&mut self, tamper: &Arc<dyn Tamper>) {
+        self.handlers = std::mem::take(&mut self.handlers)
+            .into_iter()
+            .map(|(topic, handler)| (topic, handler.tampered(topic, Arc::clone(tamper))))
+            .collect();
+        self.tamper = Some(Arc::clone(tamper));
     }
 
     /// Puts a lying handler in the place of the honest one.
