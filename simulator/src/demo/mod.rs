@@ -2,18 +2,18 @@
 
 mod evidence;
 mod fault;
-mod folder;
+pub(crate) mod folder;
 mod http_scan;
-mod navigator;
-mod network;
-mod oracle_config;
+pub(crate) mod navigator;
+pub(crate) mod network;
+pub(crate) mod oracle_config;
 mod people;
 mod phone;
-mod process;
+pub(crate) mod process;
 mod report;
-mod setup;
+pub(crate) mod setup;
 mod story;
-mod tap;
+pub(crate) mod tap;
 
 use std::path::{Path, PathBuf};
 
@@ -87,7 +87,7 @@ pub enum DemoError {
 }
 
 impl DemoError {
-    fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+    pub(crate) fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::File { path, source }
     }
@@ -129,7 +129,7 @@ struct Summary {
 ///
 /// Today, while the contract asks for nothing but what the sources of the story hold. From 2027 the adult group asks for
 /// community engagement, of which they know nothing: then a day under the rules of 2026.
-fn calendar(today: Day) -> Result<(Day, i64), DemoError> {
+pub(crate) fn calendar(today: Day) -> Result<(Day, i64), DemoError> {
     let answerable = |day: Day| {
         contracts::rules::registry()
             .compile(CONTRACT, &story::home(), day)

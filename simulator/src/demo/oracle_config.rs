@@ -1,5 +1,6 @@
 //! The oracles' configuration: who sits where, which sources are read, how attributes map to them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use contracts::ids::{Committee, NodeId};
@@ -27,15 +28,24 @@ pub const ATTRIBUTES: [&str; 11] = [
 
 /// The oracles' numbers.
 pub fn nodes() -> impl Iterator<Item = NodeId> {
-    (1..=ORACLES).filter_map(|number| NodeId::new(number).ok())
+    first_nodes(ORACLES)
+}
+
+/// The numbers of a network of `count` oracles.
+pub fn first_nodes(count: u16) -> impl Iterator<Item = NodeId> {
+    (1..=count).filter_map(|number| NodeId::new(number).ok())
 }
 
 /// Where the sources are, and the keys to read them with.
 pub struct SourceAccess<'a> {
     /// `registry.db`.
     pub registry: &'a Path,
+    /// Where the payroll service answers.
+    pub payroll: String,
     /// Key at the payroll service.
     pub payroll_key: &'a str,
+    /// Where the EHR answers.
+    pub ehr: String,
     /// Key at the EHR.
     pub ehr_key: &'a str,
 }
@@ -63,7 +73,7 @@ pub fn identity(folder: &Folder, node: NodeId) -> Result<NodeIdentity, DemoError
     Ok(identity)
 }
 
-/// The configuration of every oracle. Each sits on every committee here, with separate keys: what that costs is that one
+/// The configuration of each of the first `count` oracles. Each sits on every committee here, with separate keys: what that costs is that one
 /// operator sees facts of all domains and the decisions too, which separate committees exist to prevent.
 ///
 /// # Errors
@@ -73,9 +83,10 @@ pub fn configs(
     network: &Network<'_>,
     sources: &SourceAccess<'_>,
     clock_offset_seconds: i64,
+    count: u16,
 ) -> Result<Vec<NodeConfig>, DemoError> {
     let mut peers = Vec::new();
-    for node in nodes() {
+    for node in first_nodes(count) {
         let own = identity(folder, node)?;
         peers.push(PeerConfig {
             id: node,
@@ -89,13 +100,12 @@ pub fn configs(
         .into_iter()
         .map(|name| CommitteeConfig {
             name,
-            members: nodes().collect(),
+            members: first_nodes(count).collect(),
             epoch: 1,
         })
         .collect();
-    let roles = toml::from_str(&roles(network, sources))
-        .map_err(|error| DemoError::Other(format!("oracle roles: {error}")))?;
-    Ok(nodes()
+    let roles = roles(sources)?;
+    Ok(first_nodes(count)
         .map(|id| NodeConfig {
             id,
             listen: ([127, 0, 0, 1], 0).into(),
@@ -106,15 +116,24 @@ pub fn configs(
             peer_timeout_ms: 3_000,
             peers: peers.clone(),
             committees: committees.clone(),
-            roles: std::collections::BTreeMap::clone(&roles),
+            roles: roles.clone(),
         })
         .collect())
 }
 
-fn roles(network: &Network<'_>, sources: &SourceAccess<'_>) -> String {
+/// The settings of an oracle's roles: the same for all that read the same sources.
+///
+/// # Errors
+/// The mapping is not one.
+pub fn roles(sources: &SourceAccess<'_>) -> Result<BTreeMap<String, toml::Value>, DemoError> {
+    toml::from_str(&roles_text(sources))
+        .map_err(|error| DemoError::Other(format!("oracle roles: {error}")))
+}
+
+fn roles_text(sources: &SourceAccess<'_>) -> String {
     let registry = sources.registry.display();
-    let (payroll, payroll_key) = (network.url("payroll"), sources.payroll_key);
-    let (ehr, ehr_key) = (network.url("ehr"), sources.ehr_key);
+    let (payroll, payroll_key) = (&sources.payroll, sources.payroll_key);
+    let (ehr, ehr_key) = (&sources.ehr, sources.ehr_key);
     let person = |id: &str, column: &str, conversion: &str| {
         format!(
             r#"

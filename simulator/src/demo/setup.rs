@@ -1,8 +1,10 @@
 //! Starting the network: processes, keys, the trust file, and the services that need them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Instant;
 
+use contracts::encoding::Bytes32;
 use contracts::ids::NodeId;
 use contracts::trust::{CommitteeKey, Suite, Trust};
 use oracles::ceremony::KeyId;
@@ -10,7 +12,8 @@ use oracles::wire::info::NodeInfo;
 use serde_json::json;
 
 use super::fault::Step;
-use super::network::oracle_name;
+use super::folder::Folder;
+use super::network::{Network, oracle_name};
 use super::oracle_config::{self, SourceAccess};
 use super::phone::Texting;
 use super::story::{Story, home};
@@ -49,11 +52,18 @@ impl Story<'_> {
             .await?;
         let sources = SourceAccess {
             registry: &registry,
+            payroll: self.network.url("payroll"),
             payroll_key: &payroll_key,
+            ehr: self.network.url("ehr"),
             ehr_key: &ehr_key,
         };
-        let configs =
-            oracle_config::configs(self.folder, &self.network, &sources, self.clock_offset)?;
+        let configs = oracle_config::configs(
+            self.folder,
+            &self.network,
+            &sources,
+            self.clock_offset,
+            ORACLES,
+        )?;
         for config in &configs {
             self.network
                 .start("oracle", &oracle_name(config.id), &to_toml(config)?)
@@ -105,10 +115,9 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// Writes the trust file: what more oracles than may be faulty say alike.
+    /// Writes the trust file.
     async fn trust(&mut self) -> Result<(), DemoError> {
-        let mut said: BTreeMap<String, (usize, Vec<CommitteeKey>, ed25519_dalek::VerifyingKey)> =
-            BTreeMap::new();
+        let mut infos = Vec::new();
         for node in oracle_config::nodes() {
             let name = oracle_name(node);
             if !self.network.runs(&name) {
@@ -119,23 +128,9 @@ impl Story<'_> {
                 .get(&name, "/v1/info", None)
                 .await
                 .map_err(DemoError::Other)?;
-            let (keys, ledger) = committee_keys(&info)?;
-            let spelled = serde_json::to_string(&(&keys, ledger.as_bytes()))
-                .map_err(|error| DemoError::Other(error.to_string()))?;
-            said.entry(spelled).or_insert((0, keys, ledger)).0 += 1;
+            infos.push(info);
         }
-        let faults = usize::from(contracts::ids::max_faults(ORACLES));
-        let (_, keys, ledger) = said
-            .into_values()
-            .find(|(count, _, _)| *count > faults)
-            .ok_or_else(|| {
-                DemoError::Other("the oracles do not name the same committee keys".to_owned())
-            })?;
-        let trust = Trust::new(ISSUER.to_owned(), ORIGIN.to_owned(), ledger, keys)
-            .map_err(|error| DemoError::Other(error.to_string()))?;
-        let bytes = serde_json::to_vec_pretty(&trust)
-            .map_err(|error| DemoError::Other(error.to_string()))?;
-        self.folder.write("trust.json", &bytes).map(|_| ())
+        write_trust(self.folder, &infos, ORACLES)
     }
 
     async fn start_services(&mut self) -> Result<(), DemoError> {
@@ -168,55 +163,116 @@ impl Story<'_> {
             .get("agency", "/v1/key", None)
             .await
             .map_err(DemoError::Other)?;
-        let profile = self.profile_config(phone, &key["key"])?;
-        self.network.start("profile", "profile", &profile).await
-    }
-
-    fn profile_config(
-        &self,
-        phone: &Texting,
-        agency_key: &serde_json::Value,
-    ) -> Result<String, DemoError> {
-        let (_, operator_key) = self.folder.secret("profile-operator")?;
-        let (_, navigator) = self.folder.secret("profile-navigator")?;
-        let nodes: Vec<_> = oracle_config::nodes()
-            .map(|node| {
-                let identity = oracle_config::identity(self.folder, node)?;
-                Ok(json!({
-                    "id": node,
-                    "url": self.network.url(&oracle_name(node)),
-                    "hpke_key": identity.hpke().public(),
-                    "hpke_epoch": 1,
-                }))
-            })
-            .collect::<Result<_, DemoError>>()?;
-        let members: Vec<_> = oracle_config::nodes().collect();
-        let committees: Vec<_> = contracts::ids::Committee::ALL
-            .into_iter()
-            .map(|committee| json!({"committee": committee, "members": members}))
-            .collect();
-        to_toml(&json!({
-            "listen": "127.0.0.1:0",
-            "database": format!("sqlite:{}", self.folder.path("profile/profile.db").display()),
-            "operator_key": {"file": operator_key},
-            "navigator_token": {"file": navigator},
-            "trust": self.folder.path("trust.json"),
-            "clock_offset_seconds": self.clock_offset,
-            "nodes": nodes,
-            "committees": committees,
-            "notifier": {
-                "url": self.network.url("notifier"),
-                "token": {"file": phone.messages_token_file()},
-                "public_key": phone.notifier_key(),
+        let config = profile_config(
+            self.folder,
+            &self.network,
+            ORACLES,
+            &ProfileAccess {
+                messages_token: phone.messages_token_file(),
+                notifier_key: phone.notifier_key(),
+                agency_key: &key["key"],
+                clock_offset: self.clock_offset,
+                ask: None,
             },
-            "agencies": [{
-                "audience": AUDIENCE,
-                "url": format!("{}/applications", self.network.url("agency")),
-                "public_key": agency_key,
-            }],
-            "approval": {"wait_seconds": 5, "undo_seconds": UNDO_SECONDS},
-        }))
+        )?;
+        self.network.start("profile", "profile", &config).await
     }
+}
+
+/// What the profile is told besides the oracles.
+pub struct ProfileAccess<'a> {
+    /// File of its token at the notifier.
+    pub messages_token: &'a Path,
+    /// The key that replies are signed with.
+    pub notifier_key: Bytes32,
+    /// The key that acceptances are signed with.
+    pub agency_key: &'a serde_json::Value,
+    /// Seconds its clock is moved by.
+    pub clock_offset: i64,
+    /// `[ask]`, where the defaults do not serve.
+    pub ask: Option<serde_json::Value>,
+}
+
+/// The configuration of a profile service that asks the first `count` oracles.
+///
+/// # Errors
+/// A secret or identity cannot be read.
+pub fn profile_config(
+    folder: &Folder,
+    network: &Network<'_>,
+    count: u16,
+    access: &ProfileAccess<'_>,
+) -> Result<String, DemoError> {
+    let (_, operator_key) = folder.secret("profile-operator")?;
+    let (_, navigator) = folder.secret("profile-navigator")?;
+    let nodes: Vec<_> = oracle_config::first_nodes(count)
+        .map(|node| {
+            let identity = oracle_config::identity(folder, node)?;
+            Ok(json!({
+                "id": node,
+                "url": network.url(&oracle_name(node)),
+                "hpke_key": identity.hpke().public(),
+                "hpke_epoch": 1,
+            }))
+        })
+        .collect::<Result<_, DemoError>>()?;
+    let members: Vec<_> = oracle_config::first_nodes(count).collect();
+    let committees: Vec<_> = contracts::ids::Committee::ALL
+        .into_iter()
+        .map(|committee| json!({"committee": committee, "members": members}))
+        .collect();
+    let mut config = json!({
+        "listen": "127.0.0.1:0",
+        "database": format!("sqlite:{}", folder.path("profile/profile.db").display()),
+        "operator_key": {"file": operator_key},
+        "navigator_token": {"file": navigator},
+        "trust": folder.path("trust.json"),
+        "clock_offset_seconds": access.clock_offset,
+        "nodes": nodes,
+        "committees": committees,
+        "notifier": {
+            "url": network.url("notifier"),
+            "token": {"file": access.messages_token},
+            "public_key": access.notifier_key,
+        },
+        "agencies": [{
+            "audience": AUDIENCE,
+            "url": format!("{}/applications", network.url("agency")),
+            "public_key": access.agency_key,
+        }],
+        "approval": {"wait_seconds": 5, "undo_seconds": UNDO_SECONDS},
+    });
+    if let Some(ask) = &access.ask {
+        config["ask"] = ask.clone();
+    }
+    to_toml(&config)
+}
+
+/// Writes the trust file: what more oracles than may be faulty say alike.
+///
+/// # Errors
+/// They do not, or the file cannot be written.
+pub fn write_trust(folder: &Folder, infos: &[NodeInfo], count: u16) -> Result<(), DemoError> {
+    let mut said: BTreeMap<String, (usize, Vec<CommitteeKey>, ed25519_dalek::VerifyingKey)> =
+        BTreeMap::new();
+    for info in infos {
+        let (keys, ledger) = committee_keys(info)?;
+        let spelled = serde_json::to_string(&(&keys, ledger.as_bytes()))
+            .map_err(|error| DemoError::Other(error.to_string()))?;
+        said.entry(spelled).or_insert((0, keys, ledger)).0 += 1;
+    }
+    let faults = usize::from(contracts::ids::max_faults(count));
+    let (_, keys, ledger) = said
+        .into_values()
+        .find(|(count, _, _)| *count > faults)
+        .ok_or_else(|| {
+            DemoError::Other("the oracles do not name the same committee keys".to_owned())
+        })?;
+    let trust = Trust::new(ISSUER.to_owned(), ORIGIN.to_owned(), ledger, keys)
+        .map_err(|error| DemoError::Other(error.to_string()))?;
+    let bytes =
+        serde_json::to_vec_pretty(&trust).map_err(|error| DemoError::Other(error.to_string()))?;
+    folder.write("trust.json", &bytes).map(|_| ())
 }
 
 fn committee_keys(
@@ -245,6 +301,10 @@ fn committee_keys(
     Ok((keys, ledger))
 }
 
-fn to_toml<T: serde::Serialize>(config: &T) -> Result<String, DemoError> {
+/// TOML of a configuration.
+///
+/// # Errors
+/// It has no TOML form.
+pub fn to_toml<T: serde::Serialize>(config: &T) -> Result<String, DemoError> {
     toml::to_string(config).map_err(|error| DemoError::Other(format!("configuration: {error}")))
 }
