@@ -1,11 +1,12 @@
 //! `rules lint`: every contract in every state, with what its proofs cost.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 
 use contracts::ids::{Jurisdiction, Verdict};
-use contracts::rules::{Compiled, Contract, Cost, Kind, Registry, RuleError, registry};
+use contracts::rules::{Contract, Cost, Registry, RuleError, registry};
 use contracts::units::Day;
 
 use super::{Finding, Outcome, day_or_today};
@@ -77,16 +78,26 @@ fn lint(
     day: Day,
     args: &Args,
 ) -> Result<bool, Box<dyn Error>> {
-    let (mut sound, mut without, mut costs) = (true, Vec::new(), Vec::new());
+    let (mut sound, mut without) = (true, Vec::new());
+    let mut widest: BTreeMap<Verdict, (usize, Cost)> = BTreeMap::new();
     let mut last = None;
     for state in Jurisdiction::all().filter(|state| args.state.is_none_or(|only| only == *state)) {
         match contracts.compile(&contract.id, &state, day) {
             Ok(compiled) => {
-                let cost = cost(&compiled)?;
-                if args.verbose {
-                    println!("{} {state} {day}: {cost}", contract.id);
+                for (verdict, reasons) in [
+                    (Verdict::Yes, Vec::new()),
+                    (Verdict::No, compiled.all_reasons()),
+                ] {
+                    let cost = Cost::of(&compiled, verdict, &reasons)?;
+                    if args.verbose {
+                        println!("{} {state} {day} {verdict}: {cost}", contract.id);
+                    }
+                    let (states, most) = widest.entry(verdict).or_insert((0, cost));
+                    *states += 1;
+                    if cost.bytes > most.bytes {
+                        *most = cost;
+                    }
                 }
-                costs.push(cost);
             }
             Err(RuleError::NotOffered { .. }) => without.push(state.code()),
             // A fault of the file is the same in every state.
@@ -98,33 +109,14 @@ fn lint(
             }
         }
     }
-    let widest = costs.iter().max_by_key(|cost| cost.bytes);
-    if let Some(widest) = widest {
+    for (verdict, (states, most)) in widest {
         println!(
-            "{} {day}: {} states, at most {widest}",
-            contract.id,
-            costs.len()
+            "{} {day} {verdict}: {states} states, at most {most}",
+            contract.id
         );
     }
     if !without.is_empty() {
         println!("  not offered in {}", without.join(" "));
     }
     Ok(sound)
-}
-
-/// The cost of the YES or of the longest NO, whichever is more.
-fn cost(compiled: &Compiled) -> Result<Cost, RuleError> {
-    let reasons: Vec<String> = match compiled.kind {
-        Kind::Umbrella => Vec::new(),
-        _ => compiled
-            .clauses
-            .iter()
-            .map(|clause| clause.reason.clone())
-            .collect(),
-    };
-    let (yes, no) = (
-        Cost::of(compiled, Verdict::Yes, &[])?,
-        Cost::of(compiled, Verdict::No, &reasons)?,
-    );
-    Ok(if yes.bytes >= no.bytes { yes } else { no })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compiled::{Clause, Compiled, Fact, Kind};
+use super::compiled::{Clause, Compiled, Fact};
 use super::content::PERSON;
 use super::error::RuleError;
 use super::file::{Contract, Rule};
@@ -141,16 +141,7 @@ impl Compiler<'_> {
             bounds,
             clauses,
         };
-        // The longest NO names every clause; an umbrella has only one.
-        let reasons: Vec<String> = match compiled.kind {
-            Kind::Umbrella => Vec::new(),
-            _ => compiled
-                .clauses
-                .iter()
-                .map(|clause| clause.reason.clone())
-                .collect(),
-        };
-        for statement in [compiled.yes(), compiled.no(&reasons)?] {
+        for statement in [compiled.yes(), compiled.no(&compiled.all_reasons())?] {
             self.provable("(all)", &statement, &compiled.bounds)?;
         }
         Ok(compiled)

@@ -141,6 +141,18 @@ impl Compiled {
         Ok(Node::And(fails.collect::<Result<_, _>>()?).flatten())
     }
 
+    /// The reasons of the longest NO: every clause's; none for an umbrella.
+    pub fn all_reasons(&self) -> Vec<String> {
+        match self.kind {
+            Kind::Umbrella => Vec::new(),
+            _ => self
+                .clauses
+                .iter()
+                .map(|clause| clause.reason.clone())
+                .collect(),
+        }
+    }
+
     /// What a verdict proves.
     ///
     /// # Errors

@@ -1,10 +1,11 @@
-//! What the proof of a verdict costs, estimated from its tree.
+//! What the proof of a verdict costs, and the most that a contract may.
 
 use std::fmt;
 
 use super::compiled::Compiled;
 use super::error::RuleError;
 use crate::ids::Verdict;
+use crate::presentation;
 use crate::statement::Node;
 
 /// Bytes of a group element or scalar.
@@ -23,41 +24,35 @@ pub struct Cost {
     pub atoms: usize,
     /// Branches of all its `or`s.
     pub branches: usize,
-    /// Estimated bytes of slacks, range proof and tree, leaves not included.
+    /// Bytes of slacks and proof; leaves are not included.
     pub bytes: usize,
 }
 
 impl Cost {
-    /// The cost of a verdict.
-    ///
-    /// The aggregated range proof has `9 + 2·log₂(n·m)` elements; each slack is a point, each atom a response, each
-    /// branch a share of the challenge.
+    /// The cost of a verdict: what [`presentation::shape`] lays out for it.
     ///
     /// # Errors
-    /// [`RuleError::Reasons`].
+    /// [`RuleError::Reasons`], or [`RuleError::NotProvable`].
     pub fn of(
         compiled: &Compiled,
         verdict: Verdict,
         reasons: &[String],
     ) -> Result<Self, RuleError> {
         let statement = compiled.statement(verdict, reasons)?;
-        let bits = compiled.bits(verdict, reasons)?;
-        let (slots, atoms) = (statement.slots(), statement.atoms().len());
-        let branches = branches(&statement);
-        let range = match slots {
-            0 => 0,
-            _ => {
-                let wide = usize::from(bits) * slots.next_power_of_two();
-                9 + 2 * wide.ilog2() as usize
+        let shape = presentation::shape(compiled, verdict, reasons).map_err(|error| {
+            RuleError::NotProvable {
+                contract: compiled.contract.id.clone(),
+                clause: String::from("(all)"),
+                why: error.to_string(),
             }
-        };
+        })?;
         Ok(Self {
-            facts: compiled.facts.len(),
-            slots,
-            bits,
-            atoms,
-            branches,
-            bytes: ELEMENT * (range + slots + atoms + branches),
+            facts: shape.facts(),
+            slots: shape.slots(),
+            bits: shape.bits(),
+            atoms: statement.atoms().len(),
+            branches: branches(&statement),
+            bytes: ELEMENT * shape.slots() + shape.proof_len(),
         })
     }
 }
@@ -82,7 +77,7 @@ impl fmt::Display for Cost {
         } = self;
         write!(
             f,
-            "{facts} facts, {slots} slots of {bits} bits, {atoms} relations, {branches} branches, about {bytes} bytes"
+            "{facts} facts, {slots} slots of {bits} bits, {atoms} relations, {branches} branches, {bytes} bytes"
         )
     }
 }

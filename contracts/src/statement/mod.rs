@@ -7,15 +7,27 @@
 //! 2. `T = k·G` for the `k` in `C_person`;
 //! 3. the tree holds. For an inequality `L ≥ 0` the prover commits a slack `S`, all slacks are shown to lie in
 //!    `[0, 2ⁿ)` by one aggregated Bulletproof (padded to a power of two with identity points that are not sent), and
-//!    `S − L(C) ∈ ⟨H⟩`; an equality is `L(C) ∈ ⟨H⟩`; every fact an atom names has `C_known − B ∈ ⟨H⟩`. The relations
-//!    directly under one `and` fold into one Schnorr proof; `or` is Cramer–Damgård–Schoenmakers composition.
+//!    `S − L(C) ∈ ⟨H⟩`; an equality is `L(C) ∈ ⟨H⟩`; every fact an atom names has `C_known − B ∈ ⟨H⟩`.
 //!
-//! Membership of a point `P` in ⟨H⟩ is shown by `A = a·H`, challenge `c`, `z = a + c·ρ`: `z·H = A + c·P`. Announcements
-//! are sent, not recomputed, so that proofs can be verified in batches.
+//! *Choices.* Every branch of an `or` has a selector; those of one choice add up to the selector above, the root's is 1,
+//! and `and` passes it on. So at every choice above which no selector is 0 some branch has one that is not. The prover
+//! commits to all but the last of each choice at once, `V = Σ bᵢ·Gᵢ + r·H`, before any weight is drawn. Let `R(s, b)` be
+//! the weighted sum of all relations' points, each times the selector of its `and`, `s` at the root; it is linear in
+//! `(s, b)`. One Schnorr proof for `b` and `t` shows
+//!
+//! ```text
+//! V = Σ bᵢ·Gᵢ + R(1, b) + Σ wᵢ·C_s,i + t·H
+//! A = Σ aᵢ·Gᵢ + R(0, a) + a·H,   zᵢ = aᵢ + c·bᵢ,   z = a + c·t
+//! Σ zᵢ·Gᵢ + R(c, z) + c·Σ wᵢ·C_s,i + z·H = A + c·V
+//! ```
+//!
+//! which holds only if every relation with a selector other than 0 lies in ⟨H⟩. Nothing else is said of `b`: it need not
+//! be of bits. A branch costs one element, whatever stands in it. Announcements are sent, not recomputed, so that proofs
+//! can be verified in batches.
 //!
 //! The transcript holds, in order: whatever the caller bound, the form of the tree, every commitment, `T` and `G`, the
-//! slacks and the Bulletproof; then one weight per leaf and relation is drawn; then come all announcements, and one
-//! challenge for subject, pseudonym and tree, which `and` passes on and `or` splits additively.
+//! slacks and the Bulletproof; `V`; then one weight per leaf and relation is drawn; then come all announcements, and one
+//! challenge for subject, pseudonym and tree.
 
 mod batch;
 mod proof;

@@ -1,76 +1,68 @@
 //! The proof as bytes: a fixed sequence of 32-byte elements, its length given by the shape.
 //!
 //! ```text
-//! range proof (none without slots) ‖ A_subject ‖ A_T ‖ A_person ‖ A of each group
-//!   ‖ challenges of all but the last branch of each choice ‖ z_subject ‖ z_k ‖ z_person ‖ z of each group
+//! range proof (none without slots) ‖ V (none without choices) ‖ A_tree ‖ A_T ‖ A_person
+//!   ‖ z of each selector ‖ z_tree ‖ z_k ‖ z_person
 //! ```
-
-use curve25519_dalek::scalar::Scalar;
 
 use super::{Shape, StatementError};
 use crate::group::{Point, PublicScalar};
 
-/// Announcements, challenge shares and responses, and the range proof's bytes.
+/// Commitment to selectors, announcements and responses, and the range proof's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Proof {
     pub range: Vec<u8>,
+    /// `V = Σ bᵢ·Gᵢ + r·H`, which fixes what branches are taken before any weight is drawn.
+    pub selectors: Option<Point>,
     pub announcements: Announcements,
-    /// By choice, the challenges of all branches but the last.
-    pub shares: Vec<Vec<PublicScalar>>,
     pub responses: Responses,
 }
 
 /// First messages of the Σ-protocols.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Announcements {
-    /// `a·H`, for the folded differences of subjects.
-    pub subject: Point,
+    /// For selectors, relations and subjects.
+    pub tree: Point,
     /// `b·G`, `G` the pseudonym base.
     pub pseudonym: Point,
     /// `b·B + d·H`.
     pub person: Point,
-    /// `a·H` (or simulated) of each group.
-    pub groups: Vec<Point>,
 }
 
 /// Last messages of the Σ-protocols.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Responses {
-    pub subject: PublicScalar,
+    /// For each committed selector.
+    pub selectors: Vec<PublicScalar>,
+    /// For the blinding of the tree's sum.
+    pub tree: PublicScalar,
     /// For `k`, shared by pseudonym and `C_person`.
     pub k: PublicScalar,
     /// For the blinding of `C_person`.
     pub person: PublicScalar,
-    pub groups: Vec<PublicScalar>,
 }
 
 impl Announcements {
     /// In the order in which they are sent and bound.
     pub fn iter(&self) -> impl Iterator<Item = &Point> {
-        [&self.subject, &self.pseudonym, &self.person]
-            .into_iter()
-            .chain(&self.groups)
+        [&self.tree, &self.pseudonym, &self.person].into_iter()
     }
 }
 
 impl Responses {
     /// In the order in which they are sent and bound.
     pub fn iter(&self) -> impl Iterator<Item = &PublicScalar> {
-        [&self.subject, &self.k, &self.person]
-            .into_iter()
-            .chain(&self.groups)
+        let others = [&self.tree, &self.k, &self.person];
+        self.selectors.iter().chain(others)
     }
 }
 
 impl Proof {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.range.clone();
-        bytes.extend(
-            self.announcements
-                .iter()
-                .flat_map(|point| *point.as_bytes()),
-        );
-        let scalars = self.shares.iter().flatten().chain(self.responses.iter());
+        let points = self.selectors.iter().chain(self.announcements.iter());
+        bytes.extend(points.flat_map(|point| *point.as_bytes()));
+        let scalars = self.responses.iter();
         bytes.extend(scalars.flat_map(|scalar| scalar.0.to_bytes()));
         bytes
     }
@@ -87,40 +79,29 @@ impl Proof {
         let mut elements = rest.as_chunks::<32>().0.iter();
         let mut next = || elements.next().ok_or(StatementError::Encoding);
         let mut point = || Point::from_bytes(next()?).map_err(|_| StatementError::Encoding);
+        let selectors = match shape.selectors() {
+            0 => None,
+            _ => Some(point()?),
+        };
         let announcements = Announcements {
-            subject: point()?,
+            tree: point()?,
             pseudonym: point()?,
             person: point()?,
-            groups: (0..shape.groups())
-                .map(|_| point())
-                .collect::<Result<_, _>>()?,
         };
         let mut scalar = || PublicScalar::from_bytes(next()?).map_err(|_| StatementError::Encoding);
-        let shares = shape
-            .branches
-            .iter()
-            .map(|branches| (1..*branches).map(|_| scalar()).collect::<Result<_, _>>());
-        let shares = shares.collect::<Result<_, _>>()?;
         let responses = Responses {
-            subject: scalar()?,
-            k: scalar()?,
-            person: scalar()?,
-            groups: (0..shape.groups())
+            selectors: (0..shape.selectors())
                 .map(|_| scalar())
                 .collect::<Result<_, _>>()?,
+            tree: scalar()?,
+            k: scalar()?,
+            person: scalar()?,
         };
         Ok(Self {
             range: range.to_vec(),
+            selectors,
             announcements,
-            shares,
             responses,
         })
     }
-}
-
-/// Each branch's challenge of one choice: the shares, and what is left of the parent's challenge.
-pub(super) fn branch_challenges(shares: &[PublicScalar], challenge: &Scalar) -> Vec<Scalar> {
-    let mut all: Vec<Scalar> = shares.iter().map(|share| share.0).collect();
-    all.push(challenge - all.iter().sum::<Scalar>());
-    all
 }

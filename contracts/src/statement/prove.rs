@@ -3,14 +3,15 @@
 use bulletproofs::RangeProof;
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
-use curve25519_dalek::traits::VartimeMultiscalarMul;
+use curve25519_dalek::traits::MultiscalarMul;
 use merlin::Transcript;
 use rand_core::{CryptoRng, RngCore};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::proof::{Announcements, Proof, Responses};
 use super::shape::{All, Combination, Member, Shape};
+use super::sum::selector_bases;
 use super::transcript::ProofTranscript;
 use super::tree::Atom;
 use super::{Public, RANGE, Secrets, StatementError, append_slacks};
@@ -74,63 +75,77 @@ pub(super) fn prove_along<R: RngCore + CryptoRng>(
     append_slacks(transcript, &slacks);
     let range = prove_range(transcript, shape, &path.slacks, &blindings, &mut random)?;
 
-    let subject_weights = public.subject_weights(transcript);
-    let folded = shape.fold(transcript);
-
-    let mut random = transcript.witness_rng(witness.iter().chain(blindings.iter()), rng);
-    let nonces = Nonces::draw(shape, &mut random);
-    let (simulated, _) = nonces.split(shape, path, &Scalar::ZERO);
-    let mut groups = Vec::with_capacity(shape.groups());
-    for (index, sum) in folded.iter().enumerate() {
-        let [nonce, response, challenge] =
-            [&nonces.nonce, &nonces.response, &*simulated].map(|all| at(all, index));
-        // Simulated: A = z·H − c·P; real: A = a·H. The public P is computed in variable time, the rest is not.
-        let point = sum.point(public, &slacks);
-        let real = nonce * PEDERSEN.B_blinding;
-        let fake = response * PEDERSEN.B_blinding - challenge * point;
-        let active = choice_at(&path.active, index);
-        groups.push(encode(RistrettoPoint::conditional_select(
-            &fake, &real, active,
-        ))?);
+    let selectors = path.selectors();
+    let selectors_blinding = Zeroizing::new(Scalar::random(&mut random));
+    let commitment = match shape.selectors() {
+        0 => None,
+        _ => Some(encode(
+            commit_selectors(&selectors) + *selectors_blinding * PEDERSEN.B_blinding,
+        )?),
+    };
+    if let Some(commitment) = &commitment {
+        transcript.append_point(b"selectors", commitment);
     }
+    let subject_weights = public.subject_weights(transcript);
+    let weights = shape.weights(transcript);
+
+    let witness = witness.iter().chain(blindings.iter());
+    let witness = witness
+        .chain(selectors.iter())
+        .chain([&*selectors_blinding]);
+    let nonces = Nonces::draw(shape, &mut transcript.witness_rng(witness, rng));
+    // A = Σ aᵢ·Gᵢ + R(0, a) + a·H
+    let announced = shape.combine(
+        &weights,
+        &shape.group_selectors(Scalar::ZERO, &nonces.selectors),
+    );
     let announcements = Announcements {
-        subject: encode(nonces.subject * PEDERSEN.B_blinding)?,
+        tree: encode(
+            commit_selectors(&nonces.selectors)
+                + announced.point(public, &slacks)
+                + nonces.tree * PEDERSEN.B_blinding,
+        )?,
         pseudonym: encode(nonces.k * public.base)?,
         person: encode(PEDERSEN.commit(nonces.k, nonces.person))?,
-        groups,
     };
     for announcement in announcements.iter() {
         transcript.append_point(b"announcement", announcement);
     }
     let challenge = transcript.challenge_scalar(b"challenge");
 
-    let (challenges, shares) = nonces.split(shape, path, &challenge);
-    let groups = folded.iter().enumerate().map(|(index, sum)| {
-        let blinding = Zeroizing::new(sum.blinding(secrets, &blindings));
-        let real = at(&nonces.nonce, index) + at(&challenges, index) * *blinding;
-        let active = choice_at(&path.active, index);
-        PublicScalar(Scalar::conditional_select(
-            at(&nonces.response, index),
-            &real,
-            active,
-        ))
-    });
-    let subject = subject_weights.iter().zip(&secrets.leaves);
-    let subject = subject.map(|(weight, leaf)| weight * leaf.subject_blinding);
-    let subject = Zeroizing::new(subject.sum::<Scalar>());
+    // V = Σ bᵢ·Gᵢ + R(1, b) + t·H, and R(1, b) = ρ·H where every relation that is selected holds.
+    let active = shape.combine(&weights, &shape.group_selectors(Scalar::ONE, &selectors));
+    let mut rho = Zeroizing::new(active.blinding(secrets, &blindings));
+    for (weight, leaf) in subject_weights.iter().zip(&secrets.leaves) {
+        *rho += weight * leaf.subject_blinding;
+    }
+    let committed = Scalar::from(u8::from(commitment.is_some())) * *selectors_blinding;
+    let tree = Zeroizing::new(committed - *rho);
+    let respond = |nonce: &Scalar, secret: &Scalar| PublicScalar(nonce + challenge * secret);
     let responses = Responses {
-        subject: PublicScalar(nonces.subject + challenge * *subject),
-        k: PublicScalar(nonces.k + challenge * secrets.k),
-        person: PublicScalar(nonces.person + challenge * secrets.person_blinding),
-        groups: groups.collect(),
+        selectors: nonces
+            .selectors
+            .iter()
+            .zip(selectors.iter())
+            .map(|(nonce, selector)| respond(nonce, selector))
+            .collect(),
+        tree: respond(&nonces.tree, &tree),
+        k: respond(&nonces.k, &secrets.k),
+        person: respond(&nonces.person, &secrets.person_blinding),
     };
     let proof = Proof {
         range,
+        selectors: commitment,
         announcements,
-        shares,
         responses,
     };
     Ok((slacks, proof.to_bytes()))
+}
+
+/// `Σ sᵢ·Gᵢ`, in constant time.
+fn commit_selectors(scalars: &[Scalar]) -> RistrettoPoint {
+    let bases = selector_bases().iter().take(scalars.len());
+    RistrettoPoint::multiscalar_mul(scalars, bases)
 }
 
 /// Refuses a witness that is not the commitments', which would give a proof that fails at the verifier.
@@ -205,20 +220,12 @@ fn encode(point: RistrettoPoint) -> Result<Point, StatementError> {
 
 const SIZED: &str = "every list is sized from the shape";
 
-fn at(all: &[Scalar], index: usize) -> &Scalar {
-    all.get(index).expect(SIZED)
-}
-
-fn choice_at(all: &[Choice], index: usize) -> Choice {
-    *all.get(index).expect(SIZED)
-}
-
 /// The part of the tree that is really proved.
 pub(super) struct Path {
-    /// By choice and branch, whether the branch is the taken one: exactly one of each choice.
-    pub taken: Vec<Vec<Choice>>,
-    /// By group, whether it is really proved.
-    pub active: Vec<Choice>,
+    /// By selector, whether it is its choice's first branch that holds.
+    pub taken: Zeroizing<Vec<u8>>,
+    /// By selector, whether its branch is the one proved: taken, and so is everything above it.
+    pub active: Zeroizing<Vec<u8>>,
     /// By slot (padding included), the slack of the active inequality that has it, or 0.
     pub slacks: Zeroizing<Vec<u64>>,
 }
@@ -226,12 +233,8 @@ pub(super) struct Path {
 impl Path {
     pub fn choose(shape: &Shape, secrets: &Secrets) -> Result<Self, StatementError> {
         let mut path = Self {
-            taken: shape
-                .branches
-                .iter()
-                .map(|n| vec![Choice::from(0); *n])
-                .collect(),
-            active: vec![Choice::from(0); shape.groups()],
+            taken: Zeroizing::new(vec![0; shape.selectors()]),
+            active: Zeroizing::new(vec![0; shape.selectors()]),
             slacks: Zeroizing::new(vec![0; shape.padded()]),
         };
         let holds = path.take(&shape.root, shape, secrets);
@@ -242,6 +245,11 @@ impl Path {
         } else {
             Err(StatementError::Unsatisfied)
         }
+    }
+
+    /// The committed selectors, 1 of a branch that is proved and 0 of another.
+    fn selectors(&self) -> Zeroizing<Vec<Scalar>> {
+        Zeroizing::new(self.active.iter().map(|bit| Scalar::from(*bit)).collect())
     }
 
     /// Marks the first branch that holds (else the last) of every choice; tells whether all of this holds.
@@ -261,40 +269,38 @@ impl Path {
         }
         for any in &all.choices {
             let mut found = Choice::from(0);
-            let last = any.branches.len() - 1;
             for (index, branch) in any.branches.iter().enumerate() {
                 let branch_holds = self.take(branch, shape, secrets);
-                let taken = (branch_holds | Choice::from(u8::from(index == last))) & !found;
-                *self
-                    .taken
-                    .get_mut(any.index)
-                    .and_then(|all| all.get_mut(index))
-                    .expect(SIZED) = taken;
-                holds &= !taken | branch_holds;
-                found |= taken;
+                if index + 1 < any.branches.len() {
+                    let taken = branch_holds & !found;
+                    *self.taken.get_mut(any.first + index).expect(SIZED) = taken.unwrap_u8();
+                }
+                found |= branch_holds;
             }
+            holds &= found;
         }
         holds
     }
 
     fn activate(&mut self, all: &All, secrets: &Secrets, active: Choice) {
-        if let Some(group) = &all.group {
-            *self.active.get_mut(group.index).expect(SIZED) = active;
-            for member in &group.members {
-                if let Member::Slack { atom, slot } = member {
-                    let slack = linear(atom, secrets) as u64;
-                    self.slacks
-                        .get_mut(*slot)
-                        .expect(SIZED)
-                        .conditional_assign(&slack, active);
-                }
+        for member in all.group.iter().flat_map(|group| &group.members) {
+            if let Member::Slack { atom, slot } = member {
+                let slack = linear(atom, secrets) as u64;
+                let slot = self.slacks.get_mut(*slot).expect(SIZED);
+                slot.conditional_assign(&slack, active);
             }
         }
         for any in &all.choices {
+            let mut rest = active;
             for (index, branch) in any.branches.iter().enumerate() {
-                let taken = self.taken.get(any.index).and_then(|all| all.get(index));
-                let taken = *taken.expect(SIZED);
-                self.activate(branch, secrets, active & taken);
+                let mut here = rest;
+                if index + 1 < any.branches.len() {
+                    let selector = any.first + index;
+                    here &= Choice::from(*self.taken.get(selector).expect(SIZED));
+                    *self.active.get_mut(selector).expect(SIZED) = here.unwrap_u8();
+                    rest &= !here;
+                }
+                self.activate(branch, secrets, here);
             }
         }
     }
@@ -314,100 +320,35 @@ fn is_zero(number: u128) -> Choice {
     ((number as u64) | (number >> 64) as u64).ct_eq(&0)
 }
 
-/// The randomness of the Σ-protocols: for each group both of a real and of a simulated proof.
+/// The randomness of the Σ-protocols.
+#[derive(Zeroize, ZeroizeOnDrop)]
 struct Nonces {
-    subject: Scalar,
+    selectors: Vec<Scalar>,
+    tree: Scalar,
     k: Scalar,
     person: Scalar,
-    /// By group, the nonce of a real proof.
-    nonce: Vec<Scalar>,
-    /// By group, the response of a simulated proof.
-    response: Vec<Scalar>,
-    /// By choice and branch, a challenge for the branch if it is simulated.
-    challenge: Vec<Vec<Scalar>>,
 }
 
 impl Nonces {
     fn draw<R: RngCore + CryptoRng>(shape: &Shape, rng: &mut R) -> Self {
-        let mut many = |n: usize| -> Vec<Scalar> { (0..n).map(|_| Scalar::random(rng)).collect() };
-        let [subject, k, person] = [(); 3].map(|()| many(1).pop().expect("one was drawn"));
         Self {
-            subject,
-            k,
-            person,
-            nonce: many(shape.groups()),
-            response: many(shape.groups()),
-            challenge: shape.branches.iter().map(|n| many(*n)).collect(),
+            selectors: (0..shape.selectors())
+                .map(|_| Scalar::random(rng))
+                .collect(),
+            tree: Scalar::random(rng),
+            k: Scalar::random(rng),
+            person: Scalar::random(rng),
         }
-    }
-
-    /// Passes a challenge down: by group its challenge, by choice the challenges of all branches but the last.
-    ///
-    /// A branch that is not taken has the challenge drawn for it, whatever the challenge above; so what lies below one
-    /// has the same challenges before and after the real challenge is known.
-    fn split(
-        &self,
-        shape: &Shape,
-        path: &Path,
-        challenge: &Scalar,
-    ) -> (Zeroizing<Vec<Scalar>>, Vec<Vec<PublicScalar>>) {
-        let mut groups = Zeroizing::new(vec![Scalar::ZERO; shape.groups()]);
-        let mut shares = vec![Vec::new(); shape.branches.len()];
-        self.split_all(&shape.root, path, challenge, &mut groups, &mut shares);
-        (groups, shares)
-    }
-
-    fn split_all(
-        &self,
-        all: &All,
-        path: &Path,
-        challenge: &Scalar,
-        groups: &mut [Scalar],
-        shares: &mut [Vec<PublicScalar>],
-    ) {
-        if let Some(group) = &all.group {
-            *groups.get_mut(group.index).expect(SIZED) = *challenge;
-        }
-        for any in &all.choices {
-            let drawn = self.challenge.get(any.index).expect(SIZED);
-            let taken = path.taken.get(any.index).expect(SIZED);
-            let others: Scalar = drawn
-                .iter()
-                .zip(taken)
-                .map(|(drawn, taken)| Scalar::conditional_select(drawn, &Scalar::ZERO, *taken))
-                .sum();
-            let rest = challenge - others;
-            let mut branch_shares = Vec::with_capacity(any.branches.len());
-            for ((branch, drawn), taken) in any.branches.iter().zip(drawn).zip(taken) {
-                let share = Scalar::conditional_select(drawn, &rest, *taken);
-                self.split_all(branch, path, &share, groups, shares);
-                branch_shares.push(PublicScalar(share));
-            }
-            branch_shares.pop();
-            *shares.get_mut(any.index).expect(SIZED) = branch_shares;
-        }
-    }
-}
-
-impl Drop for Nonces {
-    fn drop(&mut self) {
-        use zeroize::Zeroize;
-        self.subject.zeroize();
-        self.k.zeroize();
-        self.person.zeroize();
-        self.nonce.zeroize();
-        self.response.zeroize();
-        self.challenge.zeroize();
     }
 }
 
 impl Combination {
-    /// The combined point, from public points and coefficients.
+    /// The combined point, in constant time: coefficients are nonces.
     pub(super) fn point(&self, public: &Public, slacks: &[Point]) -> RistrettoPoint {
         let values = public.leaves.iter().map(|leaf| leaf.value);
         let knowns = public.leaves.iter().map(|leaf| leaf.known);
         let points = values.chain(knowns).chain(slacks.iter().copied());
-        RistrettoPoint::vartime_multiscalar_mul(
+        RistrettoPoint::multiscalar_mul(
             self.value
                 .iter()
                 .chain(&self.known)

@@ -1,7 +1,8 @@
-//! A flattened tree as the proof sees it: groups of relations that fold together, and choices between them.
+//! A flattened tree as the proof sees it: groups of relations, and choices between them.
 
 use curve25519_dalek::scalar::Scalar;
 use merlin::Transcript;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::transcript::ProofTranscript;
 use super::tree::{Atom, MAX_ATOMS, MAX_SLOTS, Node, Relation, TreeError, WIDTHS};
@@ -21,12 +22,12 @@ pub(super) enum Member {
     Known { fact: usize },
 }
 
-/// The relations directly under one `and`: one folded proof.
+/// The relations directly under one `and`, which hold if its selector is not zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Group {
     /// Place among the statement's groups.
     pub index: usize,
-    /// What is folded, each with a weight of its own.
+    /// The relations, each with a weight of its own.
     pub members: Vec<Member>,
 }
 
@@ -40,8 +41,8 @@ pub(super) struct All {
 /// At least one of two or more branches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Any {
-    /// Place among the statement's choices.
-    pub index: usize,
+    /// Place of the first branch's selector; those of the others follow, and the last has none of its own.
+    pub first: usize,
     pub branches: Vec<All>,
 }
 
@@ -55,8 +56,8 @@ pub struct Shape {
     slots: usize,
     bits: u8,
     groups: usize,
-    /// Branches of each choice.
-    pub(super) branches: Vec<usize>,
+    /// Choices' branches but the last of each.
+    selectors: usize,
 }
 
 impl Shape {
@@ -92,7 +93,7 @@ impl Shape {
             slots,
             bits,
             groups: layout.groups,
-            branches: layout.branches,
+            selectors: layout.selectors,
         })
     }
 
@@ -119,9 +120,9 @@ impl Shape {
         self.bits
     }
 
-    /// Folded groups, each with one announcement and one response.
-    pub fn groups(&self) -> usize {
-        self.groups
+    /// Selectors that are committed: of all branches but the last of each choice.
+    pub fn selectors(&self) -> usize {
+        self.selectors
     }
 
     /// Bytes of the range proof: 9 elements and two per halving.
@@ -132,10 +133,11 @@ impl Shape {
         }
     }
 
-    /// Bytes of the proof without the slack commitments.
+    /// Bytes of the proof without the slack commitments: three announcements and three responses, and with choices the
+    /// commitment to selectors and a response for each.
     pub fn proof_len(&self) -> usize {
-        let shares: usize = self.branches.iter().map(|branches| branches - 1).sum();
-        self.range_proof_len() + 32 * (3 + 3 + 2 * self.groups + shares)
+        let commitment = usize::from(self.selectors > 0);
+        self.range_proof_len() + 32 * (3 + 3 + commitment + self.selectors)
     }
 
     /// Binds the statement's form.
@@ -146,32 +148,80 @@ impl Shape {
         transcript.append_message(b"tree", &self.tree);
     }
 
-    /// Draws one full-size weight per relation and folds every group's.
-    pub(super) fn fold(&self, transcript: &mut Transcript) -> Vec<Combination> {
-        let mut folded = Vec::with_capacity(self.groups);
-        self.fold_all(&self.root, transcript, &mut folded);
-        folded
+    /// Draws one full-size weight per relation, in the order of groups.
+    pub(super) fn weights(&self, transcript: &mut Transcript) -> Vec<Vec<Scalar>> {
+        let mut weights = Vec::with_capacity(self.groups);
+        each_group(&self.root, &mut |group| {
+            let members = group.members.iter();
+            weights.push(
+                members
+                    .map(|_| transcript.challenge_scalar(b"weight"))
+                    .collect(),
+            );
+        });
+        weights
     }
 
-    fn fold_all(&self, all: &All, transcript: &mut Transcript, folded: &mut Vec<Combination>) {
-        if let Some(group) = &all.group {
-            let mut sum = Combination::new(self.facts, self.slots);
-            for member in &group.members {
-                sum.add(&transcript.challenge_scalar(b"weight"), member);
+    /// The selector of each group, given the root's and the committed ones: that of a branch is its own, that of the last
+    /// branch of a choice what the others leave of the choice's.
+    ///
+    /// Linear in both arguments together.
+    pub(super) fn group_selectors(
+        &self,
+        root: Scalar,
+        committed: &[Scalar],
+    ) -> Zeroizing<Vec<Scalar>> {
+        let mut selectors = Zeroizing::new(Vec::with_capacity(self.groups));
+        pass_down(&self.root, root, committed, &mut selectors);
+        selectors
+    }
+
+    /// The weighted sum of all relations' points, each group's times its selector.
+    pub(super) fn combine(&self, weights: &[Vec<Scalar>], selectors: &[Scalar]) -> Combination {
+        let mut sum = Combination::new(self.facts, self.slots);
+        let mut groups = weights.iter().zip(selectors);
+        each_group(&self.root, &mut |group| {
+            for (weights, selector) in groups.by_ref().take(1) {
+                for (weight, member) in weights.iter().zip(&group.members) {
+                    sum.add(&(weight * selector), member);
+                }
             }
-            folded.push(sum);
-        }
-        for branch in all.choices.iter().flat_map(|any| &any.branches) {
-            self.fold_all(branch, transcript, folded);
-        }
+        });
+        sum
     }
 }
+
+fn each_group(all: &All, visit: &mut dyn FnMut(&Group)) {
+    if let Some(group) = &all.group {
+        visit(group);
+    }
+    for branch in all.choices.iter().flat_map(|any| &any.branches) {
+        each_group(branch, visit);
+    }
+}
+
+fn pass_down(all: &All, selector: Scalar, committed: &[Scalar], groups: &mut Vec<Scalar>) {
+    if all.group.is_some() {
+        groups.push(selector);
+    }
+    for any in &all.choices {
+        let mut rest = selector;
+        let (last, others) = any.branches.split_last().expect(LAID_OUT);
+        for (branch, own) in others.iter().zip(committed.iter().skip(any.first)) {
+            rest -= own;
+            pass_down(branch, *own, committed, groups);
+        }
+        pass_down(last, rest, committed, groups);
+    }
+}
+
+const LAID_OUT: &str = "facts, slots and branches were checked when the shape was laid out";
 
 /// Numbers groups and choices in the order of the tree, and slots so that branches of one choice share theirs.
 #[derive(Default)]
 struct Layout {
     groups: usize,
-    branches: Vec<usize>,
+    selectors: usize,
 }
 
 impl Layout {
@@ -215,11 +265,11 @@ impl Layout {
             if branches.is_empty() {
                 return Err(TreeError::Empty);
             }
-            let index = self.branches.len();
-            self.branches.push(branches.len());
+            let first = self.selectors;
+            self.selectors += branches.len() - 1;
             let branches = branches.iter().map(|branch| self.all(branch, slot));
             choices.push(Any {
-                index,
+                first,
                 branches: branches.collect::<Result<_, _>>()?,
             });
             slot += child.slots();
@@ -230,8 +280,8 @@ impl Layout {
 
 /// A linear combination of a statement's points: coefficients of `C_v`, `C_known`, `S` and `B`.
 ///
-/// With blindings in place of points it gives the blinding of the sum.
-#[derive(Debug, Clone)]
+/// With blindings in place of points it gives the blinding of the sum. Wiped on drop: a prover's has nonces in it.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub(super) struct Combination {
     pub value: Vec<Scalar>,
     pub known: Vec<Scalar>,
@@ -249,36 +299,22 @@ impl Combination {
         }
     }
 
-    /// Adds `weight` times another combination of the same points.
-    pub fn add_scaled(&mut self, weight: &Scalar, other: &Self) {
-        let add = |into: &mut [Scalar], from: &[Scalar]| {
-            for (into, from) in into.iter_mut().zip(from) {
-                *into += weight * from;
-            }
-        };
-        add(&mut self.value, &other.value);
-        add(&mut self.known, &other.known);
-        add(&mut self.slack, &other.slack);
-        self.base += weight * other.base;
-    }
-
     /// Adds `weight` times a member's point.
     fn add(&mut self, weight: &Scalar, member: &Member) {
-        const WHY: &str = "facts and slots of members were checked when the shape was laid out";
         let mut linear = |weight: &Scalar, atom: &Atom| {
             for (fact, coefficient) in &atom.terms {
-                *self.value.get_mut(*fact).expect(WHY) += weight * scalar(*coefficient);
+                *self.value.get_mut(*fact).expect(LAID_OUT) += weight * scalar(*coefficient);
             }
             self.base += weight * scalar(atom.constant);
         };
         match member {
             Member::Slack { atom, slot } => {
                 linear(&-weight, atom);
-                *self.slack.get_mut(*slot).expect(WHY) += weight;
+                *self.slack.get_mut(*slot).expect(LAID_OUT) += weight;
             }
             Member::Zero { atom } => linear(weight, atom),
             Member::Known { fact } => {
-                *self.known.get_mut(*fact).expect(WHY) += weight;
+                *self.known.get_mut(*fact).expect(LAID_OUT) += weight;
                 self.base -= weight;
             }
         }

@@ -46,6 +46,13 @@ fn chain(letter: u8, party: u32) -> impl Iterator<Item = RistrettoPoint> {
     .take(PARTY)
 }
 
+/// The bases of commitments to selectors: the first of **G**, whose relation to `B` and `H` nobody knows.
+///
+/// There are more of them than [`super::MAX_ATOMS`].
+pub(super) fn selector_bases() -> &'static [RistrettoPoint] {
+    &GENERATORS.g
+}
+
 /// A sum of public points under public coefficients.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sum {
@@ -85,9 +92,24 @@ impl Sum {
         g.zip(self.h.chunks_exact_mut(PARTY)).take(parties)
     }
 
-    /// Adds `weight` times the terms of a sum that names no generator of **G** and **H**.
+    /// The coefficients of so many [`selector_bases`], for adding to.
+    pub fn selectors(&mut self, count: usize) -> &mut [Scalar] {
+        let parties = count.div_ceil(PARTY);
+        // Made as long as is needed.
+        drop(self.parties(parties));
+        self.g.get_mut(..count).unwrap_or_default()
+    }
+
+    /// Adds `weight` times the terms of another sum.
     pub fn add_scaled(&mut self, weight: &Scalar, other: &Self) {
-        debug_assert!(other.g.is_empty() && other.h.is_empty());
+        let length = self.g.len().max(other.g.len());
+        self.g.resize(length, Scalar::ZERO);
+        self.h.resize(length, Scalar::ZERO);
+        for (into, from) in [(&mut self.g, &other.g), (&mut self.h, &other.h)] {
+            for (into, from) in into.iter_mut().zip(from) {
+                *into += weight * from;
+            }
+        }
         self.base += weight * other.base;
         self.blinding += weight * other.blinding;
         self.scalars
@@ -131,6 +153,7 @@ mod tests {
             assert_eq!(GENERATORS.g[party * PARTY..][..PARTY], theirs);
         }
         assert_eq!(GENERATORS.h.len(), MAX_SLOTS * PARTY);
+        assert!(selector_bases().len() >= crate::statement::MAX_ATOMS);
         assert_ne!(GENERATORS.g, GENERATORS.h);
     }
 }

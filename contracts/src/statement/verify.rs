@@ -6,12 +6,12 @@ use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::Identity;
 use merlin::Transcript;
 
-use super::proof::{Proof, branch_challenges};
-use super::shape::{All, Combination, Shape};
+use super::proof::Proof;
+use super::shape::Shape;
 use super::sum::Sum;
 use super::transcript::ProofTranscript;
 use super::{Public, RANGE, StatementError, append_slacks};
-use crate::group::{PEDERSEN, Point, PublicScalar};
+use crate::group::{PEDERSEN, Point};
 
 /// Verifies a statement on a transcript that already binds its context.
 ///
@@ -63,68 +63,65 @@ pub(super) fn equations<T: Default>(
         ranged
     };
 
+    if let Some(selectors) = &proof.selectors {
+        transcript.append_point(b"selectors", selectors);
+    }
     let subject_weights = public.subject_weights(transcript);
-    let folded = shape.fold(transcript);
+    let weights = shape.weights(transcript);
     for announcement in proof.announcements.iter() {
         transcript.append_point(b"announcement", announcement);
     }
     let challenge = transcript.challenge_scalar(b"challenge");
 
     // Bound so that the weights of the equations below follow from everything they are about.
-    for scalar in proof.shares.iter().flatten().chain(proof.responses.iter()) {
+    for scalar in proof.responses.iter() {
         transcript.append_scalar(b"response", scalar);
     }
     let mut sum = Sum::default();
-    let mut shared = Combination::new(shape.facts(), shape.slots());
 
-    // z·H = A + c·Σ wᵢ·C_s,i
+    // Σ zᵢ·Gᵢ + R(c, z) + c·Σ wᵢ·C_s,i + z·H = A + c·V, R being the relations under their selectors
     let weight = transcript.challenge_scalar(b"equation");
-    sum.blinding += weight * proof.responses.subject.0;
-    sum.add(-weight, &proof.announcements.subject);
+    let responses = &proof.responses;
+    let committed: Vec<Scalar> = responses.selectors.iter().map(|z| z.0).collect();
+    for (sum, response) in sum.selectors(committed.len()).iter_mut().zip(&committed) {
+        *sum += weight * response;
+    }
+    let selectors = shape.group_selectors(challenge, &committed);
+    let relations = shape.combine(&weights, &selectors);
+    sum.base += weight * relations.base;
+    for (leaf, (value, known)) in public
+        .leaves
+        .iter()
+        .zip(relations.value.iter().zip(&relations.known))
+    {
+        sum.add(weight * value, &leaf.value);
+        sum.add(weight * known, &leaf.known);
+    }
+    for (scalar, slack) in relations.slack.iter().zip(slacks) {
+        sum.add(weight * scalar, slack);
+    }
     for (subject_weight, leaf) in subject_weights.iter().zip(&public.leaves) {
-        sum.add(-weight * challenge * subject_weight, &leaf.subject);
+        sum.add(weight * challenge * subject_weight, &leaf.subject);
+    }
+    sum.blinding += weight * responses.tree.0;
+    sum.add(-weight, &proof.announcements.tree);
+    if let Some(selectors) = &proof.selectors {
+        sum.add(-weight * challenge, selectors);
     }
 
     // z_k·G = A + c·T
     let weight = transcript.challenge_scalar(b"equation");
-    sum.add_point(weight * proof.responses.k.0, public.base);
+    sum.add_point(weight * responses.k.0, public.base);
     sum.add(-weight, &proof.announcements.pseudonym);
     sum.add(-weight * challenge, &public.pseudonym);
 
     // z_k·B + z_r·H = A + c·C_person
     let weight = transcript.challenge_scalar(b"equation");
-    sum.base += weight * proof.responses.k.0;
-    sum.blinding += weight * proof.responses.person.0;
+    sum.base += weight * responses.k.0;
+    sum.blinding += weight * responses.person.0;
     sum.add(-weight, &proof.announcements.person);
     sum.add(-weight * challenge, &public.person);
 
-    // z·H = A + c·P of each group
-    let mut challenges = Vec::with_capacity(shape.groups());
-    pass_down(&shape.root, challenge, &proof.shares, &mut challenges);
-    let groups = folded.iter().zip(&challenges);
-    let messages = proof
-        .announcements
-        .groups
-        .iter()
-        .zip(&proof.responses.groups);
-    for ((combination, challenge), (announcement, response)) in groups.zip(messages) {
-        let weight = transcript.challenge_scalar(b"equation");
-        sum.blinding += weight * response.0;
-        sum.add(-weight, announcement);
-        shared.add_scaled(&(-weight * challenge), combination);
-    }
-    sum.base += shared.base;
-    for (leaf, (value, known)) in public
-        .leaves
-        .iter()
-        .zip(shared.value.iter().zip(&shared.known))
-    {
-        sum.add(*value, &leaf.value);
-        sum.add(*known, &leaf.known);
-    }
-    for (scalar, slack) in shared.slack.iter().zip(slacks) {
-        sum.add(*scalar, slack);
-    }
     Ok((ranged, sum))
 }
 
@@ -144,23 +141,4 @@ fn verify_range(
             proof.verify_multiple(&RANGE, &PEDERSEN, transcript, &commitments, bits)
         })
         .map_err(|_| StatementError::Range)
-}
-
-/// Gives each group its challenge, in the order of groups: `and` passes it on, `or` splits it.
-fn pass_down(
-    all: &All,
-    challenge: Scalar,
-    shares: &[Vec<PublicScalar>],
-    challenges: &mut Vec<Scalar>,
-) {
-    if all.group.is_some() {
-        challenges.push(challenge);
-    }
-    for any in &all.choices {
-        let shares_here = shares.get(any.index).map_or(&[][..], Vec::as_slice);
-        let split = branch_challenges(shares_here, &challenge);
-        for (branch, challenge) in any.branches.iter().zip(split) {
-            pass_down(branch, challenge, shares, challenges);
-        }
-    }
 }

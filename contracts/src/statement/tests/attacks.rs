@@ -1,7 +1,5 @@
 //! Provers that lie, and proofs that were altered or moved.
 
-use subtle::Choice;
-
 use super::*;
 use crate::statement::prove::{Path, prove_along};
 
@@ -56,23 +54,6 @@ fn attack_a_wrong_branch_taken_as_true() {
 }
 
 #[test]
-fn attack_every_branch_simulated() {
-    let mut rng = rng(3);
-    let tree = Node::Or(vec![eq(&[(0, 1)], -1), eq(&[(0, 1)], -2)]);
-    let shape = Shape::new(&tree, 1, 8).unwrap();
-    let (public, secrets) = leaves(&[Some(0)], &mut rng);
-    let path = Path {
-        taken: vec![vec![Choice::from(0), Choice::from(0)]],
-        active: vec![Choice::from(0), Choice::from(0)],
-        slacks: Default::default(),
-    };
-    let (slacks, proof) =
-        prove_along(&mut context(), &shape, &public, &secrets, &path, &mut rng).unwrap();
-    let verdict = verify(&mut context(), &shape, &public, &slacks, &proof);
-    assert_eq!(verdict, Err(StatementError::Proof));
-}
-
-#[test]
 fn attack_an_unknown_fact_passed_as_known() {
     assert_eq!(
         lie(&eq(&[(0, 1)], 0), 8, &[None], &[Some(0)]),
@@ -99,8 +80,8 @@ fn attack_a_slack_outside_its_width() {
             Err(StatementError::Unsatisfied)
         );
         let path = Path {
-            taken: vec![],
-            active: vec![Choice::from(1)],
+            taken: Default::default(),
+            active: Default::default(),
             slacks: vec![slack].into(),
         };
         let (slacks, proof) =
@@ -191,8 +172,8 @@ fn attack_two_false_equalities_that_cancel_in_an_unweighted_sum() {
     let shape = Shape::new(&tree, 2, 8).unwrap();
     let (public, secrets) = leaves(&[Some(1), Some(-1)], &mut rng);
     let path = Path {
-        taken: vec![],
-        active: vec![Choice::from(1)],
+        taken: Default::default(),
+        active: Default::default(),
         slacks: Default::default(),
     };
     let (slacks, proof) =
@@ -299,9 +280,9 @@ fn attack_identity_and_non_canonical_elements_and_other_lengths() {
             assert!(verdict.is_err(), "element {element} as {wrong:?}");
         }
     }
-    // Announcements are points, so zero bytes (the identity) do not even parse.
+    // V and announcements are points, so zero bytes (the identity) do not even parse.
     let first = shape.range_proof_len() / 32;
-    for announcement in first..first + 3 + shape.groups() {
+    for announcement in first..first + 4 {
         let mut bytes = proof.clone();
         bytes[32 * announcement..][..32].fill(0);
         let verdict = verify(&mut context(), &shape, &public, &slacks, &bytes);

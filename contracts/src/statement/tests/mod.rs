@@ -2,6 +2,7 @@
 
 mod attacks;
 mod batches;
+mod selectors;
 mod transcripts;
 
 use proptest::prelude::*;
@@ -105,7 +106,10 @@ fn every_branch_of_an_or_proves_with_the_same_shape_used_slots_or_not() {
         assert_eq!(check(&tree(), 16, &values.map(Some)), Ok(()), "{values:?}");
     }
     let shape = Shape::new(&tree(), 3, 16).unwrap();
-    assert_eq!((shape.slots(), shape.padded(), shape.groups()), (3, 4, 4));
+    assert_eq!(
+        (shape.slots(), shape.padded(), shape.selectors()),
+        (3, 4, 2)
+    );
 }
 
 #[test]
@@ -183,7 +187,7 @@ fn a_tree_without_inequalities_needs_no_range_proof() {
     let shape = Shape::new(&tree, 2, 8).unwrap();
     assert_eq!(
         (shape.slots(), shape.range_proof_len(), shape.proof_len()),
-        (0, 0, 32 * 8)
+        (0, 0, 32 * 6)
     );
 }
 
@@ -216,7 +220,7 @@ fn empty_or_oversized_trees_have_no_shape() {
 }
 
 #[test]
-fn four_slots_of_32_bits_and_two_choices_fit_one_and_a_half_kilobytes() {
+fn four_slots_of_32_bits_and_two_choices_fit_one_and_a_quarter_kilobytes() {
     let exempt = |fact| Node::Or(vec![eq(&[(fact, 1)], 0), ge(&[(0, 1)], -26)]);
     let tree = Node::And(vec![
         ge(&[(0, 1)], -19),
@@ -227,7 +231,7 @@ fn four_slots_of_32_bits_and_two_choices_fit_one_and_a_half_kilobytes() {
     let shape = Shape::new(&tree, 3, 32).unwrap();
     assert_eq!(shape.slots(), 4);
     assert!(
-        32 * shape.slots() + shape.proof_len() <= 1_536,
+        32 * shape.slots() + shape.proof_len() <= 1_280,
         "{}",
         shape.proof_len()
     );

@@ -3,25 +3,11 @@
 use super::*;
 use crate::group::PublicScalar;
 use crate::statement::proof::{Announcements, Proof, Responses};
-use crate::statement::shape::Combination;
 
-/// A statement of two groups without a range proof: `x₀ = 1 ∧ (x₁ = 1 ∨ x₁ = 2)`.
-fn two_groups() -> Shape {
+/// A statement with a choice and without a range proof: `x₀ = 1 ∧ (x₁ = 1 ∨ x₁ = 2)`.
+fn with_choice() -> Shape {
     let choice = Node::Or(vec![eq(&[(1, 1)], -1), eq(&[(1, 1)], -2)]);
     Shape::new(&Node::And(vec![eq(&[(0, 1)], -1), choice]), 2, 8).unwrap()
-}
-
-/// The transcript up to the announcements, with the folded relations.
-fn before_announcements(
-    shape: &Shape,
-    public: &Public,
-) -> (Transcript, Vec<Scalar>, Vec<Combination>) {
-    let mut transcript = context();
-    public.append_to(shape, &mut transcript);
-    append_slacks(&mut transcript, &[]);
-    let subject_weights = public.subject_weights(&mut transcript);
-    let folded = shape.fold(&mut transcript);
-    (transcript, subject_weights, folded)
 }
 
 #[test]
@@ -29,26 +15,30 @@ fn attack_announcements_chosen_after_the_challenge() {
     let mut rng = rng(31);
     let shape = Shape::new(&eq(&[(0, 1)], -1), 1, 8).unwrap();
     let (public, secrets) = leaves(&[Some(7)], &mut rng);
-    let (mut transcript, _, folded) = before_announcements(&shape, &public);
+    let mut transcript = context();
+    public.append_to(&shape, &mut transcript);
+    append_slacks(&mut transcript, &[]);
+    public.subject_weights(&mut transcript);
+    let weights = shape.weights(&mut transcript);
     let challenge = transcript.challenge_scalar(b"challenge");
     let response = Scalar::random(&mut rng);
-    let point = response * PEDERSEN.B_blinding - challenge * folded[0].point(&public, &[]);
-    let [a, b, d] = [(); 3].map(|()| Scalar::random(&mut rng));
+    let relations = shape.combine(&weights, &shape.group_selectors(challenge, &[]));
+    let point = response * PEDERSEN.B_blinding + relations.point(&public, &[]);
+    let [b, d] = [(); 2].map(|()| Scalar::random(&mut rng));
     let encode = |point| Point::new(point).unwrap();
     let proof = Proof {
         range: Vec::new(),
+        selectors: None,
         announcements: Announcements {
-            subject: encode(a * PEDERSEN.B_blinding),
+            tree: encode(point),
             pseudonym: encode(b * public.base),
             person: encode(PEDERSEN.commit(b, d)),
-            groups: vec![encode(point)],
         },
-        shares: Vec::new(),
         responses: Responses {
-            subject: PublicScalar(a),
+            selectors: Vec::new(),
+            tree: PublicScalar(response),
             k: PublicScalar(b + challenge * secrets.k),
             person: PublicScalar(d + challenge * secrets.person_blinding),
-            groups: vec![PublicScalar(response)],
         },
     };
     let verdict = verify(&mut context(), &shape, &public, &[], &proof.to_bytes());
@@ -59,21 +49,23 @@ fn attack_announcements_chosen_after_the_challenge() {
 fn attack_responses_shifted_against_each_other() {
     // Would hold in the sum of all equations if its weights did not depend on the responses.
     let mut rng = rng(32);
-    let shape = two_groups();
+    let shape = with_choice();
     let (public, secrets) = leaves(&[Some(1), Some(2)], &mut rng);
     let (_, bytes) = prove(&mut context(), &shape, &public, &secrets, &mut rng).unwrap();
     let mut proof = Proof::from_bytes(&bytes, &shape).unwrap();
-    let (mut transcript, ..) = before_announcements(&shape, &public);
+    let mut transcript = context();
+    public.append_to(&shape, &mut transcript);
+    append_slacks(&mut transcript, &[]);
+    transcript.append_point(b"selectors", proof.selectors.as_ref().unwrap());
+    public.subject_weights(&mut transcript);
+    shape.weights(&mut transcript);
     for announcement in proof.announcements.iter() {
         transcript.append_point(b"announcement", announcement);
     }
     transcript.challenge_scalar(b"challenge");
-    let weights: Vec<Scalar> = (0..6)
-        .map(|_| transcript.challenge_scalar(b"equation"))
-        .collect();
-    let groups = &mut proof.responses.groups;
-    groups[0].0 += weights[4];
-    groups[1].0 -= weights[3];
+    let [tree, _, person] = [(); 3].map(|()| transcript.challenge_scalar(b"equation"));
+    proof.responses.tree.0 += person;
+    proof.responses.person.0 -= tree;
     let verdict = verify(&mut context(), &shape, &public, &[], &proof.to_bytes());
     assert_eq!(verdict, Err(StatementError::Proof));
 }
@@ -81,7 +73,7 @@ fn attack_responses_shifted_against_each_other() {
 #[test]
 fn everything_public_is_in_the_transcript_by_itself() {
     let mut rng = rng(33);
-    let shape = two_groups();
+    let shape = with_choice();
     let (public, _) = leaves(&[Some(1), Some(2)], &mut rng);
     let (others, _) = leaves(&[Some(1), Some(2)], &mut rng);
     let challenge = |shape: &Shape, public: &Public, slacks: &[Point]| {
