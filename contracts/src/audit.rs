@@ -185,6 +185,7 @@ pub fn audit(bytes: &[u8], trust: &Trust, registry: &Registry) -> Result<Report,
     let claims = token::open(&bundle.token, &trust.decision_keys())?;
     claims.accept(trust.issuer(), &presentation.audience, claims.iat)?;
     check_binding(&bundle, &claims, trust)?;
+    presentation.check_month(claims.iat)?;
     presentation::verify(presentation, &compiled, trust, claims.iat)?;
     let size = check_ledger(&bundle, &claims, trust)?;
 
@@ -278,8 +279,8 @@ fn check_binding(bundle: &Bundle, claims: &Claims, trust: &Trust) -> Result<(), 
         ),
         (
             "sub",
-            "presentation.pseudonym",
-            claims.sub.0 == *presentation.pseudonym.as_bytes(),
+            "the subject of presentation",
+            claims.sub == presentation.subject(),
         ),
         (
             "cnf",

@@ -143,6 +143,22 @@ pub struct Period {
     pub end: Day,
 }
 
+impl Period {
+    /// The calendar month that a day lies in.
+    ///
+    /// # Errors
+    /// A month that the calendar of this program, 1900 to 2199, does not hold as a whole.
+    pub fn month_of(day: Day) -> Result<Self, BadDate> {
+        let date = day.date();
+        let days = date.month().length(date.year());
+        let start = Day::from_ymd(date.year(), date.month().into(), 1)?;
+        Ok(Self {
+            start,
+            end: start.plus(i64::from(days) - 1)?,
+        })
+    }
+}
+
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.start, self.end)

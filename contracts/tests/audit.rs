@@ -18,7 +18,7 @@ use contracts::rules::registry;
 use contracts::token::DecisionClaims;
 use contracts::trust::Trust;
 use contracts::units::UnixTime;
-use issue::{bundle, decide, present};
+use issue::{bundle, decide, enquire, present};
 use serde_json::{Value, json};
 
 static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::new(1));
@@ -49,6 +49,26 @@ fn a_yes_and_a_no_audit_alike() {
     assert_eq!(checks, Check::ALL);
     let report = run(&good(&NO).to_bytes()).unwrap();
     assert_eq!((report.verdict, report.reasons.len()), (Verdict::No, 1));
+}
+
+#[test]
+fn an_enquiry_audits_under_its_random_subject_and_in_the_month_of_its_decision_only() {
+    let shown = enquire(&KEYS, 61_237);
+    let subject = shown.enquiry.unwrap().subject;
+    let bundle = good(&shown);
+    let report = run(&bundle.to_bytes()).unwrap();
+    assert_eq!(report.subject, subject);
+    let claims = contracts::token::open(&bundle.token, &TRUST.decision_keys()).unwrap();
+    let n = Bytes::from(*shown.pseudonym.as_bytes());
+    let said = serde_json::to_string(&(&claims, &bundle.receipt)).unwrap();
+    assert!(!said.contains(&n.to_string()), "N reaches nobody");
+    // A committee that puts N, or T, into the token, or counts in another month.
+    for sub in [n, Bytes([7; 32])] {
+        let error = refused(shown.clone(), |claims| claims.sub = sub);
+        assert_eq!(error.check(), Check::Binding);
+    }
+    let error = refused(shown, |claims| claims.iat = UnixTime(NOW.0 + 20 * 86_400));
+    assert!(error.to_string().contains("month"), "{error}");
 }
 
 /// A place in a JSON document.

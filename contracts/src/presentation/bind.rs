@@ -2,7 +2,7 @@
 
 use merlin::Transcript;
 
-use super::{Presentation, PresentationError, pseudonym_base};
+use super::{Presentation, PresentationError};
 use crate::encoding::{Bytes32, tagged_hash};
 use crate::ids::{NodeId, Verdict};
 use crate::leaf::PERSON;
@@ -58,7 +58,16 @@ pub(super) fn transcript(presentation: &Presentation) -> Transcript {
     }
     transcript.append_message(b"audience", presentation.audience.as_bytes());
     transcript.append_message(b"nonce", &verifier_nonce(&presentation.nonces));
-    transcript.append_optional_point(b"pseudonym", Some(&presentation.pseudonym));
+    let (case, restraint) = match &presentation.enquiry {
+        None => (Some(&presentation.pseudonym), None),
+        Some(_) => (None, Some(&presentation.pseudonym)),
+    };
+    transcript.append_optional_point(b"pseudonym", case);
+    transcript.append_optional_point(b"restraint", restraint);
+    if let Some(enquiry) = &presentation.enquiry {
+        transcript.append_message(b"period", enquiry.period.to_string().as_bytes());
+        transcript.append_message(b"subject", &enquiry.subject.0);
+    }
     transcript.append_message(b"cnf", &presentation.cnf.0);
     transcript.append_message(b"ledger-salt", &presentation.ledger_salt.0);
     transcript.append_u64(b"leaves", presentation.attestations.len() as u64);
@@ -88,6 +97,6 @@ pub(super) fn public(presentation: &Presentation) -> Result<Public, Presentation
             .find_map(|leaf| leaf.c_person)
             .ok_or(PresentationError::Person)?,
         pseudonym: presentation.pseudonym,
-        base: pseudonym_base(&presentation.audience),
+        base: presentation.pseudonym_base(),
     })
 }

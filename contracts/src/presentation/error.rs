@@ -1,12 +1,14 @@
 //! Why a presentation is not made or not accepted.
 
-use super::{MAX_AUDIENCE_BYTES, MAX_NONCES, MAX_PRESENTATION_BYTES, PRESENTATION_VERSION};
+use super::{
+    AudienceKind, MAX_AUDIENCE_BYTES, MAX_NONCES, MAX_PRESENTATION_BYTES, PRESENTATION_VERSION,
+};
 use crate::attestation::AttestationError;
 use crate::bip340::SignatureError;
 use crate::ids::{AttributeId, Domain};
 use crate::rules::{Fact, RuleError};
 use crate::statement::{StatementError, TreeError};
-use crate::units::Day;
+use crate::units::{Day, Period};
 
 /// Why a presentation is not made or not accepted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -33,6 +35,17 @@ pub enum PresentationError {
     /// Not an id that an audience can be registered under.
     #[error("presentation audience: expected 1 to {MAX_AUDIENCE_BYTES} visible ASCII characters")]
     Audience,
+    /// `T` where the audience keeps no cases, or none where it does.
+    #[error(
+        "presentation enquiry: an agency is shown T, an insurer or provider an enquiry without it; this is not how {0:?} is shown one"
+    )]
+    Kind(AudienceKind),
+    /// An enquiry counted in another month than that of its decision, or in no month.
+    #[error("presentation enquiry: {0} is not the month of the decision")]
+    Month(Period),
+    /// The restraint pseudonym given as the token's subject.
+    #[error("presentation enquiry: the subject must be drawn at random, and not be N")]
+    Subject,
     /// No nonces, too many, or not in ascending order of nodes.
     #[error(
         "presentation nonces: expected 1 to {MAX_NONCES}, one per node, in ascending order of nodes"

@@ -3,6 +3,7 @@
 mod bind;
 mod error;
 mod prove;
+mod pseudonym;
 mod verify;
 
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 pub use bind::shape;
 pub use error::PresentationError;
 pub use prove::prove;
+pub use pseudonym::{AudienceKind, Enquiry, pseudonym_base, restraint_base};
 pub use verify::{verify, verify_batch};
 
 use std::fmt;
@@ -21,7 +23,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::attestation::Attestation;
 use crate::encoding::{Blob, Bytes, Bytes32, tagged_hash, to_base64url, to_jcs};
-use crate::group::{Point, hash_to_group};
+use crate::group::Point;
 use crate::ids::{ContractRef, Jurisdiction, NodeId, Verdict};
 use crate::issuance::Opening;
 use crate::units::Day;
@@ -71,8 +73,11 @@ pub struct Presentation {
     pub audience: String,
     /// The verifier's nonce: those of the decision nodes that are to decide, in ascending order of nodes.
     pub nonces: Vec<(NodeId, Bytes32)>,
-    /// `T = k·HashToGroup(audience)`.
+    /// `T = k·HashToGroup(audience)`; in an enquiry `N = k·HashToGroup("restraint", audience, period)`.
     pub pseudonym: Point,
+    /// Present when the audience keeps no cases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enquiry: Option<Enquiry>,
     /// The key that may use the token: a fresh secp256k1 point, SEC 1 compressed.
     pub cnf: Bytes<33>,
     /// Salt of the ledger entry's commitment.
@@ -129,16 +134,13 @@ impl Presentation {
     }
 }
 
-/// The base of pseudonyms at an audience, `HashToGroup(audience)`.
-pub fn pseudonym_base(audience: &str) -> curve25519_dalek::RistrettoPoint {
-    hash_to_group("shp/v1/pseudonym", audience.as_bytes())
-}
-
 /// What the owner chooses for a presentation, or was given for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PresentContext {
     /// The audience's registered canonical id.
     pub audience: String,
+    /// For an audience that keeps no cases.
+    pub enquiry: Option<Enquiry>,
     /// The decision nodes' nonces, in ascending order of nodes.
     pub nonces: Vec<(NodeId, Bytes32)>,
     /// The token's key: a fresh secp256k1 point, SEC 1 compressed, and no leaf's.

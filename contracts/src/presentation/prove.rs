@@ -7,7 +7,7 @@ use super::bind::{public, shape, transcript};
 use super::verify::check_form;
 use super::{
     PRESENTATION_VERSION, PresentContext, Presentation, PresentationError, Presented, Witness,
-    pseudonym_base,
+    pseudonym_base, restraint_base,
 };
 use crate::bip340;
 use crate::encoding::{Blob, Bytes};
@@ -71,6 +71,10 @@ fn draft(
         purpose_salt: held.purpose_salt,
         holder_signature: Bytes([0; 64]),
     });
+    let base = match &context.enquiry {
+        None => pseudonym_base(&context.audience),
+        Some(enquiry) => restraint_base(&context.audience, &enquiry.period),
+    };
     Ok(Presentation {
         version: PRESENTATION_VERSION,
         contract: compiled.contract.clone(),
@@ -80,7 +84,8 @@ fn draft(
         reasons: reasons.to_vec(),
         audience: context.audience.clone(),
         nonces: context.nonces.clone(),
-        pseudonym: Point::new(witness.k * pseudonym_base(&context.audience)).map_err(no_witness)?,
+        pseudonym: Point::new(witness.k * base).map_err(no_witness)?,
+        enquiry: context.enquiry,
         cnf: context.cnf,
         ledger_salt: context.ledger_salt,
         attestations: attestations.collect(),

@@ -21,7 +21,8 @@ use crate::units::{Day, UnixTime};
 /// Checks that a presentation shows its verdict on this contract, jurisdiction and as-of day, at `now`.
 ///
 /// `keys` are the committee keys that the verifier accepts. Left to the caller: that the contract is registered and the
-/// audience too, that at least a quorum of decision nodes is named in `nonces` and its own nonce is its own and unused
+/// audience too, as what ([`Presentation::check_kind`]), that an enquiry is of the month of its decision
+/// ([`Presentation::check_month`]), that at least a quorum of decision nodes is named in `nonces` and its own nonce is its own and unused
 /// ([`Presentation::nonce_of`]), and that no leaf was accepted before under another `jti`.
 ///
 /// # Errors
@@ -137,6 +138,7 @@ pub(super) fn check_form(
     if nonces.is_empty() || nonces.len() > MAX_NONCES || !ascending {
         return Err(PresentationError::Nonces);
     }
+    presentation.check_enquiry()?;
     check_leaves(presentation, compiled)?;
     let cnf = secp256k1::PublicKey::from_slice(&presentation.cnf.0)
         .map_err(|_| PresentationError::Cnf)?;

@@ -16,7 +16,7 @@ use contracts::issuance::{
 };
 use contracts::jwk::EcJwk;
 use contracts::leaf::{Leaf, PERSON};
-use contracts::presentation::{Held, PresentContext, Presentation, Witness, prove};
+use contracts::presentation::{Enquiry, Held, PresentContext, Presentation, Witness, prove};
 use contracts::receipt::{Entry, EntryKind};
 use contracts::rules::{Compiled, Outcome, registry};
 use contracts::token::{Cnf, DecisionClaims};
@@ -150,6 +150,19 @@ fn witness(keys: &Keys, compiled: &Compiled, income: i64, rng: &mut StdRng) -> W
 
 /// The presentation of whatever follows from an income.
 pub fn present(keys: &Keys, income: i64) -> Presentation {
+    show(keys, income, None)
+}
+
+/// The same for an audience that keeps no cases.
+pub fn enquire(keys: &Keys, income: i64) -> Presentation {
+    show(
+        keys,
+        income,
+        Some(Enquiry::at(NOW, Bytes([8; 32])).unwrap()),
+    )
+}
+
+fn show(keys: &Keys, income: i64, enquiry: Option<Enquiry>) -> Presentation {
     let mut rng = StdRng::from_seed([42; 32]);
     let compiled = compiled();
     let values: Vec<Option<i64>> = compiled
@@ -166,6 +179,7 @@ pub fn present(keys: &Keys, income: i64) -> Presentation {
     let nonces = (1..=3).map(|n| (NodeId::new(n).unwrap(), Bytes([n as u8; 32])));
     let context = PresentContext {
         audience: AUDIENCE.to_owned(),
+        enquiry,
         nonces: nonces.collect(),
         cnf: keys.cnf().jwk.to_compressed(),
         ledger_salt: SALT,
@@ -177,7 +191,7 @@ pub fn present(keys: &Keys, income: i64) -> Presentation {
 pub fn decide(presentation: &Presentation) -> DecisionClaims {
     DecisionClaims {
         iss: ISSUER.to_owned(),
-        sub: Bytes(*presentation.pseudonym.as_bytes()),
+        sub: presentation.subject(),
         aud: presentation.audience.clone(),
         iat: NOW,
         exp: UnixTime(NOW.0 + 45 * 86_400),

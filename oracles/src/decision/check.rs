@@ -52,7 +52,7 @@ pub enum Refused {
     /// A leaf was shown before.
     #[error("attestation {0}: was shown in another presentation; have the fact attested again")]
     UsedLeaf(usize),
-    /// Another program or state was decided for this pseudonym.
+    /// Another program or state was decided for this pseudonym, `T` or `N`.
     #[error(
         "restraint: {program} in {jurisdiction} was decided for this person and audience in {period}; another program or state needs fresh consent"
     )]
@@ -146,7 +146,7 @@ pub fn claims_of(
     let iat = decided_at(presentation);
     Ok(DecisionClaims {
         iss: issuer.to_owned(),
-        sub: (*presentation.pseudonym.as_bytes()).into(),
+        sub: presentation.subject(),
         aud: presentation.audience.clone(),
         iat,
         exp: UnixTime(iat.0.saturating_add(TOKEN_LIFETIME)),
@@ -195,6 +195,7 @@ pub fn check_nonces(
             now: now.0,
         });
     }
+    presentation.check_month(iat)?;
     Ok(())
 }
 

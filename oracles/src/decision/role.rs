@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use contracts::ids::{Committee, NodeId};
 use contracts::jwk::{JwkSet, ed25519_key, thumbprint};
-use contracts::presentation::{MAX_PRESENTATION_BYTES, Presentation};
+use contracts::presentation::{AudienceKind, MAX_PRESENTATION_BYTES, Presentation};
 use contracts::receipt::Entry;
 use contracts::token;
 use contracts::trust::CommitteeKey;
@@ -49,12 +49,43 @@ pub(super) struct AcceptAnswer {
 pub struct DecisionConfig {
     /// `iss` of the tokens: the URL under which the JWK Set and the status lists are served.
     pub issuer: String,
-    /// Canonical ids of the registered audiences; any audience when not given.
+    /// Canonical ids of the registered agencies, which keep cases and are shown `T`. When not given, any audience that
+    /// is not named below may be shown a presentation of either form.
     #[serde(default)]
     pub audiences: Option<Vec<String>>,
+    /// Canonical ids of the registered insurers, which are shown none.
+    #[serde(default)]
+    pub insurers: Vec<String>,
+    /// Canonical ids of the registered providers, which are shown none.
+    #[serde(default)]
+    pub providers: Vec<String>,
     /// Keys of fact committees that this node does not sit on.
     #[serde(default)]
     pub committee_keys: Vec<CommitteeKey>,
+}
+
+impl DecisionConfig {
+    /// What an audience is registered as; none for one that is not, where any may ask.
+    ///
+    /// # Errors
+    /// [`Refused::Audience`].
+    fn kind(&self, audience: &str) -> Result<Option<AudienceKind>, Refused> {
+        let named = |ids: &[String]| ids.iter().any(|id| id == audience);
+        let kinds = [
+            (AudienceKind::Insurer, self.insurers.as_slice()),
+            (AudienceKind::Provider, self.providers.as_slice()),
+            (
+                AudienceKind::Agency,
+                self.audiences.as_deref().unwrap_or(&[]),
+            ),
+        ];
+        let found = kinds.into_iter().find(|(_, ids)| named(ids));
+        match found {
+            Some((kind, _)) => Ok(Some(kind)),
+            None if self.audiences.is_none() => Ok(None),
+            None => Err(Refused::Audience(check::short(audience))),
+        }
+    }
 }
 
 /// The decision role of a node.
@@ -136,10 +167,8 @@ impl DecisionRole {
             return Ok(accepted);
         }
         check::check_nonces(&presentation, me, &self.members, self.threshold, now)?;
-        if let Some(audiences) = &self.config.audiences
-            && !audiences.contains(&presentation.audience)
-        {
-            return Err(Refused::Audience(check::short(&presentation.audience)));
+        if let Some(kind) = self.config.kind(&presentation.audience)? {
+            presentation.check_kind(kind)?;
         }
         let nonce = presentation.nonce_of(me).ok_or(Refused::NoNonce)?;
         if !self.nonces.good(nonce, now) {

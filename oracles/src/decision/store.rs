@@ -180,8 +180,8 @@ async fn forget(transaction: &mut Transaction<'static, Any>, now: UnixTime) -> R
     Ok(())
 }
 
-/// One program and state per audience, pseudonym and calendar month (UTC, by `iat`): thresholds of choice would allow
-/// bisection.
+/// One program and state per audience, pseudonym (`T`, or `N` of an enquiry) and calendar month (UTC, by `iat`):
+/// thresholds of choice would allow bisection.
 async fn restrain(
     transaction: &mut Transaction<'static, Any>,
     presentation: &Presentation,

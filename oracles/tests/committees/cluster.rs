@@ -23,6 +23,12 @@ use serde::de::DeserializeOwned;
 pub const ORIGIN: &str = "ledger.test/log";
 /// Issuer of tokens.
 pub const ISSUER: &str = "https://decision.test";
+/// An agency.
+pub const AUDIENCE: &str = "https://agency.test";
+/// Another.
+pub const OTHER_AUDIENCE: &str = "https://other.test";
+/// An insurer, which keeps no cases.
+pub const INSURER: &str = "https://insurer.test";
 
 /// A node's number.
 pub fn node(n: u16) -> NodeId {
@@ -104,6 +110,9 @@ impl Cluster {
                     ("decision".to_owned(), {
                         let mut role = toml::Table::new();
                         role.insert("issuer".to_owned(), issuer.into());
+                        let agencies = vec![AUDIENCE, OTHER_AUDIENCE];
+                        role.insert("audiences".to_owned(), agencies.into());
+                        role.insert("insurers".to_owned(), vec![INSURER].into());
                         let keys = toml::Value::try_from(facts).unwrap();
                         role.insert("committee_keys".to_owned(), keys);
                         role.into()

@@ -7,7 +7,7 @@ use contracts::bundle::Bundle;
 use contracts::encoding::{Bytes, Bytes32};
 use contracts::ids::{Committee, NodeId, Verdict};
 use contracts::jwk::JwkSet;
-use contracts::presentation::Presentation;
+use contracts::presentation::{Enquiry, Presentation};
 use contracts::receipt::{Entry, EntryKind, Receipt};
 use contracts::rules::registry;
 use contracts::status::{Status, status_of};
@@ -20,8 +20,8 @@ use oracles::problem::Problem;
 use oracles::wire::decision::{DecideAnswer, DecideRequest, NonceAnswer, nonce_time};
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, ISSUER, node};
-use crate::owner::{AUDIENCE, Attested, Facts, NOW, Owner};
+use crate::cluster::{AUDIENCE, Cluster, INSURER, ISSUER, node};
+use crate::owner::{Attested, Facts, NOW, Owner};
 
 struct World {
     cluster: Cluster,
@@ -82,9 +82,13 @@ impl World {
 
     /// Verified as a relying party does it: through the served keys.
     async fn claims(&self, at: u16, answer: &DecideAnswer) -> Claims {
+        self.claims_for(AUDIENCE, at, answer).await
+    }
+
+    async fn claims_for(&self, audience: &str, at: u16, answer: &DecideAnswer) -> Claims {
         let url = self.cluster.url(at, "/.well-known/jwks.json");
         let keys: JwkSet = get_json(&self.cluster.client, &url).await.unwrap();
-        token::verify(&answer.token, &keys, ISSUER, AUDIENCE, NOW_LATER).unwrap()
+        token::verify(&answer.token, &keys, ISSUER, audience, NOW_LATER).unwrap()
     }
 }
 
@@ -195,6 +199,59 @@ async fn attack_second_program_or_state_for_the_same_audience_and_pseudonym() {
     world.decide(1, &other).await.unwrap();
     let again = world.presentation(&mut owner).await;
     world.decide(1, &again).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_a_second_program_or_state_asked_of_an_insurer_without_t() {
+    let world = World::new().await;
+    let mut owner = Owner::new(1);
+    let nonces = || world.nonces(&[1, 2, 3, 4]);
+    let at = |owner: &mut Owner, state| owner.attest(&world.facts, state, INSURER);
+    let first = at(&mut owner, "CA");
+    let first = owner.enquire(&first, nonces().await);
+    let answer = world.decide(1, &first).await.unwrap();
+    let claims = world.claims_for(INSURER, 1, &answer).await;
+    // The audience sees a random subject; N stays with the decision committee.
+    assert_eq!(claims.sub, first.enquiry.unwrap().subject);
+    let n = Bytes::from(*first.pseudonym.as_bytes());
+    let told = serde_json::to_string(&claims).unwrap();
+    assert!(!told.contains(&n.to_string()));
+    // The same question again: another subject, the same count.
+    let again = at(&mut owner, "CA");
+    let again = owner.enquire(&again, nonces().await);
+    assert_eq!(again.pseudonym, first.pseudonym);
+    let answer = world.decide(2, &again).await.unwrap();
+    let second = world.claims_for(INSURER, 2, &answer).await;
+    assert_ne!(second.sub, claims.sub);
+    let elsewhere = at(&mut owner, "NV");
+    let elsewhere = owner.enquire(&elsewhere, nonces().await);
+    assert_eq!(world.refused(1, &elsewhere).await, "restraint");
+    // Somebody else is not held back by it.
+    let mut neighbour = Owner::new(2);
+    let theirs = at(&mut neighbour, "NV");
+    let theirs = neighbour.enquire(&theirs, nonces().await);
+    world.decide(1, &theirs).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_t_shown_to_an_insurer_or_withheld_from_an_agency_or_counted_in_another_month() {
+    let world = World::new().await;
+    let mut owner = Owner::new(1);
+    let nonces = || world.nonces(&[1, 2, 3, 4]);
+    let insurer = owner.attest(&world.facts, "CA", INSURER);
+    let with_t = owner.present(&insurer, nonces().await);
+    assert_eq!(world.refused(1, &with_t).await, "presentation");
+    let listed = nonces().await;
+    let next = UnixTime(NOW.0 + 20 * 86_400);
+    let enquiry = Enquiry::at(next, Bytes([1; 32])).unwrap();
+    let december = owner.show(&insurer, listed, Some(enquiry));
+    assert_eq!(world.refused(1, &december).await, "presentation");
+    let agency = owner.attest(&world.facts, "CA", AUDIENCE);
+    let without_t = owner.enquire(&agency, nonces().await);
+    assert_eq!(world.refused(1, &without_t).await, "presentation");
+    let unregistered = owner.attest(&world.facts, "CA", "insurer.nobody");
+    let unregistered = owner.enquire(&unregistered, nonces().await);
+    assert_eq!(world.refused(1, &unregistered).await, "audience");
 }
 
 #[tokio::test(flavor = "multi_thread")]

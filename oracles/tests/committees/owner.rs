@@ -12,17 +12,16 @@ use contracts::issuance::{
     Blindings, EnrolSecrets, IssueContext, LeafRequest, Opening, build_leaf, purpose,
 };
 use contracts::leaf::{Leaf, PERSON};
-use contracts::presentation::{Held, PresentContext, Presentation, Witness, prove};
+use contracts::presentation::{Enquiry, Held, PresentContext, Presentation, Witness, prove};
 use contracts::rules::{Compiled, Outcome, registry};
 use contracts::trust::CommitteeKey;
 use contracts::units::{Day, UnixTime};
 use curve25519_dalek::scalar::Scalar;
+use oracles::wire::decision::nonce_time;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use zeroize::Zeroizing;
 
-/// The audience of most presentations here.
-pub const AUDIENCE: &str = "https://agency.test";
 /// 2026-11-20T12:00:00Z, when these tests happen.
 pub const NOW: UnixTime = UnixTime(1_795_176_000);
 
@@ -198,12 +197,31 @@ impl Owner {
         }
     }
 
-    /// Shows leaves to the nodes that gave these nonces.
+    /// Shows leaves to the nodes that gave these nonces, with `T`.
     pub fn present(&mut self, attested: &Attested, nonces: Vec<(NodeId, Bytes32)>) -> Presentation {
+        self.show(attested, nonces, None)
+    }
+
+    /// The same without `T`, for an audience that keeps no cases.
+    pub fn enquire(&mut self, attested: &Attested, nonces: Vec<(NodeId, Bytes32)>) -> Presentation {
+        let mut times: Vec<_> = nonces.iter().map(|(_, nonce)| nonce_time(nonce)).collect();
+        times.sort_unstable();
+        let enquiry = Enquiry::at(times[(times.len() - 1) / 2], Bytes(self.rng.r#gen()));
+        self.show(attested, nonces, Some(enquiry.unwrap()))
+    }
+
+    /// Shows leaves as an enquiry, or as a case.
+    pub fn show(
+        &mut self,
+        attested: &Attested,
+        nonces: Vec<(NodeId, Bytes32)>,
+        enquiry: Option<Enquiry>,
+    ) -> Presentation {
         let secret = secp256k1::SecretKey::from_slice(&[3; 32]).unwrap();
         let cnf = secp256k1::PublicKey::from_secret_key(secp256k1::SECP256K1, &secret);
         let context = PresentContext {
             audience: attested.audience.clone(),
+            enquiry,
             nonces,
             cnf: Bytes(cnf.serialize()),
             ledger_salt: Bytes(self.rng.r#gen()),

@@ -130,7 +130,7 @@ impl Oracles {
         .map_err(|error| error.to_string())?;
         let said = (
             &claims.jti,
-            claims.sub.0,
+            claims.sub,
             claims.cnf.jwk.to_compressed(),
             &claims.contract,
             claims.jurisdiction,
@@ -140,7 +140,7 @@ impl Oracles {
         );
         let proved = (
             &presentation.digest(),
-            *presentation.pseudonym.as_bytes(),
+            presentation.subject(),
             presentation.cnf,
             &presentation.contract,
             presentation.jurisdiction,

@@ -47,6 +47,7 @@ impl Work<'_> {
         tx.commit().await.map_err(StoreError::from)?;
         let context = PresentContext {
             audience: self.question.audience.clone(),
+            enquiry: None,
             nonces,
             cnf: self.wallet.confirmation(confirmation)?.compressed(),
             ledger_salt: random32(),

@@ -281,6 +281,7 @@ pub fn present_context(rng: &mut StdRng) -> Result<PresentContext, Error> {
     let cnf = secp256k1::SecretKey::from_slice(&secret(rng))?;
     Ok(PresentContext {
         audience: AUDIENCE.to_owned(),
+        enquiry: None,
         nonces,
         cnf: cnf.public_key(secp256k1::SECP256K1).serialize().into(),
         ledger_salt: Bytes(rng.r#gen()),

@@ -2,6 +2,7 @@
 
 mod batches;
 mod bindings;
+mod enquiries;
 mod leaves;
 mod verdicts;
 
@@ -159,6 +160,7 @@ fn present_context(rng: &mut StdRng) -> PresentContext {
     let secret = secp256k1::SecretKey::from_slice(&*secret).unwrap();
     PresentContext {
         audience: AUDIENCE.to_owned(),
+        enquiry: None,
         nonces: nonces(rng),
         cnf: secret.public_key(secp256k1::SECP256K1).serialize().into(),
         ledger_salt: bytes32(rng),
