@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use contracts::encoding::Bytes32;
-use serde::{Deserialize, Serialize};
 
 use crate::ceremony::dkg;
 use crate::config::NodeConfig;
-use crate::keys::{KeyError, NodeIdentity, OperatorKey};
+use crate::keys::{KeyError, NodeIdentity, OperatorKey, PublicKeys};
 use crate::peer::Peers;
 use crate::wire::info::{self, NodeInfo};
 use crate::{http, node};
@@ -57,15 +55,6 @@ enum Command {
     },
 }
 
-/// A node's public keys, as `oracle init` prints them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PublicKeys {
-    /// Ed25519.
-    pub identity_key: Bytes32,
-    /// X25519.
-    pub hpke_key: Bytes32,
-}
-
 /// Makes a node's own keys: an operator key file and, sealed under it, the node's identity. Neither may exist yet.
 ///
 /// # Errors
@@ -75,10 +64,7 @@ pub fn init(data: &Path, operator_key: Option<&Path>) -> Result<PublicKeys, KeyE
     let operator = OperatorKey::create(&operator_file)?;
     let identity = NodeIdentity::generate();
     identity.save(&data.join("identity.sealed"), &operator)?;
-    Ok(PublicKeys {
-        identity_key: identity.identity_key(),
-        hpke_key: *identity.hpke().public(),
-    })
+    Ok(identity.public_keys())
 }
 
 /// Generates the keys of a node's committees, speaking as that node to all nodes, which must be running.
@@ -171,7 +157,7 @@ async fn run(command: Command) -> Result<(), String> {
                 .await
                 .map_err(|error| error.to_string())?;
             stop_signal(until_stdin_closes).await;
-            running.stop().await;
+            running.drain().await;
         }
         Command::Info { config } => {
             let config = load(&config)?;

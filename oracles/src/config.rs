@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::ceremony::KeyId;
+use crate::keys::PublicKeys;
 
 /// Largest configuration file that is read, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 256 * 1024;
@@ -65,15 +66,35 @@ impl ConfigError {
 pub struct PeerConfig {
     /// Its number, also its FROST identifier.
     pub id: NodeId,
-    /// Where it answers, such as `http://127.0.0.1:7001`.
+    /// Where it answers owners, such as `https://oracle-1.example.org`.
     pub url: String,
+    /// Where it answers other nodes, such as `https://10.0.0.1:7101`.
+    pub peer_url: String,
     /// Ed25519 public key that signs its messages, as `oracle init` printed it.
     pub identity_key: Bytes32,
     /// X25519 public key that messages to it are sealed to, as `oracle init` printed it.
     pub hpke_key: Bytes32,
+    /// SHA-256 of the SubjectPublicKeyInfo of its TLS certificate, as `oracle init` printed it: the only certificate that
+    /// is taken for this node.
+    pub tls_pin: Bytes32,
     /// Epoch of the HPKE key, from 1; raised when the key is replaced.
     #[serde(default = "first_epoch")]
     pub hpke_epoch: u64,
+}
+
+impl PeerConfig {
+    /// The entry of a node with these keys, at HPKE key epoch 1.
+    pub fn new(id: NodeId, url: String, peer_url: String, keys: &PublicKeys) -> Self {
+        Self {
+            id,
+            url,
+            peer_url,
+            identity_key: keys.identity_key,
+            hpke_key: keys.hpke_key,
+            tls_pin: keys.tls_pin,
+            hpke_epoch: first_epoch(),
+        }
+    }
 }
 
 /// A committee and who sits on it.
@@ -110,8 +131,19 @@ fn default_peer_timeout() -> u64 {
 pub struct NodeConfig {
     /// This node's number.
     pub id: NodeId,
-    /// Address to listen on.
+    /// Address to listen on for owners and the public.
     pub listen: SocketAddr,
+    /// Address to listen on for other nodes, always TLS.
+    pub peer_listen: SocketAddr,
+    /// Certificate chain of the owners' door, PEM; with `tls_key_file` it speaks TLS 1.3. Read at start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_certificate_file: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_key_file: Option<PathBuf>,
+    /// Whether owners may be answered in plain HTTP on another address than loopback, for a proxy that ends TLS.
+    #[serde(default)]
+    pub plain_http: bool,
     /// Folder of the database, the identity and, unless set apart, the operator key.
     pub data_dir: PathBuf,
     /// File with the key that encrypts key shares at rest; `operator.key` in `data_dir` if not set. Better on another
@@ -162,7 +194,13 @@ impl NodeConfig {
         let mut config = Self::parse(&std::fs::read_to_string(path).map_err(read)?)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         config.data_dir = folder.join(&config.data_dir);
-        config.operator_key_file = config.operator_key_file.map(|file| folder.join(file));
+        for file in [
+            &mut config.operator_key_file,
+            &mut config.tls_certificate_file,
+            &mut config.tls_key_file,
+        ] {
+            *file = file.take().map(|file| folder.join(file));
+        }
         Ok(config)
     }
 
@@ -190,16 +228,39 @@ impl NodeConfig {
         if !(10..=60_000).contains(&self.peer_timeout_ms) {
             return Err(ConfigError::field("peer_timeout_ms", "write 10 to 60000"));
         }
+        self.check_doors()?;
         let mut known = BTreeMap::new();
+        let mut keys = BTreeMap::new();
         for peer in &self.peers {
             let field = format!("peers (node {})", peer.id);
-            let url = url::Url::parse(&peer.url)
-                .map_err(|error| ConfigError::field(&field, format!("url: {error}")))?;
-            if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-                return Err(ConfigError::field(&field, "url: write http://HOST:PORT"));
-            }
+            let url = |name: &str, url: &str, schemes: &[&str]| {
+                url::Url::parse(url)
+                    .ok()
+                    .filter(|url| schemes.contains(&url.scheme()) && url.host().is_some())
+                    .map(|_| ())
+                    .ok_or_else(|| {
+                        let form = schemes.join(" or ");
+                        ConfigError::field(&field, format!("{name}: write {form}://HOST:PORT"))
+                    })
+            };
+            url("url", &peer.url, &["http", "https"])?;
+            url("peer_url", &peer.peer_url, &["https"])?;
             if known.insert(peer.id, ()).is_some() {
                 return Err(ConfigError::field(&field, "listed twice"));
+            }
+            for (name, key) in [
+                ("identity_key", peer.identity_key),
+                ("hpke_key", peer.hpke_key),
+                ("tls_pin", peer.tls_pin),
+            ] {
+                if let Some(other) = keys.insert((name, key), peer.id) {
+                    return Err(ConfigError::field(
+                        &field,
+                        format!(
+                            "{name}: the same as that of node {other}; write what its own `oracle init` printed"
+                        ),
+                    ));
+                }
             }
         }
         if !known.contains_key(&self.id) {
@@ -240,6 +301,32 @@ impl NodeConfig {
             }
         }
         Ok(())
+    }
+
+    fn check_doors(&self) -> Result<(), ConfigError> {
+        if self.listen == self.peer_listen && self.listen.port() != 0 {
+            return Err(ConfigError::field(
+                "peer_listen",
+                "the same as listen; nodes and owners have separate doors",
+            ));
+        }
+        match (&self.tls_certificate_file, &self.tls_key_file) {
+            (Some(_), None) => Err(ConfigError::field(
+                "tls_key_file",
+                "missing; write the file of the certificate's key",
+            )),
+            (None, Some(_)) => Err(ConfigError::field(
+                "tls_certificate_file",
+                "missing; write the file of the certificate chain",
+            )),
+            (None, None) if !self.listen.ip().is_loopback() && !self.plain_http => {
+                Err(ConfigError::field(
+                    "listen",
+                    "not a loopback address: set tls_certificate_file and tls_key_file, or plain_http = true behind a proxy that ends TLS",
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A committee's entry.
@@ -326,16 +413,16 @@ mod tests {
     use super::*;
 
     fn text() -> String {
-        let key = Bytes32::from([7; 32]);
         let peers: String = (1..=4)
-            .map(|id| {
+            .map(|id: u8| {
+                let key = Bytes32::from([id; 32]);
                 format!(
-                    "[[peers]]\nid = {id}\nurl = \"http://127.0.0.1:700{id}\"\nidentity_key = \"{key}\"\nhpke_key = \"{key}\"\n"
+                    "[[peers]]\nid = {id}\nurl = \"http://127.0.0.1:700{id}\"\npeer_url = \"https://127.0.0.1:710{id}\"\nidentity_key = \"{key}\"\nhpke_key = \"{key}\"\ntls_pin = \"{key}\"\n"
                 )
             })
             .collect();
         format!(
-            "id = 1\nlisten = \"127.0.0.1:7001\"\ndata_dir = \"one\"\n{peers}\
+            "id = 1\nlisten = \"127.0.0.1:7001\"\npeer_listen = \"127.0.0.1:7101\"\ndata_dir = \"one\"\n{peers}\
              [[committees]]\nname = \"income\"\nmembers = [1, 2, 3, 4]\n[roles.x]\na = 1\n"
         )
     }
@@ -369,6 +456,48 @@ mod tests {
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 
+    fn key(id: u8) -> String {
+        format!("tls_pin = \"{}\"", Bytes32::from([id; 32]))
+    }
+
+    #[test]
+    fn seven_committees_have_members_of_their_own_among_ten_nodes() {
+        let peers: String = (1..=10)
+            .map(|id: u8| {
+                let key = Bytes32::from([id; 32]);
+                format!(
+                    "[[peers]]\nid = {id}\nurl = \"http://10.0.0.{id}:7000\"\npeer_url = \"https://10.0.0.{id}:7100\"\nidentity_key = \"{key}\"\nhpke_key = \"{key}\"\ntls_pin = \"{key}\"\n"
+                )
+            })
+            .collect();
+        let committees: String = Committee::ALL
+            .iter()
+            .zip(1u16..)
+            .map(|(name, at)| {
+                let members: Vec<u16> = (0..4).map(|step| (at + step * 3 - 1) % 10 + 1).collect();
+                format!("[[committees]]\nname = \"{name}\"\nmembers = {members:?}\nepoch = {at}\n")
+            })
+            .collect();
+        let text = format!(
+            "id = 5\nlisten = \"127.0.0.1:7000\"\npeer_listen = \"10.0.0.5:7100\"\ndata_dir = \"x\"\n{peers}{committees}"
+        );
+        let config = NodeConfig::parse(&text).unwrap();
+        let mut sets: Vec<_> = config
+            .committees
+            .iter()
+            .map(|it| it.members.clone())
+            .collect();
+        sets.sort();
+        sets.dedup();
+        assert_eq!(sets.len(), 7, "no two committees have the same members");
+        let serves: Vec<_> = Committee::ALL
+            .into_iter()
+            .filter(|name| config.serves(*name))
+            .collect();
+        assert!((1..7).contains(&serves.len()), "{serves:?}");
+        assert!(config.committees.iter().all(|it| it.threshold() == 3));
+    }
+
     #[test]
     fn what_cannot_be_is_refused_by_field() {
         for (from, to, field) in [
@@ -376,7 +505,37 @@ mod tests {
             ("members = [1, 2, 3, 4]", "members = [1, 2, 3, 3]", "twice"),
             ("members = [1, 2, 3, 4]", "members = [1, 2]", "3 to 32"),
             ("id = 1\nlisten", "id = 5\nlisten", "itself"),
-            ("http://127.0.0.1:7002", "ftp://x", "url"),
+            (
+                "http://127.0.0.1:7002",
+                "ftp://x",
+                "url: write http or https://HOST:PORT",
+            ),
+            (
+                "https://127.0.0.1:7102",
+                "http://127.0.0.1:7102",
+                "peer_url: write https://",
+            ),
+            (
+                "listen = \"127.0.0.1:7001\"",
+                "listen = \"0.0.0.0:7001\"",
+                "plain_http",
+            ),
+            (
+                "peer_listen = \"127.0.0.1:7101\"",
+                "peer_listen = \"127.0.0.1:7001\"",
+                "separate doors",
+            ),
+            (
+                "data_dir = ",
+                "tls_key_file = \"k.pem\"\ndata_dir = ",
+                "tls_certificate_file",
+            ),
+            (
+                "data_dir = ",
+                "tls_certificate_file = \"c.pem\"\ndata_dir = ",
+                "tls_key_file",
+            ),
+            (&key(2), &key(1), "the same as that of node 1"),
             ("data_dir", "data_dri", "data_dri"),
         ] {
             let error = NodeConfig::parse(&text().replace(from, to))

@@ -3,7 +3,13 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use actix_web::HttpMessage as _;
+use actix_web::body::MessageBody;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::PayloadError;
+use actix_web::middleware::Next;
 use actix_web::web;
+use futures::StreamExt as _;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls_platform_verifier::Verifier;
@@ -16,6 +22,8 @@ use crate::problem::Problem;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for a whole request, unless the caller sets a shorter one.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for a server to receive a whole request body.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest JSON body a service takes where its handler names no smaller cap.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 /// Largest response a client reads where its caller names no smaller cap.
@@ -181,6 +189,30 @@ fn shape(error: &serde_json::Error) -> String {
     )
 }
 
+/// Gives a request's body [`BODY_TIMEOUT`] to arrive. Time for its head, and for a TLS handshake, the server bounds itself.
+pub(crate) async fn bounded_body(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let deadline = tokio::time::Instant::now() + BODY_TIMEOUT;
+    let payload = request.take_payload();
+    let body = futures::stream::unfold(Some(payload), move |payload| async move {
+        let mut payload = payload?;
+        match tokio::time::timeout_at(deadline, payload.next()).await {
+            Ok(Some(chunk)) => Some((chunk, Some(payload))),
+            Ok(None) => None,
+            Err(_) => {
+                let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+                Some((Err(PayloadError::Io(late)), None))
+            }
+        }
+    });
+    request.set_payload(Payload::Stream {
+        payload: Box::pin(body),
+    });
+    next.call(request).await
+}
+
 /// JSON extraction for servers: at most `cap` bytes, any `Content-Type`, errors as problems that repeat no input.
 pub fn json_config(cap: usize) -> web::JsonConfig {
     web::JsonConfig::default()
@@ -195,6 +227,16 @@ pub fn json_config(cap: usize) -> web::JsonConfig {
                     "The request is too large",
                     format!("send at most {limit} bytes"),
                 ),
+                E::Payload(PayloadError::Io(error))
+                    if error.kind() == std::io::ErrorKind::TimedOut =>
+                {
+                    Problem::new(
+                        actix_web::http::StatusCode::REQUEST_TIMEOUT,
+                        "too-slow",
+                        "The request came too slowly",
+                        format!("send the body within {} s", BODY_TIMEOUT.as_secs()),
+                    )
+                }
                 E::Deserialize(error) => Problem::bad_request(format!("body: {}", shape(error))),
                 _ => Problem::bad_request("body: not readable as JSON"),
             };

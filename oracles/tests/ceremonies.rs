@@ -214,7 +214,7 @@ async fn a_node_that_sees_another_message_does_not_sign_it_away() {
     let folder = tempfile::tempdir().unwrap();
     let mut nodes = Vec::new();
     let mut configs = Vec::new();
-    for (index, (config, listener)) in common::configure(folder.path(), &[Committee::Income])
+    for (index, (config, doors)) in common::configure(folder.path(), &[Committee::Income])
         .into_iter()
         .enumerate()
     {
@@ -230,7 +230,7 @@ async fn a_node_that_sees_another_message_does_not_sign_it_away() {
             _ => common::Texts::default(),
         };
         configs.push(config.clone());
-        nodes.push(common::start_node(config, listener, texts).await);
+        nodes.push(common::start_node(config, doors, texts).await);
     }
     dkg::generate_all(&configs[0], nodes[0].node().peers())
         .await

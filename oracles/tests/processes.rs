@@ -9,9 +9,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use contracts::ids::{Committee, NodeId};
-use oracles::cli::PublicKeys;
 use oracles::config::{CommitteeConfig, NodeConfig, PeerConfig};
 use oracles::http;
+use oracles::keys::PublicKeys;
 use oracles::wire::info::NodeInfo;
 
 const NODES: u16 = 4;
@@ -64,27 +64,21 @@ async fn wait_for(url: &str) -> NodeInfo {
 }
 
 fn set_up(folder: &Path) -> Vec<(PathBuf, String)> {
-    let listeners: Vec<TcpListener> = (0..NODES)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    let addresses: Vec<_> = listeners
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let held: Vec<_> = (0..NODES).map(|_| (free(), free())).collect();
+    let addresses: Vec<_> = held
         .iter()
-        .map(|listener| listener.local_addr().unwrap())
+        .map(|(owners, peers)| (owners.local_addr().unwrap(), peers.local_addr().unwrap()))
         .collect();
     let peers: Vec<PeerConfig> = (1..=NODES)
         .zip(&addresses)
-        .map(|(id, address)| {
+        .map(|(id, (owners, peers))| {
             let output = oracle(&["init", "--data", text(&folder.join(id.to_string()))]);
             assert!(output.status.success());
             let keys: PublicKeys =
                 toml::from_str(&String::from_utf8(output.stdout).unwrap()).unwrap();
-            PeerConfig {
-                id: NodeId::new(id).unwrap(),
-                url: format!("http://{address}"),
-                identity_key: keys.identity_key,
-                hpke_key: keys.hpke_key,
-                hpke_epoch: 1,
-            }
+            let (url, peer_url) = (format!("http://{owners}"), format!("https://{peers}"));
+            PeerConfig::new(NodeId::new(id).unwrap(), url, peer_url, &keys)
         })
         .collect();
     // Without settings of its own the decision role only warns, and its key is generated all the same.
@@ -96,10 +90,14 @@ fn set_up(folder: &Path) -> Vec<(PathBuf, String)> {
     peers
         .iter()
         .zip(addresses)
-        .map(|(peer, listen)| {
+        .map(|(peer, (listen, peer_listen))| {
             let config = NodeConfig {
                 id: peer.id,
                 listen,
+                peer_listen,
+                tls_certificate_file: None,
+                tls_key_file: None,
+                plain_http: false,
                 data_dir: peer.id.to_string().into(),
                 operator_key_file: None,
                 database_url: None,

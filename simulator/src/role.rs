@@ -34,25 +34,25 @@ pub async fn run(
     match role {
         Role::External => {
             let running = external::start(external::RoleConfig::load(config)?).await?;
-            announce(ready, running.address())?;
+            announce(ready, &[running.address()])?;
             orphaned().await;
             running.shutdown().await;
         }
         Role::Oracle => {
             let running = oracles::node::start(oracles::config::NodeConfig::load(config)?).await?;
-            announce(ready, running.address())?;
+            announce(ready, &[running.address(), running.peer_address()])?;
             orphaned().await;
             running.stop().await;
         }
         Role::Profile => {
             let running = profile::start(profile::config::ProfileConfig::load(config)?).await?;
-            announce(ready, running.address())?;
+            announce(ready, &[running.address()])?;
             orphaned().await;
             running.stop().await;
         }
         Role::Notifier => {
             let running = notifier::start(notifier::Config::load(config)?).await?;
-            announce(ready, running.address())?;
+            announce(ready, &[running.address()])?;
             orphaned().await;
             running.shutdown().await;
         }
@@ -70,10 +70,11 @@ fn log_to_stderr() {
         .init();
 }
 
-/// Writes the address whole or not at all, since the parent polls for it.
-fn announce(ready: &Path, address: SocketAddr) -> std::io::Result<()> {
+/// Writes the addresses, a line each, whole or not at all, since the parent polls for them.
+fn announce(ready: &Path, addresses: &[SocketAddr]) -> std::io::Result<()> {
     let beside = ready.with_extension("partial");
-    std::fs::write(&beside, address.to_string())?;
+    let lines: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    std::fs::write(&beside, lines.join("\n"))?;
     std::fs::rename(&beside, ready)
 }
 

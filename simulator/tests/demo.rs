@@ -62,6 +62,14 @@ fn no_fact_is_found_outside_the_sources_the_phone_and_sealed_boxes() {
         }
         searched += 1;
     }
+    for oracle in 1..=4 {
+        let file = folder.path().join(format!("tap/oracle-{oracle}-peers.tls"));
+        let connections = std::fs::read_to_string(file).unwrap();
+        assert!(
+            connections.lines().count() > 0 && connections.lines().all(|line| line == "Tls13"),
+            "what crossed the nodes' door of oracle {oracle}: {connections}"
+        );
+    }
     assert!(searched > 40, "only {searched} files were searched");
     // The search itself must be able to find: the sources hold what it looks for.
     let registry = std::fs::read(folder.path().join("sources/registry.db")).unwrap();

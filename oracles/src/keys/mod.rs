@@ -3,10 +3,12 @@
 mod identity;
 mod operator;
 mod store;
+mod tls;
 
-pub use identity::NodeIdentity;
+pub use identity::{NodeIdentity, PublicKeys};
 pub use operator::{OperatorKey, SealedAtRest};
 pub use store::{KeyRecord, KeyStatus, KeyStore, NewKey};
+pub use tls::{TlsIdentity, pin_of};
 
 /// A secret that cannot be read, stored or used.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::envelope::{Direction, Header, PeerBox, RunId, verify};
-use super::{PeerError, Refusal, Topic, boxed_cap, tame};
+use super::{PeerError, Refusal, Topic, boxed_cap, tame, tls};
 use crate::clock::Clock;
 use crate::config::{NodeConfig, PeerConfig};
 use crate::http;
@@ -22,7 +22,7 @@ pub(super) const ANSWER_OK: u8 = 0;
 pub(super) const ANSWER_REFUSED: u8 = 1;
 pub(super) const ANSWER_OTHER_RUN: u8 = 2;
 
-/// The configured nodes, this node's identity, and a client.
+/// The configured nodes, this node's identity, and a client for each.
 #[derive(Debug, Clone)]
 pub struct Peers(Arc<Inner>);
 
@@ -33,7 +33,8 @@ struct Inner {
     peers: BTreeMap<NodeId, PeerConfig>,
     clock: Clock,
     timeout: Duration,
-    client: reqwest::Client,
+    /// A client per node, which takes that node's certificate and no other.
+    clients: BTreeMap<NodeId, reqwest::Client>,
     runs: Mutex<HashMap<NodeId, RunId>>,
 }
 
@@ -50,19 +51,33 @@ impl Peers {
             .collect();
         let own = peers.get(&config.id);
         if own.is_none_or(|own| {
-            own.identity_key != identity.identity_key() || own.hpke_key != *identity.hpke().public()
+            let keys = identity.public_keys();
+            (own.identity_key, own.hpke_key, own.tls_pin)
+                != (keys.identity_key, keys.hpke_key, keys.tls_pin)
         }) {
             return Err(KeyError::Mismatch(
                 config.identity_file().display().to_string(),
             ));
         }
+        let clients = peers
+            .values()
+            .map(|peer| {
+                let tls = tls::client(peer, &identity).map_err(|_| {
+                    KeyError::Malformed(config.identity_file().display().to_string())
+                })?;
+                let client = http::builder(tls)
+                    .build()
+                    .expect("a client whose TLS is configured builds");
+                Ok((peer.id, client))
+            })
+            .collect::<Result<_, KeyError>>()?;
         Ok(Self(Arc::new(Inner {
             id: config.id,
             identity,
             peers,
             clock: Clock::with_offset(config.clock_offset_seconds),
             timeout: config.peer_timeout(),
-            client: http::client(),
+            clients,
             runs: Mutex::default(),
         })))
     }
@@ -193,8 +208,9 @@ impl Peers {
         };
         let sealed =
             PeerBox::seal(&self.0.identity, header, peer, body).map_err(|error| invalid(&error))?;
-        let url = format!("{}/peer/{topic}", peer.url.trim_end_matches('/'));
-        let request = self.0.client.post(url).json(&sealed);
+        let url = format!("{}/peer/{topic}", peer.peer_url.trim_end_matches('/'));
+        let client = self.0.clients.get(&to).ok_or(PeerError::Unknown(to))?;
+        let request = client.post(url).json(&sealed);
         let answer: PeerBox = http::send_json(request, boxed_cap(max_response))
             .await
             .map_err(|error| match error {

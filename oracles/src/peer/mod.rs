@@ -2,13 +2,15 @@
 //!
 //! A message is one HTTP request, `POST /peer/<topic>`, whose body and answer are [`PeerBox`]es: sealed to the recipient
 //! (HPKE), signed by the sender (Ed25519), bound to sender, recipient, topic, direction and the recipient's present run,
-//! and taken once. A role defines a [`Topic`] and answers it through [`crate::node::Router::answers`]; callers use
+//! and taken once. It travels over TLS 1.3 between certificates that each end has pinned; a node takes only its own
+//! messages from the node whose certificate it is. A role defines a [`Topic`] and answers it through [`crate::node::Router::answers`]; callers use
 //! [`crate::node::Node::call`].
 
 mod directory;
 mod envelope;
 mod replay;
 mod server;
+mod tls;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -22,6 +24,8 @@ pub(crate) use directory::{decode, encode};
 pub use envelope::{BoxError, Direction, Header, MessageId, PeerBox, RunId};
 pub(crate) use server::Inbox;
 pub use server::receive;
+pub use tls::TlsPeer;
+pub(crate) use tls::{Pins, server as server_tls};
 
 /// Largest body of a peer message where its topic names no other cap.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use contracts::encoding::Bytes;
 use rand_core::{OsRng, RngCore};
 
 use super::directory::{ANSWER_OK, ANSWER_OTHER_RUN, ANSWER_REFUSED};
 use super::envelope::{Direction, Header, PeerBox, RunId};
 use super::replay::ReplayGuard;
-use super::{Refusal, boxed_cap};
+use super::{Refusal, TlsPeer, boxed_cap};
 use crate::node::Node;
 use crate::problem::Problem;
 
@@ -37,6 +37,7 @@ impl Inbox {
 pub async fn receive(
     node: web::Data<Arc<Node>>,
     topic: web::Path<String>,
+    connection: HttpRequest,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
     let node: &Arc<Node> = &node;
@@ -70,6 +71,13 @@ pub async fn receive(
     let sender = peers
         .get(header.from)
         .ok_or_else(|| Problem::forbidden("unknown-peer", "the sender is not a configured peer"))?;
+    // A message that node 2 signed comes over node 2's connection, or somebody carries it about.
+    if connection.conn_data::<TlsPeer>() != Some(&TlsPeer(header.from)) {
+        return Err(Problem::forbidden(
+            "other-certificate",
+            "the connection's certificate is not that of the message's sender",
+        ));
+    }
     let plaintext = request
         .open(peers.identity(), sender)
         .map_err(|error| Problem::forbidden("unauthentic", error.to_string()))?;

@@ -9,7 +9,7 @@ use oracles::ceremony::dkg;
 use oracles::clock::Clock;
 use oracles::config::{CommitteeConfig, NodeConfig, PeerConfig};
 use oracles::keys::{NodeIdentity, OperatorKey};
-use oracles::node::{RunningNode, start_with};
+use oracles::node::{Doors, RunningNode, start_with};
 
 use super::externals::{Payroll, registry};
 
@@ -123,11 +123,15 @@ impl Network {
         let database = folder.path().join("registry.db");
         registry(&database).await;
         let payroll = Payroll::start().await;
-        let listeners: Vec<TcpListener> = (0..4)
-            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let all_doors: Vec<Doors> = (0..4)
+            .map(|_| Doors {
+                owners: free(),
+                peers: free(),
+            })
             .collect();
         let mut peers = Vec::new();
-        for (number, listener) in (1..=4).zip(&listeners) {
+        for (number, doors) in (1..=4).zip(&all_doors) {
             let dir = folder.path().join(number.to_string());
             std::fs::create_dir(&dir).unwrap();
             let operator = OperatorKey::create(&dir.join("operator.key")).unwrap();
@@ -135,21 +139,22 @@ impl Network {
             identity
                 .save(&dir.join("identity.sealed"), &operator)
                 .unwrap();
-            peers.push(PeerConfig {
-                id: node(number),
-                url: format!("http://{}", listener.local_addr().unwrap()),
-                identity_key: identity.identity_key(),
-                hpke_key: *identity.hpke().public(),
-                hpke_epoch: 1,
-            });
+            let url = format!("http://{}", doors.owners.local_addr().unwrap());
+            let peer_url = format!("https://{}", doors.peers.local_addr().unwrap());
+            let keys = identity.public_keys();
+            peers.push(PeerConfig::new(node(number), url, peer_url, &keys));
         }
         let (mut nodes, mut configs) = (Vec::new(), Vec::new());
-        for (number, listener) in (1..=4).zip(listeners) {
+        for (number, doors) in (1..=4).zip(all_doors) {
             let lie = lies.iter().find(|(liar, _)| *liar == number);
             let income = lie.map_or(payroll.url.as_str(), |(_, lie)| lie.url.as_str());
             let config = NodeConfig {
                 id: node(number),
-                listen: listener.local_addr().unwrap(),
+                listen: doors.owners.local_addr().unwrap(),
+                peer_listen: doors.peers.local_addr().unwrap(),
+                tls_certificate_file: None,
+                tls_key_file: None,
+                plain_http: false,
                 data_dir: folder.path().join(number.to_string()),
                 operator_key_file: None,
                 database_url: None,
@@ -167,7 +172,7 @@ impl Network {
                 roles: toml::from_str(&roles(&database, income, income)).unwrap(),
             };
             configs.push(config.clone());
-            let started = start_with(config, listener, |_, _| Box::pin(async { Ok(()) })).await;
+            let started = start_with(config, doors, |_, _| Box::pin(async { Ok(()) })).await;
             nodes.push(Some(started.unwrap()));
         }
         let first = nodes[0].as_ref().unwrap().node();
@@ -207,13 +212,13 @@ impl Network {
     pub async fn restart(&mut self, number: u16) {
         self.stop(number).await;
         let config = self.configs[usize::from(number) - 1].clone();
-        let listener = loop {
-            match TcpListener::bind(config.listen) {
-                Ok(listener) => break listener,
+        let doors = loop {
+            match Doors::bind(&config) {
+                Ok(doors) => break doors,
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
             }
         };
-        let started = start_with(config, listener, |_, _| Box::pin(async { Ok(()) })).await;
+        let started = start_with(config, doors, |_, _| Box::pin(async { Ok(()) })).await;
         self.nodes[usize::from(number) - 1] = Some(started.unwrap());
     }
 }

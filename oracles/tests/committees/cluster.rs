@@ -1,6 +1,6 @@
 //! Four nodes over loopback, each with its own database, keys made by the real ceremony.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use contracts::encoding::Bytes;
@@ -13,7 +13,7 @@ use oracles::clock::Clock;
 use oracles::config::{CommitteeConfig, NodeConfig, PeerConfig};
 use oracles::http;
 use oracles::keys::{NodeIdentity, OperatorKey};
-use oracles::node::{RunningNode, start_with};
+use oracles::node::{Doors, RunningNode, start_with};
 use oracles::peer::Peers;
 use reqwest::Client;
 use serde::Serialize;
@@ -62,19 +62,20 @@ impl Cluster {
         let mut peers = Vec::new();
         let mut listeners = Vec::new();
         for n in 1..=4 {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let doors = free_doors();
             let data = folder.path().join(n.to_string());
             std::fs::create_dir(&data).unwrap();
             let operator = OperatorKey::create(&data.join("operator.key")).unwrap();
             let identity = NodeIdentity::generate();
-            peers.push(PeerConfig {
-                id: node(n),
-                url: format!("http://{}", listener.local_addr().unwrap()),
-                identity_key: identity.identity_key(),
-                hpke_key: *identity.hpke().public(),
-                hpke_epoch: 1,
-            });
-            listeners.push((listener, data, operator, identity));
+            let url = format!("http://{}", doors.owners.local_addr().unwrap());
+            let peer_url = format!("https://{}", doors.peers.local_addr().unwrap());
+            peers.push(PeerConfig::new(
+                node(n),
+                url,
+                peer_url,
+                &identity.public_keys(),
+            ));
+            listeners.push((doors, data, operator, identity));
         }
         let mut cluster = Self {
             _folder: folder,
@@ -84,10 +85,14 @@ impl Cluster {
         };
         let mut first = None;
         let nodes = listeners.into_iter().zip(&peers).zip(issuers);
-        for (((listener, data, operator, identity), peer), issuer) in nodes {
+        for (((doors, data, operator, identity), peer), issuer) in nodes {
             let config = NodeConfig {
                 id: peer.id,
-                listen: listener.local_addr().unwrap(),
+                listen: doors.owners.local_addr().unwrap(),
+                peer_listen: doors.peers.local_addr().unwrap(),
+                tls_certificate_file: None,
+                tls_key_file: None,
+                plain_http: false,
                 data_dir: data,
                 operator_key_file: None,
                 database_url: None,
@@ -122,7 +127,7 @@ impl Cluster {
             };
             identity.save(&config.identity_file(), &operator).unwrap();
             first.get_or_insert((config.clone(), identity));
-            let running = start_with(config.clone(), listener, |_, _| async { Ok(()) }.boxed());
+            let running = start_with(config.clone(), doors, |_, _| async { Ok(()) }.boxed());
             cluster.running.push(Some(running.await.unwrap()));
             cluster.configs.push(config);
         }
@@ -150,8 +155,8 @@ impl Cluster {
     /// Starts a killed node again, on its old address and folder.
     pub async fn restart(&mut self, n: u16) {
         let config = self.configs[Self::place(n)].clone();
-        let listener = bind(config.listen).await;
-        let running = start_with(config, listener, |_, _| async { Ok(()) }.boxed())
+        let doors = bind(&config).await;
+        let running = start_with(config, doors, |_, _| async { Ok(()) }.boxed())
             .await
             .unwrap();
         self.running[Self::place(n)] = Some(running);
@@ -208,13 +213,21 @@ impl Cluster {
     }
 }
 
-async fn bind(address: SocketAddr) -> TcpListener {
+async fn bind(config: &NodeConfig) -> Doors {
     let until = Instant::now() + Duration::from_secs(5);
     loop {
-        match TcpListener::bind(address) {
-            Ok(listener) => return listener,
-            Err(error) if Instant::now() > until => panic!("{address}: {error}"),
+        match Doors::bind(config) {
+            Ok(doors) => return doors,
+            Err(error) if Instant::now() > until => panic!("{error}"),
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
+    }
+}
+
+fn free_doors() -> Doors {
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+    Doors {
+        owners: free(),
+        peers: free(),
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod tls;
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,9 +12,10 @@ use contracts::ids::{Committee, NodeId};
 use futures::FutureExt;
 use oracles::ceremony::KeyId;
 use oracles::ceremony::sign::{MessageSource, SignCall, SignTopic};
-use oracles::cli::{PublicKeys, init};
+use oracles::cli::init;
 use oracles::config::{CommitteeConfig, NodeConfig, PeerConfig};
-use oracles::node::{Node, Router, RunningNode, start_bare};
+use oracles::keys::PublicKeys;
+use oracles::node::{Doors, Node, Router, RunningNode, start_bare};
 use oracles::peer::Refusal;
 
 pub const NODES: u16 = 4;
@@ -57,30 +60,42 @@ impl MessageSource<Vec<String>> for Texts {
     }
 }
 
+/// Doors on free loopback ports.
+pub fn free_doors() -> Doors {
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+    Doors {
+        owners: free(),
+        peers: free(),
+    }
+}
+
+/// A node's entry, at these doors.
+pub fn peer(id: u16, doors: &Doors, keys: &PublicKeys) -> PeerConfig {
+    let url = format!("http://{}", doors.owners.local_addr().unwrap());
+    let peer_url = format!("https://{}", doors.peers.local_addr().unwrap());
+    PeerConfig::new(node(id), url, peer_url, keys)
+}
+
 /// Configurations of four nodes that sit on every committee named, with free ports that are held by the listeners.
-pub fn configure(folder: &Path, committees: &[Committee]) -> Vec<(NodeConfig, TcpListener)> {
-    let listeners: Vec<TcpListener> = (0..NODES)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
+pub fn configure(folder: &Path, committees: &[Committee]) -> Vec<(NodeConfig, Doors)> {
+    let doors: Vec<Doors> = (0..NODES).map(|_| free_doors()).collect();
     let keys: Vec<PublicKeys> = (1..=NODES)
         .map(|id| init(&folder.join(id.to_string()), None).unwrap())
         .collect();
     let peers: Vec<PeerConfig> = (1..=NODES)
-        .zip(listeners.iter().zip(&keys))
-        .map(|(id, (listener, keys))| PeerConfig {
-            id: node(id),
-            url: format!("http://{}", listener.local_addr().unwrap()),
-            identity_key: keys.identity_key,
-            hpke_key: keys.hpke_key,
-            hpke_epoch: 1,
-        })
+        .zip(doors.iter().zip(&keys))
+        .map(|(id, (doors, keys))| peer(id, doors, keys))
         .collect();
     (1..=NODES)
-        .zip(listeners)
-        .map(|(id, listener)| {
+        .zip(doors)
+        .map(|(id, doors)| {
             let config = NodeConfig {
                 id: node(id),
-                listen: listener.local_addr().unwrap(),
+                listen: doors.owners.local_addr().unwrap(),
+                peer_listen: doors.peers.local_addr().unwrap(),
+                tls_certificate_file: None,
+                tls_key_file: None,
+                plain_http: false,
                 data_dir: folder.join(id.to_string()),
                 operator_key_file: None,
                 database_url: None,
@@ -97,24 +112,24 @@ pub fn configure(folder: &Path, committees: &[Committee]) -> Vec<(NodeConfig, Tc
                     .collect(),
                 roles: Default::default(),
             };
-            (config, listener)
+            (config, doors)
         })
         .collect()
 }
 
 /// Starts one node with a [`Texts`] source for every signing key.
-pub async fn start_node(config: NodeConfig, listener: TcpListener, texts: Texts) -> RunningNode {
-    start_node_with(config, listener, texts, |_| {}).await
+pub async fn start_node(config: NodeConfig, doors: Doors, texts: Texts) -> RunningNode {
+    start_node_with(config, doors, texts, |_| {}).await
 }
 
 /// As [`start_node`], with handlers that `change` adds or replaces.
 pub async fn start_node_with(
     config: NodeConfig,
-    listener: TcpListener,
+    doors: Doors,
     texts: Texts,
     change: impl FnOnce(&mut Router) + Send + 'static,
 ) -> RunningNode {
-    start_bare(config, listener, move |node, router| {
+    start_bare(config, doors, move |node, router| {
         async move {
             for key in node.config().keys() {
                 if key != KeyId::IdentityOprf {
@@ -130,16 +145,20 @@ pub async fn start_node_with(
     .unwrap()
 }
 
-/// Starts again what [`RunningNode::stop`] stopped, on the same address and data.
-pub async fn restart(config: NodeConfig) -> RunningNode {
-    let listener = loop {
-        // The old server's socket may linger for a moment.
-        match TcpListener::bind(config.listen) {
-            Ok(listener) => break listener,
+/// The doors of a node that stopped. The old servers' sockets may linger for a moment.
+pub async fn doors_again(config: &NodeConfig) -> Doors {
+    loop {
+        match Doors::bind(config) {
+            Ok(doors) => return doors,
             Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
         }
-    };
-    start_node(config, listener, Texts::default()).await
+    }
+}
+
+/// Starts again what [`RunningNode::stop`] stopped, on the same addresses and data.
+pub async fn restart(config: NodeConfig) -> RunningNode {
+    let doors = doors_again(&config).await;
+    start_node(config, doors, Texts::default()).await
 }
 
 /// Four running nodes.
@@ -163,7 +182,7 @@ impl Network {
         let mut nodes = Vec::new();
         let mut configs = Vec::new();
         let mut lie = Some(lie);
-        for (config, listener) in configure(folder.path(), committees) {
+        for (config, doors) in configure(folder.path(), committees) {
             configs.push(config.clone());
             let lie = if config.id == node(LIAR) {
                 lie.take()
@@ -176,7 +195,7 @@ impl Network {
                 }
             };
             nodes.push(Some(
-                start_node_with(config, listener, Texts::default(), change).await,
+                start_node_with(config, doors, Texts::default(), change).await,
             ));
         }
         Self {

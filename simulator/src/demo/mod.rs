@@ -14,6 +14,7 @@ mod report;
 pub(crate) mod setup;
 mod story;
 pub(crate) mod tap;
+mod tls_scan;
 
 use std::path::{Path, PathBuf};
 

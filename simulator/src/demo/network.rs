@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::DemoError;
 use super::folder::Folder;
 use super::process::RoleProcess;
-use super::tap::Tap;
+use super::tap::{Speaks, Tap};
 
 /// How long a started process may take to answer `/healthz`.
 const HEALTHY_LIMIT: Duration = Duration::from_secs(10);
@@ -32,6 +32,15 @@ pub fn oracle_name(node: NodeId) -> String {
     format!("oracle-{node}")
 }
 
+/// The door of an oracle for other oracles.
+pub fn peer_door(node: NodeId) -> String {
+    peer_door_of(&oracle_name(node))
+}
+
+fn peer_door_of(party: &str) -> String {
+    format!("{party}-peers")
+}
+
 impl<'a> Network<'a> {
     /// Opens a door for each party.
     ///
@@ -40,11 +49,17 @@ impl<'a> Network<'a> {
     pub async fn open(folder: &'a Folder, parties: &[String]) -> Result<Self, DemoError> {
         let mut doors = BTreeMap::new();
         for party in parties {
-            let file = folder.path(format!("tap/{party}.http"));
-            let door = Tap::open(party, file.clone())
-                .await
-                .map_err(DemoError::file(&file))?;
-            doors.insert(party.clone(), door);
+            let mut open = vec![(party.clone(), Speaks::Http, "http")];
+            if party.starts_with("oracle-") {
+                open.push((peer_door_of(party), Speaks::Tls, "tls"));
+            }
+            for (name, speaks, kind) in open {
+                let file = folder.path(format!("tap/{name}.{kind}"));
+                let door = Tap::open(&name, speaks, file.clone())
+                    .await
+                    .map_err(DemoError::file(&file))?;
+                doors.insert(name, door);
+            }
         }
         let client = oracles::http::client_builder()
             .no_proxy()
@@ -92,6 +107,11 @@ impl<'a> Network<'a> {
         if let Some(door) = self.doors.get(party) {
             door.forward_to(process.address());
         }
+        if let (Some(door), Some(address)) =
+            (self.doors.get(&peer_door_of(party)), process.peer_address())
+        {
+            door.forward_to(address);
+        }
         self.processes.insert(party.to_owned(), process);
         Ok(())
     }
@@ -120,8 +140,10 @@ impl<'a> Network<'a> {
             return false;
         };
         process.kill().await;
-        if let Some(door) = self.doors.get(party) {
-            door.close();
+        for door in [party, &peer_door_of(party)] {
+            if let Some(door) = self.doors.get(door) {
+                door.close();
+            }
         }
         true
     }

@@ -8,7 +8,7 @@ use oracles::config::{CommitteeConfig, NodeConfig, PeerConfig};
 use oracles::keys::{NodeIdentity, OperatorKey};
 
 use super::folder::Folder;
-use super::network::{Network, oracle_name};
+use super::network::{Network, oracle_name, peer_door};
 use super::{AUDIENCE, DemoError, ISSUER, ORACLES, ORIGIN};
 
 /// The attributes that the demo's sources hold, all that [`roles`] maps.
@@ -88,13 +88,12 @@ pub fn configs(
     let mut peers = Vec::new();
     for node in first_nodes(count) {
         let own = identity(folder, node)?;
-        peers.push(PeerConfig {
-            id: node,
-            url: network.url(&oracle_name(node)),
-            identity_key: own.identity_key(),
-            hpke_key: *own.hpke().public(),
-            hpke_epoch: 1,
-        });
+        peers.push(PeerConfig::new(
+            node,
+            network.url(&oracle_name(node)),
+            network.url(&peer_door(node)),
+            &own.public_keys(),
+        ));
     }
     let committees: Vec<_> = Committee::ALL
         .into_iter()
@@ -109,6 +108,10 @@ pub fn configs(
         .map(|id| NodeConfig {
             id,
             listen: ([127, 0, 0, 1], 0).into(),
+            peer_listen: ([127, 0, 0, 1], 0).into(),
+            tls_certificate_file: None,
+            tls_key_file: None,
+            plain_http: false,
             data_dir: folder.path(format!("oracles/{id}")),
             operator_key_file: None,
             database_url: None,

@@ -13,7 +13,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// A running role.
 pub struct RoleProcess {
     child: Child,
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
 }
 
 impl RoleProcess {
@@ -57,12 +57,12 @@ impl RoleProcess {
             .spawn()
             .map_err(|error| failed(error.to_string()))?;
         let started = Instant::now();
-        let address = loop {
-            if let Some(address) = std::fs::read_to_string(&ready)
-                .ok()
-                .and_then(|text| text.trim().parse().ok())
-            {
-                break address;
+        let addresses = loop {
+            let written = std::fs::read_to_string(&ready).unwrap_or_default();
+            let addresses: Result<Vec<SocketAddr>, _> = written.lines().map(str::parse).collect();
+            match addresses {
+                Ok(addresses) if !addresses.is_empty() => break addresses,
+                _ => {}
             }
             if let Ok(Some(status)) = child.try_wait() {
                 return Err(failed(status.to_string()));
@@ -72,12 +72,20 @@ impl RoleProcess {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
-        Ok(Self { child, address })
+        Ok(Self { child, addresses })
     }
 
     /// Where it listens, behind its door.
+    ///
+    /// # Panics
+    /// Never: a process without an address has not started.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// Where an oracle listens for other oracles.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.addresses.get(1).copied()
     }
 
     /// SIGKILL, and wait until it is gone.

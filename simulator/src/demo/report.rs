@@ -97,6 +97,9 @@ impl Row {
 }
 
 fn party(door: &str, route: &str) -> Option<String> {
+    if door.ends_with("-peers") {
+        return Some("oracle to oracle".to_owned());
+    }
     let path = route.split_once(' ')?.1;
     if matches!(path, "/healthz" | "/metrics") {
         return None;
@@ -109,7 +112,6 @@ fn party(door: &str, route: &str) -> Option<String> {
         .find_map(|part| part.parse::<Committee>().ok());
     Some(match committee {
         Some(committee) => format!("{committee} oracles"),
-        None if path.starts_with("/peer/") => "oracle to oracle, sealed".to_owned(),
         None => "oracles, public".to_owned(),
     })
 }

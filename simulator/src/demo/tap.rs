@@ -11,13 +11,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::http_scan::{Direction, Message, Scanner};
+use super::tls_scan::{Protocol, TlsScan};
 
 /// What crossed one door under one route.
 #[derive(Debug, Clone, Default)]
 pub struct Crossing {
-    /// Requests seen.
+    /// Requests seen; for TLS, connections.
     pub requests: u64,
-    /// Body bytes in and out.
+    /// Body bytes in and out; for TLS, all bytes.
     pub bytes: u64,
     /// Top-level JSON fields of requests.
     pub asked: BTreeSet<String>,
@@ -30,6 +31,15 @@ pub struct Crossing {
 /// The most bytes of bodies that a door keeps in memory; what comes after is counted and written to the file only.
 const MAX_KEPT: usize = 256 << 20;
 
+/// What is spoken at a door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP, whose messages are read and kept.
+    Http,
+    /// TLS, of which the protocol and the number of bytes are all there is to read.
+    Tls,
+}
+
 #[derive(Default)]
 struct Seen {
     routes: BTreeMap<String, Crossing>,
@@ -39,6 +49,7 @@ struct Seen {
 /// A door that listens on a free loopback port for as long as it lives.
 pub struct Tap {
     party: String,
+    speaks: Speaks,
     address: SocketAddr,
     target: watch::Sender<Option<SocketAddr>>,
     seen: Arc<Mutex<Seen>>,
@@ -56,11 +67,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Tap {
-    /// Opens the door of `party`; every byte that crosses is appended to `file` too.
+    /// Opens the door of `party`. What crosses is appended to `file` too: every byte of HTTP, a line per TLS connection.
     ///
     /// # Errors
     /// When no loopback port can be bound or the file cannot be opened.
-    pub async fn open(party: &str, file: PathBuf) -> std::io::Result<Self> {
+    pub async fn open(party: &str, speaks: Speaks, file: PathBuf) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let record = Arc::new(Mutex::new(
@@ -71,9 +82,10 @@ impl Tap {
         ));
         let (target, target_of) = watch::channel(None);
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let task = tokio::spawn(accept(listener, target_of, seen.clone(), record));
+        let task = tokio::spawn(accept(listener, speaks, target_of, seen.clone(), record));
         Ok(Self {
             party: party.to_owned(),
+            speaks,
             address,
             target,
             seen,
@@ -88,7 +100,11 @@ impl Tap {
 
     /// The address that others are given.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = match self.speaks {
+            Speaks::Http => "http",
+            Speaks::Tls => "https",
+        };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Points the door at the party's own address.
@@ -109,6 +125,7 @@ impl Tap {
 
 async fn accept(
     listener: TcpListener,
+    speaks: Speaks,
     target: watch::Receiver<Option<SocketAddr>>,
     seen: Arc<Mutex<Seen>>,
     record: Arc<Mutex<std::fs::File>>,
@@ -123,31 +140,48 @@ async fn accept(
             let Ok(server) = TcpStream::connect(address).await else {
                 return;
             };
-            relay(client, server, seen, record).await;
+            match speaks {
+                Speaks::Http => {
+                    let scanner = Mutex::new(Scanner::default());
+                    let note = |direction: Direction, bytes: &[u8]| {
+                        // The record is evidence for the leak search; a full disk must not stop the story, only that
+                        // search.
+                        let _ = lock(&record).write_all(bytes);
+                        let messages = lock(&scanner).push(direction, bytes);
+                        let mut seen = lock(&seen);
+                        for message in messages {
+                            enter(&mut seen, message);
+                        }
+                    };
+                    relay(client, server, &note).await;
+                }
+                Speaks::Tls => {
+                    let scan = Mutex::new((TlsScan::default(), 0u64));
+                    let note = |direction: Direction, bytes: &[u8]| {
+                        let (scan, held) = &mut *lock(&scan);
+                        let first = *held > 0 || scan.protocol() == Protocol::Unknown;
+                        let protocol = scan.push(direction, bytes);
+                        *held += bytes.len() as u64;
+                        if protocol != Protocol::Unknown {
+                            if first {
+                                let _ = writeln!(lock(&record), "{protocol:?}");
+                            }
+                            let bytes = std::mem::take(held);
+                            enter_records(&mut lock(&seen), protocol, first, bytes);
+                        }
+                    };
+                    relay(client, server, &note).await;
+                }
+            }
         });
     }
 }
 
-async fn relay(
-    client: TcpStream,
-    server: TcpStream,
-    seen: Arc<Mutex<Seen>>,
-    record: Arc<Mutex<std::fs::File>>,
-) {
+async fn relay(client: TcpStream, server: TcpStream, note: &(impl Fn(Direction, &[u8]) + Sync)) {
     let _ = client.set_nodelay(true);
     let _ = server.set_nodelay(true);
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let scanner = Arc::new(Mutex::new(Scanner::default()));
-    let note = |direction: Direction, bytes: &[u8]| {
-        // The record is evidence for the leak search; a full disk must not stop the story, only that search.
-        let _ = lock(&record).write_all(bytes);
-        let messages = lock(&scanner).push(direction, bytes);
-        let mut seen = lock(&seen);
-        for message in messages {
-            enter(&mut seen, message);
-        }
-    };
     let inward = async {
         let mut buffer = vec![0u8; 64 << 10];
         while let Ok(n) = from_client.read(&mut buffer).await {
@@ -179,6 +213,18 @@ async fn relay(
         () = outward => {}
         () = async { inward.await; std::future::pending::<()>().await } => {}
     }
+}
+
+/// Records of a TLS connection, under the name of its protocol.
+fn enter_records(seen: &mut Seen, protocol: Protocol, first: bool, bytes: u64) {
+    let name = match protocol {
+        Protocol::Tls13 => "TLS 1.3",
+        Protocol::Unknown | Protocol::Other => "not TLS 1.3",
+    };
+    let crossing = seen.routes.entry(name.to_owned()).or_default();
+    crossing.requests += u64::from(first);
+    crossing.bytes += bytes;
+    crossing.asked.insert(format!("{name} records"));
 }
 
 fn enter(seen: &mut Seen, message: Message) {
