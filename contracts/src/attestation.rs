@@ -4,10 +4,11 @@ use frost_secp256k1::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use crate::cbor::{self, Value};
-use crate::encoding::{Bytes, Bytes32};
+use crate::encoding::{Bytes, Bytes32, tagged_hash};
 use crate::ids::Domain;
 use crate::leaf::{self, LEAF_VERSION, Leaf};
 use crate::merkle;
+use crate::receipt::{Entry, EntryKind};
 use crate::units::Day;
 
 /// Leaves that a batch has at least; a short one is filled with dummies.
@@ -159,6 +160,15 @@ impl SignedRoot {
         }
         key.verify(&self.statement.message(), &self.signature)
     }
+
+    /// The `attestation-root` entry that records this root in the ledger.
+    ///
+    /// Its salt is a hash of the signature: whoever holds the signed root finds the entry, and nobody else can tell
+    /// which root an entry is of, since neither root nor signature can be guessed.
+    pub fn entry(&self) -> Entry {
+        let salt = tagged_hash("shp/v1/root-salt", &[&self.signature.0]);
+        Entry::new(EntryKind::AttestationRoot, &salt.into(), &self.statement)
+    }
 }
 
 /// A leaf with the proof that a committee signed it.
@@ -213,7 +223,7 @@ impl Attestation {
 /// The tree that a committee signs: leaf hashes in ascending order, so that places tell nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    hashes: Vec<[u8; 32]>,
+    tree: merkle::Tree,
 }
 
 impl Batch {
@@ -249,7 +259,21 @@ impl Batch {
         if hashes.windows(2).any(|pair| pair.first() == pair.last()) {
             return Err(AttestationError::Duplicate);
         }
-        Ok(Self { hashes })
+        Self::stored(hashes)
+    }
+
+    /// A batch as it was built before: the hashes of its leaves and dummies, in ascending order.
+    ///
+    /// # Errors
+    /// [`AttestationError::Size`] for none.
+    pub fn stored(hashes: Vec<[u8; 32]>) -> Result<Self, AttestationError> {
+        let tree = merkle::Tree::new(hashes).ok_or(AttestationError::Size(0))?;
+        Ok(Self { tree })
+    }
+
+    /// The hashes of leaves and dummies, in ascending order.
+    pub fn hashes(&self) -> &[[u8; 32]] {
+        self.tree.leaves()
     }
 
     /// The statement to sign.
@@ -257,16 +281,21 @@ impl Batch {
         RootStatement {
             committee,
             epoch,
-            size: self.hashes.len() as u64,
-            root: merkle::root(&self.hashes).into(),
+            size: self.hashes().len() as u64,
+            root: self.tree.root().into(),
             day,
         }
     }
 
+    /// Whether a leaf is in the batch.
+    pub fn contains(&self, leaf: &Bytes32) -> bool {
+        self.hashes().binary_search(&leaf.0).is_ok()
+    }
+
     /// The place of a leaf and its audit path; none if it is not in the batch.
     pub fn inclusion(&self, leaf: &Bytes32) -> Option<(u64, Vec<Bytes32>)> {
-        let index = self.hashes.binary_search(&leaf.0).ok()?;
-        Some((index as u64, merkle::inclusion_path(&self.hashes, index)?))
+        let index = self.hashes().binary_search(&leaf.0).ok()?;
+        Some((index as u64, self.tree.inclusion_path(index)?))
     }
 
     /// The attestation of a leaf in this batch under its signed root; none if it is not in the batch.

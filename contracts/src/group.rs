@@ -140,6 +140,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_value_base_is_the_base_point() {
+        use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT;
+        assert_eq!(PEDERSEN.B, RISTRETTO_BASEPOINT_POINT);
+    }
+
+    #[test]
     fn identity_and_non_canonical_points_are_refused() {
         assert_eq!(Point::from_bytes(&[0; 32]), Err(EncodingError::Point));
         assert_eq!(Point::from_bytes(&[0xff; 32]), Err(EncodingError::Point));

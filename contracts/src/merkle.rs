@@ -59,6 +59,55 @@ pub fn inclusion_path(leaves: &[[u8; 32]], index: usize) -> Option<Vec<Bytes32>>
     }
 }
 
+/// A finished tree with every interior hash, for many audit paths of one tree: each costs a look-up per level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// Leaf hashes first, the root last. The last hash of a level of odd length stands for itself in the next, which
+    /// gives the left-full tree of §2.1.
+    levels: Vec<Vec<[u8; 32]>>,
+}
+
+impl Tree {
+    /// The tree over leaf hashes; none over none.
+    pub fn new(leaves: Vec<[u8; 32]>) -> Option<Self> {
+        let mut levels = vec![leaves];
+        loop {
+            let level = levels.last().filter(|level| !level.is_empty())?;
+            if level.len() == 1 {
+                return Some(Self { levels });
+            }
+            let (pairs, rest) = level.as_chunks::<2>();
+            let next = pairs.iter().map(|[left, right]| node_hash(left, right));
+            let next: Vec<_> = next.chain(rest.iter().copied()).collect();
+            levels.push(next);
+        }
+    }
+
+    /// The leaf hashes.
+    pub fn leaves(&self) -> &[[u8; 32]] {
+        self.levels.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// The Merkle tree hash.
+    pub fn root(&self) -> [u8; 32] {
+        root(self.levels.last().map_or(&[], Vec::as_slice))
+    }
+
+    /// The audit path of leaf `index` (§2.1.1), deepest sibling first; none if there is no such leaf.
+    pub fn inclusion_path(&self, index: usize) -> Option<Vec<Bytes32>> {
+        self.leaves().get(index)?;
+        let siblings = self
+            .levels
+            .iter()
+            .enumerate()
+            .filter_map(|(height, level)| {
+                let sibling = level.get((index >> height) ^ 1)?;
+                Some(Bytes32::from(*sibling))
+            });
+        Some(siblings.collect())
+    }
+}
+
 /// The root that a leaf hash, its index, the tree size and an audit path lead to (RFC 9162 §2.1.3.2).
 ///
 /// None when the index is outside the tree or the path has the wrong length.
@@ -193,6 +242,11 @@ mod tests {
                 assert_eq!(root_from_path(leaf, i as u64, n as u64, &longer), None);
             }
             assert!(inclusion_path(&leaves, n).is_none());
+            let tree = Tree::new(leaves.clone()).unwrap();
+            assert_eq!(tree.root(), root);
+            for i in 0..=n {
+                assert_eq!(tree.inclusion_path(i), inclusion_path(&leaves, i));
+            }
         }
     }
 

@@ -115,6 +115,19 @@ pub async fn begin_write(pool: &AnyPool) -> Result<Transaction<'static, Any>, Db
     }
 }
 
+/// Placeholders of many rows in one statement: `($1, $2), ($3, $4)` for two rows of two columns.
+///
+/// One statement of many rows is many times quicker than as many statements. SQLite binds at most 32,766 values.
+pub fn rows(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let names: Vec<_> = (1..=columns)
+            .map(|column| format!("${}", row * columns + column))
+            .collect();
+        format!("({})", names.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
 /// Brings a module's tables up to date: runs the steps that have not run, in order, each in one transaction.
 ///
 /// A step is one SQL file (`include_str!`), never edited once released. Modules share a database, not a numbering.
@@ -186,6 +199,11 @@ mod tests {
             .unwrap()
             .get(0);
         assert_eq!((mode.as_str(), level), ("wal", 2));
+    }
+
+    #[test]
+    fn placeholders_are_numbered_through() {
+        assert_eq!(rows(2, 3), "($1, $2, $3), ($4, $5, $6)");
     }
 
     #[tokio::test]

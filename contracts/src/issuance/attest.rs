@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 
+use curve25519_dalek::constants::RISTRETTO_BASEPOINT_TABLE;
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
-use curve25519_dalek::traits::VartimeMultiscalarMul;
+use curve25519_dalek::traits::{Identity, VartimeMultiscalarMul};
 use merlin::Transcript;
 use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
+use subtle::{Choice, ConditionallyNegatable, ConditionallySelectable};
 use zeroize::Zeroizing;
 
 use super::{Blindings, IssueError, append_domain, append_nonces, check_nonces};
@@ -304,8 +306,16 @@ pub fn build_leaf(
         epoch: context.epoch,
         attribute: attribute(),
         period: request.period,
-        c_value: add(scalar(value) * PEDERSEN.B, &request.r_value)?,
-        c_known: add(scalar(i64::from(known)) * PEDERSEN.B, &request.r_known)?,
+        // B is the group's base point (`the_value_base_is_the_base_point`), for which there is a table.
+        c_value: add(&scalar(value) * RISTRETTO_BASEPOINT_TABLE, &request.r_value)?,
+        c_known: add(
+            RistrettoPoint::conditional_select(
+                &RistrettoPoint::identity(),
+                &PEDERSEN.B,
+                Choice::from(u8::from(known)),
+            ),
+            &request.r_known,
+        )?,
         c_subject: add(*s_d.point(), &request.r_subject)?,
         c_person,
         key: request.key,
@@ -317,7 +327,6 @@ pub fn build_leaf(
 
 /// A signed integer as a scalar, by arithmetic that does not branch on it.
 pub(crate) fn scalar(value: i64) -> Scalar {
-    use subtle::{Choice, ConditionallyNegatable};
     let mut scalar = Scalar::from(value.unsigned_abs());
     let negative = Choice::from((value as u64 >> 63) as u8);
     scalar.conditional_negate(negative);

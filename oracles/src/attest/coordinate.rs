@@ -1,66 +1,68 @@
-//! One batch from acknowledgements to a signed root. Any node coordinates, and is never trusted: signers rebuild the root
-//! from their own acknowledgements, and hash the dummies themselves.
+//! A batch from acknowledgements to a signed root in the ledger. Any node coordinates, and is never trusted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use contracts::attestation::{Batch as Tree, CommitteeKeys, SignedRoot};
+use contracts::attestation::{CommitteeKeys, SignedRoot};
 use contracts::encoding::{Bytes, Bytes32};
 use contracts::ids::{Domain, NodeId};
 use contracts::issuance::MAX_LEAVES;
-use contracts::receipt::{Entry, EntryKind, Receipt};
-use contracts::units::{Day, UnixTime};
-use futures::future::join_all;
-use rand::RngCore as _;
+use contracts::receipt::{Entry, Receipt};
+use contracts::units::UnixTime;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
 
 use super::AttestError;
-use super::check::{Seat, is_today};
-use super::grouping::{Group, Grouping, group};
-use super::store::{AckStore, Acks};
-use crate::problem::QuorumFailure;
+use super::check::Seat;
+use super::grouping::{Agreed, Group, group};
+use super::plan::{BatchPlan, agreed_acks};
+use super::store::{AckStore, Acks, SignedBatch};
+use crate::ceremony::sign::SignError;
+use crate::problem::{Problem, QuorumFailure};
 use crate::wire::attest::{AttestBatches, Batch, BatchLeaf, LeafKey};
 
-/// Asks a member what it acknowledged for a request.
+/// Requests that one call asks a member's acknowledgements of.
+const ASKED_TOGETHER: usize = 128;
+/// JSON bytes of an answer to one call: 128 requests of 128 leaves.
+pub(super) const MAX_ACK_ANSWER: usize = 3 << 20;
+/// How long the slower members have once what a quorum said is enough for every leaf.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// Asks a member what it acknowledged for requests.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AckCall {
     pub(crate) domain: Domain,
-    pub(crate) request: Bytes32,
+    pub(crate) requests: Vec<Bytes32>,
 }
 
-/// A member's acknowledgements.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AckAnswer {
-    pub(crate) leaves: Vec<(LeafKey, Bytes32)>,
-}
-
-impl AckAnswer {
-    fn into_acks(self) -> Option<Acks> {
-        let count = self.leaves.len();
-        let acks: Acks = self.leaves.into_iter().collect();
-        (count <= MAX_LEAVES && acks.len() == count).then_some(acks)
+impl AckCall {
+    /// Whether no more is asked than may be.
+    pub(super) fn is_sized(&self) -> bool {
+        self.requests.len() <= ASKED_TOGETHER
     }
 }
 
-/// What a coordinator proposes to sign: the context of a signing ceremony.
+/// A member's acknowledgements, in the order asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct BatchPlan {
-    pub(crate) domain: Domain,
-    pub(crate) epoch: u64,
-    pub(crate) day: Day,
-    pub(crate) request: Bytes32,
-    pub(crate) leaves: Vec<(LeafKey, Bytes32)>,
-    /// Random bytes of the dummies.
-    pub(crate) dummies: Vec<Bytes32>,
+pub(crate) struct AckAnswer {
+    pub(crate) requests: Vec<Vec<(LeafKey, Bytes32)>>,
 }
 
-impl BatchPlan {
-    fn tree(&self) -> Result<Tree, AttestError> {
-        let hashes: Vec<Bytes32> = self.leaves.iter().map(|(_, hash)| *hash).collect();
-        Ok(Tree::new(&hashes, &self.dummies)?)
+impl AckAnswer {
+    fn into_acks(self, asked: usize) -> Option<Vec<Arc<Acks>>> {
+        let one = |leaves: Vec<(LeafKey, Bytes32)>| {
+            let count = leaves.len();
+            let acks: Acks = leaves.into_iter().collect();
+            (count <= MAX_LEAVES && acks.len() == count).then(|| Arc::new(acks))
+        };
+        let all: Option<Vec<_>> = self.requests.into_iter().map(one).collect();
+        all.filter(|all| all.len() == asked)
     }
 }
 
@@ -70,7 +72,7 @@ pub(crate) trait Links: Send + Sync {
     /// A member's acknowledgements.
     async fn acknowledgements(&self, to: NodeId, call: &AckCall) -> Result<AckAnswer, AttestError>;
 
-    /// Has the committee sign a plan; each member asks [`message`] what to sign, and refuses what it did not acknowledge.
+    /// Has the committee sign a plan; each member rebuilds what to sign, and refuses what it did not acknowledge.
     /// `members` acknowledged all of it; where this node is not among them, one of them leads the ceremony.
     async fn sign(&self, members: &[NodeId], plan: &BatchPlan) -> Result<Bytes<65>, AttestError>;
 
@@ -78,306 +80,311 @@ pub(crate) trait Links: Send + Sync {
     async fn append(&self, entries: &[Entry]) -> Result<Vec<Receipt>, AttestError>;
 }
 
-/// What this node signs for a plan: the root over leaves that it acknowledged itself, and nothing else.
-pub(crate) async fn message(
-    seat: &Seat,
-    store: &AckStore,
-    plan: &BatchPlan,
-    now: UnixTime,
-) -> Result<Vec<u8>, AttestError> {
-    if (plan.domain, plan.epoch) != (seat.domain, seat.epoch) {
-        return Err(AttestError::Plan("of another committee or epoch"));
-    }
-    if !is_today(plan.day, now) {
-        return Err(AttestError::Day {
-            field: "batch.day",
-            got: plan.day,
-        });
-    }
-    let own = store.acks(seat.domain, &plan.request, now).await?;
-    let theirs = plan.leaves.iter();
-    if !theirs.clone().all(|(key, hash)| own.get(key) == Some(hash)) {
-        return Err(AttestError::Plan(
-            "a leaf that this node did not acknowledge",
-        ));
-    }
-    Ok(plan
-        .tree()?
-        .statement(seat.domain, seat.epoch, plan.day)
-        .message())
+/// A request that waits for its leaves to be signed, and the batches that hold some of them already.
+#[derive(Debug, Clone)]
+pub(crate) struct Pending {
+    pub(crate) request: Bytes32,
+    pub(crate) earlier: Vec<SignedBatch>,
 }
 
-/// Coordinates the signature over whatever leaves of a request a quorum acknowledged.
-///
-/// Batches signed before are returned as they are; only leaves in none of them are signed.
-pub(crate) async fn attest(
-    seat: &Seat,
-    store: &AckStore,
-    links: &dyn Links,
-    keys: &(dyn CommitteeKeys + Sync),
-    request: &Bytes32,
-    now: UnixTime,
-) -> Result<AttestBatches, AttestError> {
-    let mut batches = store.batches(seat.domain, request, now).await?;
-    let done: BTreeSet<LeafKey> = batches
-        .iter()
-        .flat_map(|batch| batch.leaves.iter().map(|leaf| leaf.key.clone()))
-        .collect();
+/// What one batch works with.
+pub(super) struct Coordinator<'a> {
+    pub(super) seat: &'a Seat,
+    pub(super) store: &'a AckStore,
+    pub(super) links: &'a dyn Links,
+    pub(super) keys: &'a (dyn CommitteeKeys + Sync),
+    pub(super) now: UnixTime,
+}
 
-    let (mut acks, silent) = collect(seat, store, links, request, now).await?;
-    for leaves in acks.values_mut() {
-        leaves.retain(|key, _| !done.contains(key));
-    }
-    let Grouping {
-        groups,
-        unattested,
-        differing,
-    } = group(&acks, seat.threshold);
-    for node in &differing {
-        tracing::warn!(committee = %seat.domain, %node, "node acknowledged another leaf than the quorum");
-    }
-    for node in &silent {
-        tracing::warn!(committee = %seat.domain, %node, "node is silent");
-    }
-    if batches.is_empty() && groups.is_empty() {
-        if acks.values().all(Acks::is_empty) && silent.len() < seat.members.len() {
-            return Err(AttestError::Unknown);
+/// The acknowledgements of all members that answered.
+type Told = BTreeMap<NodeId, Vec<Arc<Acks>>>;
+
+impl Coordinator<'_> {
+    /// Has everything signed that a quorum acknowledged of these requests, and answers each.
+    pub(super) async fn batch(
+        &self,
+        pending: &[Pending],
+    ) -> Result<Vec<Result<AttestBatches, Problem>>, AttestError> {
+        let requests: Vec<Bytes32> = pending.iter().map(|it| it.request).collect();
+        let mut done: HashSet<Bytes32> = HashSet::new();
+        for batch in pending.iter().flat_map(|it| &it.earlier) {
+            done.extend(batch.tree.hashes().iter().map(|hash| Bytes32::from(*hash)));
         }
-        let answered = acks
-            .keys()
+        let mut told = self.collect(&requests, &done).await?;
+        let answered: BTreeSet<NodeId> = told.keys().copied().collect();
+        let silent: Vec<NodeId> = self
+            .seat
+            .members
+            .iter()
             .copied()
-            .filter(|node| !differing.contains(node));
-        return Err(quorum(seat, answered.collect(), silent, differing));
-    }
-    for group in groups {
-        batches.push(sign(seat, links, keys, request, group, now).await?);
-        // Kept one by one: what is signed and in the ledger is not signed again after a crash.
-        store
-            .keep_batches(seat.domain, request, &batches, now)
-            .await?;
-    }
-    Ok(AttestBatches {
-        batches,
-        unattested,
-        silent,
-        differing: differing.into_iter().collect(),
-    })
-}
-
-/// The acknowledgements of all members, and the members that gave none.
-async fn collect(
-    seat: &Seat,
-    store: &AckStore,
-    links: &dyn Links,
-    request: &Bytes32,
-    now: UnixTime,
-) -> Result<(BTreeMap<NodeId, Acks>, Vec<NodeId>), AttestError> {
-    let call = AckCall {
-        domain: seat.domain,
-        request: *request,
-    };
-    let answers = join_all(seat.members.iter().map(|node| {
-        let call = &call;
-        async move {
-            if *node == seat.node {
-                return (*node, store.acks(seat.domain, request, now).await.ok());
-            }
-            let answer = links.acknowledgements(*node, call).await;
-            (*node, answer.ok().and_then(AckAnswer::into_acks))
+            .filter(|node| !answered.contains(node))
+            .collect();
+        for node in &silent {
+            tracing::warn!(committee = %self.seat.domain, %node, "node is silent");
         }
-    }))
-    .await;
-    let (mut acks, mut silent) = (BTreeMap::new(), Vec::new());
-    for (node, answer) in answers {
-        match answer {
-            // Empty when the node is up, but was never asked.
-            Some(leaves) => {
-                acks.insert(node, leaves);
+
+        // Who fails in signing is left out, and what the others acknowledged is grouped anew.
+        let (agreed, _) = self.group(&told, requests.len(), &done);
+        let mut new = Vec::new();
+        let mut failure = None;
+        loop {
+            let (now_agreed, groups) = self.group(&told, requests.len(), &done);
+            let mut faulty = BTreeSet::new();
+            for group in groups {
+                match self.sign(&group, &requests, &now_agreed).await {
+                    Ok((root, tree)) => {
+                        done.extend(tree.hashes().iter().map(|hash| Bytes32::from(*hash)));
+                        new.push((root, tree));
+                    }
+                    Err(error) => {
+                        tracing::warn!(committee = %self.seat.domain, %error, "a batch was not signed");
+                        faulty.extend(culprits(&error, &group));
+                        failure = Some(Problem::from(error));
+                    }
+                }
             }
-            None => silent.push(node),
+            let before = told.len();
+            told.retain(|node, _| !faulty.contains(node));
+            if told.len() == before || told.len() < usize::from(self.seat.threshold) {
+                break;
+            }
+        }
+        let new = self.record(new, &requests, &agreed).await?;
+
+        let answers = pending.iter().zip(&agreed).map(|(pending, agreed)| {
+            for node in &agreed.differing {
+                tracing::warn!(committee = %self.seat.domain, %node, "node acknowledged another leaf than the quorum");
+            }
+            let batches = answer(pending, agreed, &new, &silent);
+            if batches.batches.is_empty() {
+                return Err(self.nothing(agreed, &answered, &silent, failure.clone()));
+            }
+            Ok(batches)
+        });
+        Ok(answers.collect())
+    }
+
+    fn group(
+        &self,
+        told: &Told,
+        requests: usize,
+        done: &HashSet<Bytes32>,
+    ) -> (Vec<Agreed>, Vec<Group>) {
+        group(
+            told,
+            requests,
+            self.seat.threshold,
+            done,
+            &mut rand_core::OsRng,
+        )
+    }
+
+    /// Why no leaf of a request is signed.
+    fn nothing(
+        &self,
+        agreed: &Agreed,
+        answered: &BTreeSet<NodeId>,
+        silent: &[NodeId],
+        failure: Option<Problem>,
+    ) -> Problem {
+        if agreed.places.is_empty() && !answered.is_empty() {
+            return AttestError::Unknown.into();
+        }
+        let some_agreed = agreed.places.iter().any(|(_, hash)| hash.is_some());
+        if let Some(failure) = failure.filter(|_| some_agreed) {
+            return failure;
+        }
+        Problem::quorum(QuorumFailure {
+            committee: self.seat.domain.to_string(),
+            needed: self.seat.threshold,
+            answered: answered.difference(&agreed.differing).copied().collect(),
+            silent: silent.to_vec(),
+            refused: Vec::new(),
+            culprits: agreed.differing.iter().copied().collect(),
+        })
+    }
+
+    /// The acknowledgements of all members, of those at least that answer soon after a quorum said enough.
+    async fn collect(
+        &self,
+        requests: &[Bytes32],
+        done: &HashSet<Bytes32>,
+    ) -> Result<Told, AttestError> {
+        let domain = self.seat.domain;
+        let own = self.store.acks_of(domain, requests, self.now).await?;
+        let mut told = Told::from([(self.seat.node, own)]);
+        let others = self.seat.members.iter().copied();
+        let mut calls: FuturesUnordered<_> = others
+            .filter(|node| *node != self.seat.node)
+            .map(|node| async move {
+                let mut all = Vec::with_capacity(requests.len());
+                for chunk in requests.chunks(ASKED_TOGETHER) {
+                    let call = AckCall {
+                        domain,
+                        requests: chunk.to_vec(),
+                    };
+                    let answer = self.links.acknowledgements(node, &call).await.ok()?;
+                    all.extend(answer.into_acks(chunk.len())?);
+                }
+                Some((node, all))
+            })
+            .collect();
+        // Each call has its own time-out; this one only ever shortens the wait.
+        let mut until: Option<Instant> = None;
+        loop {
+            let next = match until {
+                Some(until) => timeout_at(until, calls.next()).await.unwrap_or(None),
+                None => calls.next().await,
+            };
+            let Some(answer) = next else { return Ok(told) };
+            told.extend(answer);
+            if until.is_none() && told.len() >= usize::from(self.seat.threshold) {
+                let (agreed, _) = self.group(&told, requests.len(), done);
+                let places = || agreed.iter().flat_map(|it| &it.places);
+                if agreed.iter().all(|it| !it.places.is_empty())
+                    && places().all(|(_, hash)| hash.is_some())
+                {
+                    until = Some(Instant::now() + GRACE);
+                }
+            }
         }
     }
-    Ok((acks, silent))
+
+    /// One group's signed root and its tree.
+    async fn sign(
+        &self,
+        group: &Group,
+        requests: &[Bytes32],
+        agreed: &[Agreed],
+    ) -> Result<(SignedRoot, contracts::attestation::Batch), AttestError> {
+        let day = self.now.day().map_err(|_| AttestError::Plan("the clock"))?;
+        let plan = BatchPlan::new(self.seat, day, group, requests, agreed);
+        let by_request = requests.iter().copied().zip(agreed).collect();
+        let tree = plan.tree(&agreed_acks(&plan, &by_request))?;
+        let root = SignedRoot {
+            statement: tree.statement(self.seat.domain, self.seat.epoch, day),
+            signature: self.links.sign(&group.members, &plan).await?,
+        };
+        let key = self
+            .keys
+            .attestation_key(self.seat.domain, self.seat.epoch)
+            .ok_or(AttestError::Plan(
+                "the committee has no key yet: run the key generation",
+            ))?;
+        root.verify(&key)?;
+        Ok((root, tree))
+    }
+
+    /// Enters roots in the ledger and keeps the batches, so that what is signed is not signed again after a crash.
+    async fn record(
+        &self,
+        signed: Vec<(SignedRoot, contracts::attestation::Batch)>,
+        requests: &[Bytes32],
+        agreed: &[Agreed],
+    ) -> Result<Vec<SignedBatch>, AttestError> {
+        if signed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let entries: Vec<Entry> = signed.iter().map(|(root, _)| root.entry()).collect();
+        let receipts = self.links.append(&entries).await?;
+        if receipts.len() != entries.len() {
+            return Err(AttestError::Ledger(
+                "not a receipt for each root".to_owned(),
+            ));
+        }
+        let mut batches = Vec::with_capacity(signed.len());
+        for ((root, tree), receipt) in signed.into_iter().zip(receipts) {
+            let batch = SignedBatch {
+                root,
+                receipt,
+                tree,
+            };
+            let of: Vec<Bytes32> = requests
+                .iter()
+                .zip(agreed)
+                .filter(|(_, agreed)| {
+                    let hashes = agreed.places.iter().filter_map(|(_, hash)| *hash);
+                    hashes.into_iter().any(|hash| batch.tree.contains(&hash))
+                })
+                .map(|(request, _)| *request)
+                .collect();
+            self.store
+                .keep_batch(self.seat.domain, &batch, &of, self.now)
+                .await?;
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
 }
 
-fn quorum(
-    seat: &Seat,
-    answered: Vec<NodeId>,
-    silent: Vec<NodeId>,
-    differing: BTreeSet<NodeId>,
-) -> AttestError {
-    AttestError::Quorum(Box::new(QuorumFailure {
-        committee: seat.domain.to_string(),
-        needed: seat.threshold,
-        answered,
-        silent,
-        refused: Vec::new(),
-        culprits: differing.into_iter().collect(),
-    }))
+/// Members of a group that a failed ceremony names.
+fn culprits(error: &AttestError, group: &Group) -> Vec<NodeId> {
+    let AttestError::Signing(signing) = error else {
+        return Vec::new();
+    };
+    let SignError::NotEnough { faults, .. } = signing.as_ref() else {
+        return Vec::new();
+    };
+    let faulty = faults.iter().map(|fault| fault.node);
+    faulty.filter(|node| group.members.contains(node)).collect()
 }
 
-async fn sign(
-    seat: &Seat,
-    links: &dyn Links,
-    keys: &(dyn CommitteeKeys + Sync),
-    request: &Bytes32,
-    group: Group,
-    now: UnixTime,
-) -> Result<Batch, AttestError> {
-    let random = || {
-        let mut bytes = [0; 32];
-        rand_core::OsRng.fill_bytes(&mut bytes);
-        Bytes32::from(bytes)
-    };
-    let day = now.day().map_err(|_| AttestError::Plan("the clock"))?;
-    let plan = BatchPlan {
-        domain: seat.domain,
-        epoch: seat.epoch,
-        day,
-        request: *request,
-        dummies: (0..Tree::dummies_for(group.leaves.len()))
-            .map(|_| random())
-            .collect(),
-        leaves: group.leaves,
-    };
-    let tree = plan.tree()?;
-    let root = SignedRoot {
-        statement: tree.statement(seat.domain, seat.epoch, day),
-        signature: links.sign(&group.members, &plan).await?,
-    };
-    let key = keys
-        .attestation_key(seat.domain, seat.epoch)
-        .ok_or(AttestError::Plan(
-            "the committee has no key yet: run the key generation",
-        ))?;
-    root.verify(&key)?;
-
-    let ledger_salt = random();
-    let entry = Entry::new(EntryKind::AttestationRoot, &ledger_salt, &root.statement);
-    let receipts = links.append(&[entry]).await?;
-    let receipt = receipts
-        .into_iter()
-        .next()
-        .ok_or_else(|| AttestError::Ledger("no receipt".to_owned()))?;
-    let leaves = plan
-        .leaves
-        .into_iter()
-        .filter_map(|(key, leaf_hash)| {
-            let (index, path) = tree.inclusion(&leaf_hash)?;
-            Some(BatchLeaf {
-                key,
-                leaf_hash,
+/// A request's leaves in batches: each leaf in one, the first that has it.
+fn answer(
+    pending: &Pending,
+    agreed: &Agreed,
+    new: &[SignedBatch],
+    silent: &[NodeId],
+) -> AttestBatches {
+    let mut open: Vec<(&LeafKey, Bytes32)> = Vec::new();
+    let mut unattested = Vec::new();
+    for (key, hash) in &agreed.places {
+        match hash {
+            Some(hash) => open.push((key, *hash)),
+            None => unattested.push(key.clone()),
+        }
+    }
+    let mut batches = Vec::new();
+    for batch in pending.earlier.iter().chain(new) {
+        let mut leaves = Vec::new();
+        open.retain(|(key, leaf_hash)| {
+            let Some((index, path)) = batch.tree.inclusion(leaf_hash) else {
+                return true;
+            };
+            leaves.push(BatchLeaf {
+                key: (*key).clone(),
+                leaf_hash: *leaf_hash,
                 index,
                 path,
-            })
-        })
-        .collect();
-    Ok(Batch {
-        root,
-        ledger_salt,
-        receipt,
-        leaves,
-    })
+            });
+            false
+        });
+        if !leaves.is_empty() {
+            batches.push(Batch {
+                root: batch.root.clone(),
+                receipt: batch.receipt.clone(),
+                leaves,
+            });
+        }
+    }
+    unattested.extend(open.into_iter().map(|(key, _)| key.clone()));
+    AttestBatches {
+        batches,
+        unattested,
+        silent: silent.to_vec(),
+        differing: agreed.differing.iter().copied().collect(),
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::db;
-    use crate::hpke::NodeKeyPair;
-
-    const NOW: UnixTime = UnixTime(1_800_000_000);
-
-    fn leaf(index: u32, fill: u8) -> (LeafKey, Bytes32) {
-        let key = LeafKey {
-            attribute: "income.magi_monthly".into(),
-            period: "2026-10-22/2026-11-20".parse().unwrap(),
-            index,
-        };
-        (key, Bytes32::from([fill; 32]))
-    }
-
-    #[tokio::test]
-    async fn a_coordinator_gets_nothing_signed_that_the_signer_did_not_acknowledge() {
-        let dir = tempfile::tempdir().unwrap();
-        let pool = db::connect(&db::sqlite_url(&dir.path().join("n.db")))
-            .await
-            .unwrap();
-        let store = AckStore::open(pool).await.unwrap();
-        let seat = Seat {
-            domain: Domain::Income,
-            node: NodeId::new(1).unwrap(),
-            members: (1..=4).map(|number| NodeId::new(number).unwrap()).collect(),
-            threshold: 3,
-            epoch: 1,
-            hpke_epoch: 1,
-            hpke: NodeKeyPair::generate(),
-        };
-        let request = Bytes32::from([5; 32]);
-        let acks = [leaf(0, 1), leaf(1, 2)].into_iter().collect();
-        store
-            .acknowledge(Domain::Income, &request, &acks, NOW)
-            .await
-            .unwrap();
-        let plan = BatchPlan {
-            domain: Domain::Income,
-            epoch: 1,
-            day: NOW.day().unwrap(),
-            request,
-            leaves: vec![leaf(0, 1), leaf(1, 2)],
-            dummies: (0..14u8)
-                .map(|fill| Bytes32::from([100 + fill; 32]))
-                .collect(),
-        };
-        let signs = async |edit: &dyn Fn(&mut BatchPlan), now: i64| {
-            let mut plan = plan.clone();
-            edit(&mut plan);
-            message(&seat, &store, &plan, UnixTime(NOW.0 + now))
-                .await
-                .is_ok()
-        };
-        assert!(signs(&|_| {}, 0).await);
-        assert!(
-            !signs(&|it| it.leaves[0] = leaf(0, 9), 0).await,
-            "another hash"
-        );
-        assert!(
-            !signs(&|it| it.leaves[0] = leaf(7, 1), 0).await,
-            "another place"
-        );
-        assert!(
-            !signs(&|it| it.request = [6; 32].into(), 0).await,
-            "another request"
-        );
-        assert!(
-            !signs(&|it| it.leaves.push(leaf(0, 1)), 0).await,
-            "a leaf twice"
-        );
-        assert!(
-            !signs(&|it| it.leaves.clear(), 0).await,
-            "nothing but dummies"
-        );
-        assert!(
-            !signs(&|it| it.dummies.truncate(13), 0).await,
-            "a short batch"
-        );
-        assert!(
-            !signs(&|it| it.dummies[0] = it.dummies[1], 0).await,
-            "a dummy twice"
-        );
-        assert!(!signs(&|it| it.epoch = 2, 0).await, "another epoch");
-        assert!(
-            !signs(&|it| it.domain = Domain::Medical, 0).await,
-            "another committee"
-        );
-        assert!(
-            !signs(&|it| it.day = it.day.plus(2).unwrap(), 0).await,
-            "another day"
-        );
-        let expired = 2 * 86_400;
-        assert!(
-            !signs(&|it| it.day = it.day.plus(2).unwrap(), expired).await,
-            "long ago"
-        );
-    }
+/// The answer to a request all of whose leaves, as this node acknowledged them, are in batches that it coordinated.
+pub(super) fn complete(pending: &Pending, own: &Acks) -> Option<AttestBatches> {
+    let agreed = Agreed {
+        places: own
+            .iter()
+            .map(|(key, hash)| (key.clone(), Some(*hash)))
+            .collect(),
+        differing: BTreeSet::new(),
+    };
+    let batches = answer(pending, &agreed, &[], &[]);
+    (!own.is_empty() && batches.unattested.is_empty()).then_some(batches)
 }

@@ -95,6 +95,14 @@ pub enum AttestError {
     /// Another leaf was acknowledged in the same place.
     #[error("request: another leaf is acknowledged under this request id: use a fresh one")]
     Conflict,
+    /// More requests in a day than one person's records may be read.
+    #[error(
+        "the daily quota of requests is used up: ask again tomorrow, or raise requests_per_day"
+    )]
+    Quota,
+    /// More waits than this node has room for.
+    #[error("too many requests wait at this node: ask again, or ask another node")]
+    Busy,
     /// Nothing is acknowledged under this reference.
     #[error(
         "request: no node has acknowledged such a request in the last day: ask for its leaves first"
@@ -150,7 +158,15 @@ impl From<AttestError> for Problem {
             AttestError::KeyEpoch { .. } => Problem::conflict("hpke-key-epoch", detail),
             AttestError::Committee { .. } => Problem::conflict("committee-epoch", detail),
             AttestError::Conflict => Problem::conflict("other-leaf", detail),
-            AttestError::Nonce(NonceError::Busy) => unavailable("busy", "The node is busy", detail),
+            AttestError::Nonce(NonceError::Busy) | AttestError::Busy => {
+                unavailable("busy", "The node is busy", detail)
+            }
+            AttestError::Quota => Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "quota",
+                "The daily quota is used up",
+                detail,
+            ),
             AttestError::Nonces(_) | AttestError::Nonce(_) => {
                 Problem::forbidden("stale-nonce", detail)
             }

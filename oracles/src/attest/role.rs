@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use async_trait::async_trait;
@@ -10,10 +11,14 @@ use contracts::encoding::Bytes;
 use contracts::ids::{Domain, NodeId};
 use contracts::receipt::{Entry, Receipt};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use super::check::Seat;
-use super::coordinate::{AckAnswer, AckCall, BatchPlan, Links};
+use super::collector::{Closing, Collector};
+use super::coordinate::{AckAnswer, AckCall, Links, MAX_ACK_ANSWER};
 use super::nonce::NonceBook;
+use super::plan::BatchPlan;
+use super::quota::Quota;
 use super::store::AckStore;
 use super::{AttestConfig, AttestError, Attestor, Shared};
 use crate::ceremony::KeyId;
@@ -28,9 +33,13 @@ use crate::wire::attest::{
     AttestCall, MAX_REQUEST_BODY, MAX_SMALL_BODY, NonceRequest, SealedRequest,
 };
 
-const ACKS: Topic<AckCall, AckAnswer> = Topic::new("attest.acks").with_caps(1 << 10, 64 << 10);
+const ACKS: Topic<AckCall, AckAnswer> =
+    Topic::new("attest.acks").with_caps(8 << 10, MAX_ACK_ANSWER);
 /// A ceremony led by another member, because the asking one did not acknowledge the batch itself.
-const LEAD: Topic<BatchPlan, Signature> = Topic::new("attest.lead").with_caps(64 << 10, 1 << 10);
+const LEAD: Topic<BatchPlan, Signature> =
+    Topic::new("attest.lead").with_caps(sign::MAX_CONTEXT_BYTES, 1 << 10);
+/// Batches that a node coordinates at once; others wait and grow no more.
+const BATCHES_AT_ONCE: usize = 4;
 const ROOT: SignTopic<BatchPlan> = SignTopic::new("attest.root");
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -174,6 +183,7 @@ pub(crate) async fn mount(
     let config: AttestConfig = node.config().role("attest")?.unwrap_or_default();
     let sources = Sources::new(&config.source, &config.attribute)
         .map_err(|error| failed(error.to_string()))?;
+    config.check().map_err(failed)?;
     let mut configured = BTreeMap::new();
     for trusted in &config.committee_key {
         let key = AttestationKey::from_bytes(&trusted.key)
@@ -189,15 +199,24 @@ pub(crate) async fn mount(
         sources: Arc::new(sources),
         nonces: NonceBook::new(),
         store: AckStore::open(node.db().clone()).await?,
+        quota: Quota::new(node.db().clone(), config.requests_per_day),
+        batches: Semaphore::new(BATCHES_AT_ONCE),
         keys: Arc::new(keys),
         registrar: OnceLock::new(),
     });
+    let closing = Closing {
+        age: Duration::from_millis(config.batch_age_ms),
+        leaves: config.batch_leaves,
+    };
     let seats: BTreeMap<Domain, Attestor> = Domain::ALL
         .into_iter()
         .filter_map(|domain| {
-            let seat = seat(node, domain)?;
-            let shared = Arc::clone(&shared);
-            Some((domain, Attestor { seat, shared }))
+            let attestor = Attestor {
+                seat: Arc::new(seat(node, domain)?),
+                shared: Arc::clone(&shared),
+                collector: Collector::new(closing),
+            };
+            Some((domain, attestor))
         })
         .collect();
     let role = Arc::new(AttestRole {
@@ -277,7 +296,7 @@ fn routes(config: &mut web::ServiceConfig, role: &Arc<AttestRole>) {
                 .route(web::post().to(move |body: web::Json<SealedRequest>| {
                     let role = Arc::clone(&shared);
                     async move {
-                        let answer = role.seat(domain)?.request(&body).await?;
+                        let answer = role.seat(domain)?.request(body.into_inner()).await?;
                         Ok::<_, Problem>(HttpResponse::Ok().json(answer))
                     }
                 })),
@@ -289,15 +308,9 @@ fn routes(config: &mut web::ServiceConfig, role: &Arc<AttestRole>) {
                 .route(web::post().to(move |body: web::Json<AttestCall>| {
                     let role = Arc::clone(&shared);
                     async move {
-                        // On the node's own runtime, to its end: an owner who hangs up does not break off a signature.
-                        let runtime = role.node.runtime().clone();
-                        let task = runtime.spawn(async move {
-                            role.seat(domain)?
-                                .attest(&body, role.as_ref())
-                                .await
-                                .map_err(Problem::from)
-                        });
-                        let batches = task.await.map_err(|_| Problem::internal())??;
+                        let links: Arc<dyn Links> = Arc::clone(&role) as _;
+                        let seat = role.seat(domain)?;
+                        let batches = seat.attest(&body, role.node.runtime(), links).await?;
                         Ok::<_, Problem>(HttpResponse::Ok().json(batches))
                     }
                 })),

@@ -1,80 +1,128 @@
-//! What a node remembers of requests: which leaf it acknowledged in each place, and the batches it coordinated.
+//! What a node remembers of requests: which leaves it acknowledged, and the batches it coordinated.
 //!
-//! No value, no point, no identifier: a request's reference, a leaf's place in it and the leaf's hash, until the request expires.
+//! No value, no point, no identifier: a request's reference, the places in it and their leaf hashes, until the request
+//! expires. Acknowledgements that arrive together become durable together ([`super::writer`]); what is durable is kept
+//! in memory too, so that signing a batch reads no database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use contracts::encoding::Bytes32;
-use contracts::ids::{AttributeId, Domain};
+use contracts::attestation::{Batch as Tree, SignedRoot};
+use contracts::encoding::{Blob, Bytes32};
+use contracts::ids::Domain;
 use contracts::issuance::MAX_LEAVES;
+use contracts::receipt::Receipt;
 use contracts::units::UnixTime;
+use serde::{Deserialize, Serialize};
 use sqlx::{AnyPool, Row as _};
 
 use super::AttestError;
+use super::quota::Use;
+use super::writer::Writer;
 use crate::db::{self, DbError};
-use crate::wire::attest::{Batch, LeafKey};
+use crate::wire::attest::LeafKey;
 
 /// How long leaves stay acknowledged and batches can be fetched again, in seconds.
 pub const REQUEST_LIFETIME: i64 = 24 * 3600;
+/// Acknowledged requests that a node keeps in memory; others are read from its database.
+const MAX_CACHED: usize = 8_192;
+/// Rows that one statement inserts or one query names.
+const CHUNK: usize = 500;
 
 /// The acknowledged leaf hashes of one request.
 pub(crate) type Acks = BTreeMap<LeafKey, Bytes32>;
 
+/// A batch as signed and recorded.
+#[derive(Debug, Clone)]
+pub(crate) struct SignedBatch {
+    pub(crate) root: SignedRoot,
+    pub(crate) receipt: Receipt,
+    pub(crate) tree: Tree,
+}
+
+/// One request's row.
+pub(super) struct AckRow {
+    pub(super) domain: Domain,
+    pub(super) request: Bytes32,
+    pub(super) caller: Use,
+    pub(super) leaves: Arc<Acks>,
+    pub(super) expires: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Leaves(Vec<(LeafKey, Bytes32)>);
+
+type Cached = HashMap<(Domain, Bytes32), (i64, Arc<Acks>)>;
+
 /// The tables of one node.
 #[derive(Clone)]
-pub(crate) struct AckStore(AnyPool);
+pub(crate) struct AckStore {
+    pool: AnyPool,
+    writer: Writer,
+    cache: Arc<Mutex<Cached>>,
+}
 
 impl AckStore {
     pub(crate) async fn open(pool: AnyPool) -> Result<Self, DbError> {
-        db::migrate(&pool, "attest", &[include_str!("schema.sql")]).await?;
-        Ok(Self(pool))
+        let steps = [include_str!("schema.sql"), include_str!("schema_1.sql")];
+        db::migrate(&pool, "attest", &steps).await?;
+        Ok(Self {
+            writer: Writer::start(pool.clone()),
+            pool,
+            cache: Arc::default(),
+        })
     }
 
-    /// Acknowledges leaves, all or none, and returns when that is durable.
+    /// Acknowledges the leaves of a request, all or none, and returns when that and the caller's use are durable.
     ///
     /// # Errors
-    /// [`AttestError::Conflict`] when another leaf was acknowledged in one of the places, or more leaves would be than
-    /// one request may have.
+    /// [`AttestError::Conflict`] when other leaves were acknowledged under the request id, or more than one request may
+    /// have.
     pub(crate) async fn acknowledge(
         &self,
         domain: Domain,
         request: &Bytes32,
+        caller: Use,
         leaves: &Acks,
         now: UnixTime,
     ) -> Result<(), AttestError> {
-        let mut transaction = db::begin_write(&self.0).await?;
-        for table in ["attest_ack", "attest_batch"] {
-            sqlx::query(sqlx::AssertSqlSafe(format!(
-                "DELETE FROM {table} WHERE expires < $1"
-            )))
-            .bind(now.0)
-            .execute(&mut *transaction)
-            .await?;
-        }
-        for (key, hash) in leaves {
-            sqlx::query(
-                "INSERT INTO attest_ack (domain, request, attribute, period, leaf_index, leaf_hash, expires)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
-            )
-            .bind(domain.as_str())
-            .bind(request.to_string())
-            .bind(key.attribute.to_string())
-            .bind(key.period.to_string())
-            .bind(i64::from(key.index))
-            .bind(hash.to_string())
-            .bind(now.0 + REQUEST_LIFETIME)
-            .execute(&mut *transaction)
-            .await?;
-        }
-        let stored = read(&mut *transaction, domain, request, now).await?;
-        let same = leaves
-            .iter()
-            .all(|(key, hash)| stored.get(key) == Some(hash));
-        if !same || stored.len() > MAX_LEAVES {
+        if leaves.len() > MAX_LEAVES {
             return Err(AttestError::Conflict);
         }
-        transaction.commit().await?;
+        let (leaves, expires) = (Arc::new(leaves.clone()), now.0 + REQUEST_LIFETIME);
+        let stored = self
+            .writer
+            .write(AckRow {
+                domain,
+                request: *request,
+                caller,
+                leaves: Arc::clone(&leaves),
+                expires,
+            })
+            .await?;
+        if stored != *leaves {
+            return Err(AttestError::Conflict);
+        }
+        self.remember(domain, request, expires, leaves, now);
         Ok(())
+    }
+
+    fn remember(
+        &self,
+        domain: Domain,
+        request: &Bytes32,
+        expires: i64,
+        leaves: Arc<Acks>,
+        now: UnixTime,
+    ) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= MAX_CACHED {
+            cache.retain(|_, (expires, _)| *expires >= now.0);
+        }
+        if cache.len() >= MAX_CACHED {
+            cache.clear();
+        }
+        cache.insert((domain, *request), (expires, leaves));
     }
 
     /// What was acknowledged for a request; empty when it is unknown or expired.
@@ -83,89 +131,149 @@ impl AckStore {
         domain: Domain,
         request: &Bytes32,
         now: UnixTime,
-    ) -> Result<Acks, AttestError> {
-        read(&self.0, domain, request, now).await
+    ) -> Result<Arc<Acks>, AttestError> {
+        let all = self
+            .acks_of(domain, std::slice::from_ref(request), now)
+            .await?;
+        Ok(all.into_iter().next().unwrap_or_default())
     }
 
-    /// The batches coordinated for a request.
+    /// What was acknowledged for each of these requests, in their order.
+    pub(crate) async fn acks_of(
+        &self,
+        domain: Domain,
+        requests: &[Bytes32],
+        now: UnixTime,
+    ) -> Result<Vec<Arc<Acks>>, AttestError> {
+        let mut found: HashMap<Bytes32, Arc<Acks>> = HashMap::with_capacity(requests.len());
+        let mut missing = Vec::new();
+        {
+            let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            for request in requests {
+                match cache.get(&(domain, *request)) {
+                    Some((expires, acks)) if *expires >= now.0 => {
+                        found.insert(*request, Arc::clone(acks));
+                    }
+                    _ => missing.push(*request),
+                }
+            }
+        }
+        for chunk in missing.chunks(CHUNK) {
+            let sql = format!(
+                "SELECT request, leaves, expires FROM attest_request
+                 WHERE request IN {} AND domain = ${} AND expires >= ${}",
+                db::rows(1, chunk.len()),
+                chunk.len() + 1,
+                chunk.len() + 2
+            );
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+            for request in chunk {
+                query = query.bind(request.to_string());
+            }
+            let query = query.bind(domain.as_str()).bind(now.0);
+            for row in query.fetch_all(&self.pool).await? {
+                let request = Bytes32::parse(&row.get::<String, _>(0))
+                    .map_err(|_| AttestError::Stored("attest_request.request"))?;
+                let acks = Arc::new(read_leaves(&row.get::<String, _>(1))?);
+                self.remember(domain, &request, row.get(2), Arc::clone(&acks), now);
+                found.insert(request, acks);
+            }
+        }
+        Ok(requests
+            .iter()
+            .map(|request| found.get(request).cloned().unwrap_or_default())
+            .collect())
+    }
+
+    /// The batches coordinated that hold leaves of a request.
     pub(crate) async fn batches(
         &self,
         domain: Domain,
         request: &Bytes32,
         now: UnixTime,
-    ) -> Result<Vec<Batch>, AttestError> {
-        let row = sqlx::query(
-            "SELECT body FROM attest_batch WHERE domain = $1 AND request = $2 AND expires >= $3",
+    ) -> Result<Vec<SignedBatch>, AttestError> {
+        let rows = sqlx::query(
+            "SELECT r.signed, r.receipt, r.hashes FROM attest_member m JOIN attest_root r ON r.root = m.root
+             WHERE m.domain = $1 AND m.request = $2 AND m.expires >= $3 ORDER BY r.root",
         )
         .bind(domain.as_str())
         .bind(request.to_string())
         .bind(now.0)
-        .fetch_optional(&self.0)
+        .fetch_all(&self.pool)
         .await?;
-        row.map_or(Ok(Vec::new()), |row| {
-            serde_json::from_str(&row.get::<String, _>(0))
-                .map_err(|_| AttestError::Stored("attest_batch.body"))
-        })
+        rows.into_iter()
+            .map(|row| {
+                let damaged = || AttestError::Stored("attest_root");
+                let text = |at: usize| row.get::<String, _>(at);
+                let hashes: Blob = serde_json::from_str(&text(2)).map_err(|_| damaged())?;
+                let (hashes, rest) = hashes.0.as_chunks::<32>();
+                if !rest.is_empty() {
+                    return Err(damaged());
+                }
+                Ok(SignedBatch {
+                    root: serde_json::from_str(&text(0)).map_err(|_| damaged())?,
+                    receipt: serde_json::from_str(&text(1)).map_err(|_| damaged())?,
+                    tree: Tree::stored(hashes.to_vec()).map_err(|_| damaged())?,
+                })
+            })
+            .collect()
     }
 
-    /// Keeps the batches coordinated for a request.
-    pub(crate) async fn keep_batches(
+    /// Keeps a signed batch and which requests have leaves in it.
+    pub(crate) async fn keep_batch(
         &self,
         domain: Domain,
-        request: &Bytes32,
-        batches: &[Batch],
+        batch: &SignedBatch,
+        requests: &[Bytes32],
         now: UnixTime,
     ) -> Result<(), AttestError> {
-        let body =
-            serde_json::to_string(batches).map_err(|_| AttestError::Stored("attest_batch.body"))?;
+        let json = |value: Result<String, serde_json::Error>| {
+            value.map_err(|_| AttestError::Stored("attest_root"))
+        };
+        let root = batch.root.statement.root.to_string();
+        let expires = now.0 + REQUEST_LIFETIME;
+        let mut transaction = db::begin_write(&self.pool).await?;
         sqlx::query(
-            "INSERT INTO attest_batch (domain, request, body, expires) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (domain, request) DO UPDATE SET body = excluded.body",
+            "INSERT INTO attest_root (root, signed, receipt, hashes, expires) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT DO NOTHING",
         )
-        .bind(domain.as_str())
-        .bind(request.to_string())
-        .bind(body)
-        .bind(now.0 + REQUEST_LIFETIME)
-        .execute(&self.0)
+        .bind(root.as_str())
+        .bind(json(serde_json::to_string(&batch.root))?)
+        .bind(json(serde_json::to_string(&batch.receipt))?)
+        .bind(json(serde_json::to_string(&Blob(batch.tree.hashes().as_flattened().to_vec())))?)
+        .bind(expires)
+        .execute(&mut *transaction)
         .await?;
+        for chunk in requests.chunks(CHUNK) {
+            let sql = format!(
+                "INSERT INTO attest_member (domain, request, root, expires) VALUES {} ON CONFLICT DO NOTHING",
+                db::rows(chunk.len(), 4)
+            );
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+            for request in chunk {
+                query = query
+                    .bind(domain.as_str())
+                    .bind(request.to_string())
+                    .bind(root.as_str())
+                    .bind(expires);
+            }
+            query.execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
         Ok(())
     }
 }
 
-async fn read<'e, E>(
-    from: E,
-    domain: Domain,
-    request: &Bytes32,
-    now: UnixTime,
-) -> Result<Acks, AttestError>
-where
-    E: sqlx::Executor<'e, Database = sqlx::Any>,
-{
-    let rows = sqlx::query(
-        "SELECT attribute, period, leaf_index, leaf_hash FROM attest_ack
-         WHERE domain = $1 AND request = $2 AND expires >= $3",
-    )
-    .bind(domain.as_str())
-    .bind(request.to_string())
-    .bind(now.0)
-    .fetch_all(from)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            let (period, hash): (String, String) = (row.get(1), row.get(3));
-            let key = LeafKey {
-                attribute: AttributeId(row.get(0)),
-                period: period
-                    .parse()
-                    .map_err(|_| AttestError::Stored("attest_ack.period"))?,
-                index: u32::try_from(row.get::<i64, _>(2))
-                    .map_err(|_| AttestError::Stored("attest_ack.leaf_index"))?,
-            };
-            let hash =
-                Bytes32::parse(&hash).map_err(|_| AttestError::Stored("attest_ack.leaf_hash"))?;
-            Ok((key, hash))
-        })
-        .collect()
+pub(super) fn read_leaves(text: &str) -> Result<Acks, AttestError> {
+    let Leaves(leaves) =
+        serde_json::from_str(text).map_err(|_| AttestError::Stored("attest_request.leaves"))?;
+    Ok(leaves.into_iter().collect())
+}
+
+pub(super) fn write_leaves(leaves: &Acks) -> Result<String, AttestError> {
+    let leaves = leaves.iter().map(|(key, hash)| (key.clone(), *hash));
+    serde_json::to_string(&Leaves(leaves.collect()))
+        .map_err(|_| AttestError::Stored("attest_request.leaves"))
 }
 
 #[cfg(test)]
@@ -174,6 +282,7 @@ mod tests {
     use crate::attest::testing;
 
     const NOW: UnixTime = UnixTime(1_800_000_000);
+    const CALLER: Use = (20_833, contracts::encoding::Bytes([1; 32]));
 
     fn key(index: u32) -> LeafKey {
         LeafKey {
@@ -197,37 +306,39 @@ mod tests {
         let store = AckStore::open(db::connect(&url).await.unwrap())
             .await
             .unwrap();
-        store
-            .acknowledge(domain, &request, &acks(0..2, 1), NOW)
-            .await
-            .unwrap();
-        store
-            .acknowledge(domain, &request, &acks(0..2, 1), NOW)
-            .await
-            .unwrap();
+        for _ in 0..2 {
+            store
+                .acknowledge(domain, &request, CALLER, &acks(0..2, 1), NOW)
+                .await
+                .unwrap();
+        }
         drop(store);
 
         let store = AckStore::open(db::connect(&url).await.unwrap())
             .await
             .unwrap();
-        let other = store
-            .acknowledge(domain, &request, &acks(1..3, 2), NOW)
-            .await;
-        assert!(matches!(other, Err(AttestError::Conflict)));
+        for other in [acks(1..3, 2), acks(0..2, 2), acks(0..1, 1), acks(0..3, 1)] {
+            let other = store
+                .acknowledge(domain, &request, CALLER, &other, NOW)
+                .await;
+            assert!(matches!(other, Err(AttestError::Conflict)));
+        }
         let kept = store.acks(domain, &request, NOW).await.unwrap();
         assert_eq!(
-            kept,
+            *kept,
             acks(0..2, 1),
             "a refused request leaves nothing behind"
         );
 
         let other_committee = Domain::Medical;
         store
-            .acknowledge(other_committee, &request, &acks(1..3, 2), NOW)
+            .acknowledge(other_committee, &request, CALLER, &acks(1..3, 2), NOW)
             .await
             .unwrap();
         let many = acks(0..129, 1);
-        let too_many = store.acknowledge(domain, &request, &many, NOW).await;
+        let too_many = store
+            .acknowledge(domain, &Bytes32::from([8; 32]), CALLER, &many, NOW)
+            .await;
         assert!(matches!(too_many, Err(AttestError::Conflict)));
         let later = UnixTime(NOW.0 + REQUEST_LIFETIME + 1);
         assert!(
@@ -237,5 +348,30 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
+    }
+
+    #[tokio::test]
+    async fn of_two_requests_at_once_under_one_id_with_other_leaves_one_is_acknowledged() {
+        let (_dir, pool) = testing::database().await;
+        let store = AckStore::open(pool).await.unwrap();
+        let request = Bytes32::from([9; 32]);
+        let calls = (1..=8u8).map(|fill| {
+            let store = store.clone();
+            async move {
+                let leaves = acks(0..2, fill);
+                let done = store.acknowledge(Domain::Income, &request, CALLER, &leaves, NOW);
+                done.await.map(|()| fill)
+            }
+        });
+        let done: Vec<u8> = futures::future::join_all(calls)
+            .await
+            .into_iter()
+            .filter_map(Result::ok)
+            .collect();
+        let [fill] = done.as_slice() else {
+            panic!("{done:?}")
+        };
+        let kept = store.acks(Domain::Income, &request, NOW).await.unwrap();
+        assert_eq!(*kept, acks(0..2, *fill));
     }
 }

@@ -235,9 +235,7 @@ pub struct AttestBatches {
 pub struct Batch {
     /// The root with its threshold signature.
     pub root: SignedRoot,
-    /// Salt of the root's commitment in the ledger.
-    pub ledger_salt: Bytes32,
-    /// Receipt of the root's `attestation-root` entry, whose payload is the statement.
+    /// Receipt of the root's entry in the ledger, [`SignedRoot::entry`].
     pub receipt: Receipt,
     /// The request's leaves in this batch.
     pub leaves: Vec<BatchLeaf>,

@@ -10,7 +10,6 @@ use contracts::issuance::{
     Blindings, IssueContext, LeafRequest, Opening, build_leaf, prove_blinding, purpose,
 };
 use contracts::leaf::{Leaf, PERSON};
-use contracts::receipt::{Entry, EntryKind};
 use contracts::rules::Fact;
 use contracts::units::Day;
 use oracles::problem::Problem;
@@ -287,9 +286,7 @@ impl Oracles {
                 .root
                 .verify(&key)
                 .map_err(|error| Failure::Wrong(error.to_string()))?;
-            let kind = EntryKind::AttestationRoot;
-            let entry = Entry::new(kind, &batch.ledger_salt, statement);
-            if batch.receipt.entry != entry {
+            if batch.receipt.entry != batch.root.entry() {
                 return Err(wrong("a receipt of another entry than the root's"));
             }
             batch

@@ -212,10 +212,13 @@ async fn batches(
     };
     let signature = key.sign(OsRng, &statement.message());
     let signature = Bytes::from_slice(&signature.serialize().unwrap()).unwrap();
-    let ledger_salt = random32();
+    let root = SignedRoot {
+        statement,
+        signature,
+    };
     let entry = match net.lies(Lie::UnloggedRoot(node)) {
-        true => Entry::new(EntryKind::AttestationRoot, &ledger_salt, "another root"),
-        false => Entry::new(EntryKind::AttestationRoot, &ledger_salt, &statement),
+        true => Entry::new(EntryKind::AttestationRoot, &random32(), "another root"),
+        false => root.entry(),
     };
     let receipt = net.with(|memory| receipt(&net, memory, entry));
     let mut places: Vec<BatchLeaf> = leaves
@@ -243,11 +246,7 @@ async fn batches(
     }
     Ok(HttpResponse::Ok().json(AttestBatches {
         batches: vec![attest::Batch {
-            root: SignedRoot {
-                statement,
-                signature,
-            },
-            ledger_salt,
+            root,
             receipt,
             leaves: places,
         }],
