@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod cbor;
 pub mod checkpoint;
 pub mod encoding;
+pub mod epoch;
 pub mod group;
 pub mod handle;
 pub mod ids;

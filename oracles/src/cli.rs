@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use contracts::ids::{Committee, NodeId};
 
-use crate::ceremony::dkg;
+use crate::ceremony::epoch::Kind;
+use crate::ceremony::{dkg, epoch};
 use crate::config::NodeConfig;
 use crate::keys::{KeyError, NodeIdentity, OperatorKey, PublicKeys};
 use crate::peer::Peers;
@@ -37,6 +39,24 @@ enum Command {
         /// The node's configuration
         #[arg(long)]
         config: PathBuf,
+    },
+    /// Give a committee the members of the configuration, by new shares of the same key; all nodes must run with it
+    Reshare {
+        /// The node's configuration, with the new members
+        #[arg(long)]
+        config: PathBuf,
+        /// The committee, such as income
+        #[arg(long)]
+        committee: Committee,
+    },
+    /// Give a committee's members new shares of the same key; old shares become worthless
+    Refresh {
+        /// The node's configuration
+        #[arg(long)]
+        config: PathBuf,
+        /// The committee, such as income
+        #[arg(long)]
+        committee: Committee,
     },
     /// Run the node until it is told to stop
     Run {
@@ -72,14 +92,49 @@ pub fn init(data: &Path, operator_key: Option<&Path>) -> Result<PublicKeys, KeyE
 /// # Errors
 /// One line that names what to do.
 pub async fn generate_keys(config: &NodeConfig) -> Result<Vec<dkg::Generated>, String> {
+    dkg::generate_all(config, &own_peers(config)?)
+        .await
+        .map_err(|error| error.to_string())
+}
+
+/// The peers of a configuration, spoken to as its own node.
+fn own_peers(config: &NodeConfig) -> Result<Peers, String> {
     let operator =
         OperatorKey::load(&config.operator_key_file()).map_err(|error| error.to_string())?;
     let identity = NodeIdentity::load(&config.identity_file(), &operator)
         .map_err(|error| error.to_string())?;
-    let peers = Peers::new(config, identity).map_err(|error| error.to_string())?;
-    dkg::generate_all(config, &peers)
+    Peers::new(config, identity).map_err(|error| error.to_string())
+}
+
+async fn change_epoch(config: &NodeConfig, committee: Committee, kind: Kind) -> Result<(), String> {
+    let changed = epoch::request(config, &own_peers(config)?, committee, kind)
         .await
-        .map_err(|error| error.to_string())
+        .map_err(|error| error.to_string())?;
+    let statement = &changed.change.statement;
+    let list = |nodes: &[NodeId]| {
+        nodes
+            .iter()
+            .map(NodeId::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    println!(
+        "{committee} epoch {}: nodes {}, {} sign, transcript {}",
+        statement.epoch,
+        list(&statement.members),
+        statement.threshold,
+        statement.transcript
+    );
+    for (node, cause) in &changed.cheaters {
+        println!("node {node} cheated and dealt nothing: {cause}");
+    }
+    if !changed.behind.is_empty() {
+        println!(
+            "not told yet, will catch up: nodes {}",
+            list(&changed.behind)
+        );
+    }
+    Ok(())
 }
 
 /// Parses arguments (the first is the program's name) and does what they say, on a runtime of its own.
@@ -148,6 +203,12 @@ async fn run(command: Command) -> Result<(), String> {
                     generated.key, generated.epoch, generated.transcript
                 );
             }
+        }
+        Command::Reshare { config, committee } => {
+            change_epoch(&load(&config)?, committee, Kind::Reshare).await?;
+        }
+        Command::Refresh { config, committee } => {
+            change_epoch(&load(&config)?, committee, Kind::Refresh).await?;
         }
         Command::Run {
             config,

@@ -75,6 +75,8 @@ pub async fn connect(url: &str) -> Result<AnyPool, DbError> {
                         "PRAGMA journal_mode = WAL",
                         "PRAGMA synchronous = FULL",
                         "PRAGMA foreign_keys = ON",
+                        // What is deleted is overwritten with zeros: an erased share must not be found in the file.
+                        "PRAGMA secure_delete = ON",
                     ] {
                         connection.execute(pragma).await?;
                     }
@@ -97,6 +99,14 @@ fn scheme(url: &str) -> String {
         .collect()
 }
 
+/// Whether a pool is of SQLite.
+///
+/// # Errors
+/// The driver's.
+pub async fn is_sqlite(pool: &AnyPool) -> Result<bool, DbError> {
+    Ok(pool.acquire().await?.backend_name() == "SQLite")
+}
+
 /// Begins a transaction that will write.
 ///
 /// On SQLite it takes the write lock at once: a transaction that reads first and writes later would otherwise fail
@@ -105,10 +115,7 @@ fn scheme(url: &str) -> String {
 /// # Errors
 /// The driver's.
 pub async fn begin_write(pool: &AnyPool) -> Result<Transaction<'static, Any>, DbError> {
-    let connection = pool.acquire().await?;
-    let sqlite = connection.backend_name() == "SQLite";
-    drop(connection);
-    if sqlite {
+    if is_sqlite(pool).await? {
         Ok(pool.begin_with("BEGIN IMMEDIATE").await?)
     } else {
         Ok(pool.begin().await?)

@@ -13,6 +13,7 @@ pub mod config;
 pub mod db;
 pub mod decision;
 pub mod enrol;
+pub mod faults;
 pub mod hpke;
 pub mod http;
 pub mod keys;

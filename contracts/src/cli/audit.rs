@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use contracts::audit::{AuditError, Report, audit};
 use contracts::bundle::MAX_BUNDLE_BYTES;
+use contracts::epoch::{EpochChange, MAX_CHANGES, MAX_CHANGES_BYTES};
 use contracts::rules::registry;
 use contracts::trust::{MAX_TRUST_BYTES, Trust};
 use serde_json::json;
@@ -21,14 +22,21 @@ pub struct Args {
     /// What to trust: log origin and key, issuer, committee keys.
     #[arg(long, value_name = "FILE")]
     trust: PathBuf,
+    /// Changes of epoch since the trust file was written: a JSON array, as `GET /v1/epochs` of any node gives it. Each is
+    /// checked against the committee's key and the ledger before its key is taken.
+    #[arg(long, value_name = "FILE")]
+    epochs: Option<PathBuf>,
     /// Print one JSON document instead of lines.
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &Args) -> Outcome {
-    let trust = Trust::parse(&read(&args.trust, MAX_TRUST_BYTES)?)
+    let mut trust = Trust::parse(&read(&args.trust, MAX_TRUST_BYTES)?)
         .map_err(|error| format!("{}: {error}", args.trust.display()))?;
+    if let Some(path) = &args.epochs {
+        follow(&mut trust, path)?;
+    }
     let bundle = read(&args.bundle, MAX_BUNDLE_BYTES)?;
     match audit(&bundle, &trust, registry()) {
         Ok(report) => {
@@ -40,6 +48,27 @@ pub fn run(args: &Args) -> Outcome {
             Ok(Finding::Objection)
         }
     }
+}
+
+/// Takes the keys of later epochs, in order; a file with one change that does not follow is no evidence of anything.
+fn follow(trust: &mut Trust, path: &Path) -> Result<(), Box<dyn Error>> {
+    let bytes = read(path, MAX_CHANGES_BYTES)?;
+    let failed = |cause: String| format!("{}: {cause}", path.display());
+    if bytes.len() > MAX_CHANGES_BYTES {
+        return Err(failed(format!("more than {MAX_CHANGES_BYTES} bytes")).into());
+    }
+    let mut changes: Vec<EpochChange> =
+        serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
+    if changes.len() > MAX_CHANGES {
+        return Err(failed(format!("more than {MAX_CHANGES} changes of epoch")).into());
+    }
+    changes.sort_by_key(|change| change.statement.epoch);
+    for change in &changes {
+        trust
+            .follow(change)
+            .map_err(|error| failed(error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// Reads at most one byte more than is parsed, so that a parser can say that a file is too long.

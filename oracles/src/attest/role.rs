@@ -1,7 +1,7 @@
 //! The seats of a node on fact committees: HTTP routes, peer calls and the source of what it signs.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
@@ -48,36 +48,43 @@ struct Signature {
     signature: Bytes<65>,
 }
 
-/// The committee keys that a node goes by: those that it holds a share of, else those that its operator configured.
-struct NodeKeys {
-    node: Arc<Node>,
-    configured: BTreeMap<(Domain, u64), AttestationKey>,
-}
+/// The committee keys that a node goes by, see [`Node::group_key`].
+struct NodeKeys(Arc<Node>);
 
 impl CommitteeKeys for NodeKeys {
     fn attestation_key(&self, committee: Domain, epoch: u64) -> Option<AttestationKey> {
-        let held = self
-            .node
-            .keys()
-            .get(KeyId::Signing(committee.into()), epoch);
-        held.ok()
-            .and_then(|record| record.group_key().ok())
-            .and_then(|key| Bytes::<33>::from_slice(&key.0).ok())
-            .and_then(|key| AttestationKey::from_bytes(&key).ok())
-            .or_else(|| self.configured.attestation_key(committee, epoch))
+        let key = self.0.group_key(KeyId::Signing(committee.into()), epoch)?;
+        let key = Bytes::<33>::from_slice(&key.0).ok()?;
+        AttestationKey::from_bytes(&key).ok()
     }
 }
 
 /// A node's seats on fact committees.
 struct AttestRole {
     node: Arc<Node>,
-    seats: BTreeMap<Domain, Attestor>,
+    shared: Arc<Shared>,
+    closing: Closing,
+    seats: Mutex<BTreeMap<Domain, Arc<Attestor>>>,
 }
 
 impl AttestRole {
-    fn seat(&self, domain: Domain) -> Result<&Attestor, AttestError> {
-        let seat = self.seats.get(&domain);
-        seat.ok_or(AttestError::Plan("this node does not sit on the committee"))
+    /// The seat as the committee stands now: members and epoch change while the node runs.
+    fn seat(&self, domain: Domain) -> Result<Arc<Attestor>, AttestError> {
+        let seat = seat(&self.node, domain).filter(|seat| seat.members.contains(&seat.node));
+        let seat = seat.ok_or(AttestError::Plan("this node does not sit on the committee"))?;
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        match seats.get(&domain) {
+            Some(attestor) if attestor.seat.epoch == seat.epoch => Ok(Arc::clone(attestor)),
+            _ => {
+                let attestor = Arc::new(Attestor {
+                    seat: Arc::new(seat),
+                    shared: Arc::clone(&self.shared),
+                    collector: Collector::new(self.closing),
+                });
+                seats.insert(domain, Arc::clone(&attestor));
+                Ok(attestor)
+            }
+        }
     }
 
     async fn lead(&self, plan: &BatchPlan) -> Result<Bytes<65>, AttestError> {
@@ -158,7 +165,7 @@ impl MessageSource<BatchPlan> for RootSource {
         plan: BatchPlan,
     ) -> Result<Vec<Vec<u8>>, Refusal> {
         let asked = plan.domain;
-        let attestor = self.0.seats.get(&asked);
+        let attestor = self.0.seat(asked).ok();
         let seat = attestor.filter(|_| call.key == KeyId::Signing(asked.into()));
         let seat = seat.ok_or_else(|| Refusal::new("attest", "no seat on that committee"))?;
         if call.epoch != seat.seat.epoch {
@@ -184,16 +191,11 @@ pub(crate) async fn mount(
     let sources = Sources::new(&config.source, &config.attribute)
         .map_err(|error| failed(error.to_string()))?;
     config.check().map_err(failed)?;
-    let mut configured = BTreeMap::new();
     for trusted in &config.committee_key {
-        let key = AttestationKey::from_bytes(&trusted.key)
+        AttestationKey::from_bytes(&trusted.key)
             .map_err(|error| failed(format!("committee_key {}: {error}", trusted.committee)))?;
-        configured.insert((trusted.committee, trusted.epoch), key);
     }
-    let keys = NodeKeys {
-        node: Arc::clone(node),
-        configured,
-    };
+    let keys = NodeKeys(Arc::clone(node));
     let shared = Arc::new(Shared {
         clock: node.clock(),
         sources: Arc::new(sources),
@@ -208,26 +210,21 @@ pub(crate) async fn mount(
         age: Duration::from_millis(config.batch_age_ms),
         leaves: config.batch_leaves,
     };
-    let seats: BTreeMap<Domain, Attestor> = Domain::ALL
-        .into_iter()
-        .filter_map(|domain| {
-            let attestor = Attestor {
-                seat: Arc::new(seat(node, domain)?),
-                shared: Arc::clone(&shared),
-                collector: Collector::new(closing),
-            };
-            Some((domain, attestor))
-        })
-        .collect();
     let role = Arc::new(AttestRole {
         node: Arc::clone(node),
-        seats,
+        shared: Arc::clone(&shared),
+        closing,
+        seats: Mutex::default(),
     });
+    let domains: Vec<Domain> = Domain::ALL
+        .into_iter()
+        .filter(|domain| node.serves((*domain).into()))
+        .collect();
     let answering = Arc::clone(&role);
     router.answers(ACKS, move |_node, from, call| {
         let role = Arc::clone(&answering);
         async move {
-            let attestor = role.seats.get(&call.domain);
+            let attestor = role.seat(call.domain).ok();
             let attestor = attestor.filter(|it| it.seat.members.contains(&from));
             let refused = || Refusal::new("attest", "not between members of that committee");
             Ok(attestor
@@ -251,31 +248,31 @@ pub(crate) async fn mount(
             Ok(Signature { signature })
         }
     });
-    for domain in role.seats.keys() {
+    for domain in &domains {
         let key = KeyId::Signing((*domain).into());
         router.signs(key, ROOT, RootSource(Arc::clone(&role)));
     }
-    router.routes(move |config| routes(config, &role));
+    router.routes(move |config| routes(config, &role, &domains));
     Ok(shared)
 }
 
-/// A node's seat on a domain's committee; none if it has none.
+/// A node's seat on a domain's committee as it stands; none for a committee that it knows nothing of.
 pub(crate) fn seat(node: &Arc<Node>, domain: Domain) -> Option<Seat> {
-    let committee = node.config().committee(domain.into())?;
+    let standing = node.standing(domain.into())?;
     let own = node.peers().get(node.id())?;
-    committee.members.contains(&node.id()).then(|| Seat {
+    Some(Seat {
         domain,
         node: node.id(),
-        members: committee.members.clone(),
-        threshold: committee.threshold(),
-        epoch: committee.epoch,
+        members: standing.members,
+        threshold: standing.threshold,
+        epoch: standing.epoch,
         hpke_epoch: own.hpke_epoch,
         hpke: node.peers().identity().hpke().clone(),
     })
 }
 
-fn routes(config: &mut web::ServiceConfig, role: &Arc<AttestRole>) {
-    for domain in role.seats.keys().copied() {
+fn routes(config: &mut web::ServiceConfig, role: &Arc<AttestRole>, domains: &[Domain]) {
+    for domain in domains.iter().copied() {
         let path = |call: &str| format!("/v1/{domain}/{call}");
         let shared = Arc::clone(role);
         config.service(

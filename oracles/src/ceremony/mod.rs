@@ -1,6 +1,24 @@
 //! Ceremonies: what a committee does together. Any member coordinates by request and response, and is never trusted.
 
+/// Calls a generic function with the ciphersuite of a key.
+macro_rules! by_suite {
+    ($suite:expr, $function:ident($($argument:expr),* $(,)?)) => {
+        match $suite {
+            $crate::ceremony::Suite::Secp256k1 => {
+                $function::<frost_secp256k1::Secp256K1Sha256>($($argument),*)
+            }
+            $crate::ceremony::Suite::Ed25519 => {
+                $function::<frost_ed25519::Ed25519Sha512>($($argument),*)
+            }
+            $crate::ceremony::Suite::Ristretto255 => {
+                $function::<frost_ristretto255::Ristretto255Sha512>($($argument),*)
+            }
+        }
+    };
+}
+
 pub mod dkg;
+pub mod epoch;
 pub mod oprf;
 pub mod sign;
 

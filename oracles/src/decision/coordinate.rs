@@ -129,8 +129,8 @@ impl DecisionRole {
         for (node, refusal) in &answers.refused {
             tracing::warn!(%node, %refusal, "decision member refused a presentation");
         }
-        if answers.accepted.len() < usize::from(self.threshold) {
-            return Err(answers.failure(self.threshold));
+        if answers.accepted.len() < usize::from(self.committee().threshold) {
+            return Err(answers.failure(self.committee().threshold));
         }
         let receipts = self.ledger.append(&[entry]).await?;
         let receipt = receipts.into_iter().next().ok_or_else(Problem::internal)?;
@@ -180,9 +180,9 @@ impl DecisionRole {
     ) -> Answers {
         let me = self.node.id();
         let asked: Vec<NodeId> = self
+            .committee()
             .members
-            .iter()
-            .copied()
+            .into_iter()
             .filter(|node| *node != me && presentation.nonce_of(*node).is_some())
             .collect();
         let presentation = Arc::new(presentation);
@@ -216,11 +216,11 @@ impl DecisionRole {
                 Ok(Err(PeerError::Invalid { .. })) => answers.wrong.push(node),
                 Ok(Err(_)) | Err(_) => answers.silent.push(node),
             }
-            if answers.accepted.len() >= usize::from(self.threshold) {
+            if answers.accepted.len() >= usize::from(self.committee().threshold) {
                 until = until.min(Instant::now() + GRACE);
             }
         }
-        for node in &self.members {
+        for node in &self.committee().members {
             let heard = answers.accepted.contains(node)
                 || answers.refused.iter().any(|(other, _)| other == node)
                 || answers.wrong.contains(node)

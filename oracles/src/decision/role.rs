@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use contracts::ids::{Committee, NodeId};
+use contracts::ids::Committee;
 use contracts::jwk::{JwkSet, ed25519_key, thumbprint};
 use contracts::presentation::{AudienceKind, MAX_PRESENTATION_BYTES, Presentation};
 use contracts::receipt::Entry;
@@ -21,7 +21,7 @@ use super::nonce::Nonces;
 use super::store::{Accepted, Store};
 use super::{http, status};
 use crate::ceremony::KeyId;
-use crate::keys::KeyError;
+use crate::keys::{KeyError, Standing};
 use crate::ledger::{self, Client};
 use crate::node::{Node, Router, StartError};
 use crate::peer::{Refusal, Topic};
@@ -92,8 +92,6 @@ impl DecisionConfig {
 pub struct DecisionRole {
     pub(super) node: Arc<Node>,
     pub(super) config: DecisionConfig,
-    pub(super) members: Vec<NodeId>,
-    pub(super) threshold: u16,
     pub(super) store: Store,
     pub(super) nonces: Nonces,
     pub(super) ledger: Client,
@@ -102,9 +100,11 @@ pub struct DecisionRole {
 }
 
 impl DecisionRole {
-    /// The fact committees' keys: those this node holds a share of, and those it was configured with.
+    /// The fact committees' keys: those this node held a share of, those that followed by a change of epoch, and those it
+    /// was configured with.
     fn keys(&self) -> Keys {
-        let held = self.node.keys().active().into_iter().filter_map(|record| {
+        let keys = self.node.keys();
+        let held = keys.known().into_iter().filter_map(|record| {
             let KeyId::Signing(committee) = record.key else {
                 return None;
             };
@@ -115,7 +115,16 @@ impl DecisionRole {
                 key: record.group_key().ok()?,
             })
         });
-        Keys(held.chain(self.config.committee_keys.clone()).collect())
+        let changes = keys.changes();
+        let followed = changes.iter().filter_map(|it| it.statement.committee_key());
+        let told = self.config.committee_keys.clone();
+        Keys(held.chain(followed).chain(told).collect())
+    }
+
+    /// The committee as it stands now.
+    pub(super) fn committee(&self) -> Standing {
+        let standing = self.node.standing(Committee::Decision);
+        standing.expect("mounted only where the committee is known")
     }
 
     /// The committee's present key.
@@ -124,11 +133,7 @@ impl DecisionRole {
     /// Before key generation.
     pub(super) fn key(&self) -> Result<VerifyingKey, KeyError> {
         let key = KeyId::Signing(Committee::Decision);
-        let epoch = self
-            .node
-            .config()
-            .committee(Committee::Decision)
-            .map_or(0, |committee| committee.epoch);
+        let epoch = self.node.epoch(Committee::Decision);
         let group = self.node.keys().get(key, epoch)?.group_key()?;
         <[u8; 32]>::try_from(group.0.as_slice())
             .ok()
@@ -141,7 +146,7 @@ impl DecisionRole {
         let keys: Vec<VerifyingKey> = self
             .node
             .keys()
-            .active()
+            .known()
             .into_iter()
             .filter(|record| record.key == KeyId::Signing(Committee::Decision))
             .filter_map(|record| {
@@ -166,7 +171,14 @@ impl DecisionRole {
         if let Some(accepted) = self.store.accepted(&jti).await? {
             return Ok(accepted);
         }
-        check::check_nonces(&presentation, me, &self.members, self.threshold, now)?;
+        let committee = self.committee();
+        check::check_nonces(
+            &presentation,
+            me,
+            &committee.members,
+            committee.threshold,
+            now,
+        )?;
         if let Some(kind) = self.config.kind(&presentation.audience)? {
             presentation.check_kind(kind)?;
         }
@@ -224,9 +236,6 @@ pub(super) fn entry_of(accepted: &Accepted) -> Entry {
 /// # Errors
 /// [`StartError::Role`] for an unusable `[roles.decision]`; database errors.
 pub async fn mount(node: &Arc<Node>, router: &mut Router) -> Result<(), StartError> {
-    let Some(committee) = node.config().committee(Committee::Decision) else {
-        return Ok(());
-    };
     if !node.serves(Committee::Decision) {
         return Ok(());
     }
@@ -246,8 +255,6 @@ pub async fn mount(node: &Arc<Node>, router: &mut Router) -> Result<(), StartErr
         });
     }
     let role = Arc::new(DecisionRole {
-        members: committee.members.clone(),
-        threshold: committee.threshold(),
         store: Store::open(node.db().clone()).await?,
         nonces: Nonces::new(node.peers().identity()),
         ledger: ledger::of(node),
@@ -260,7 +267,7 @@ pub async fn mount(node: &Arc<Node>, router: &mut Router) -> Result<(), StartErr
     router.answers(ACCEPT, move |_node, from, presentation| {
         let role = accepting.clone();
         async move {
-            if !role.members.contains(&from) {
+            if !role.committee().members.contains(&from) {
                 return Err(Refusal::new(
                     "not-a-member",
                     "only members of the decision committee coordinate decisions",

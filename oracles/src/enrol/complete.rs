@@ -43,7 +43,7 @@ impl Registrar {
             handles: self.seal(&handles, links)?,
         };
         Ok(EnrolCompleted {
-            node: self.seat.node,
+            node: self.seat().node,
             sealed: self.answer(&call.enrolment, &pending, &answer)?,
             silent,
         })
@@ -56,19 +56,15 @@ impl Registrar {
         digest: Bytes32,
         links: &dyn Links,
     ) -> Result<Vec<NodeId>, EnrolError> {
-        let others = self
-            .seat
-            .members
-            .iter()
-            .filter(|node| **node != self.seat.node);
+        let others = self.others().into_iter();
         let answers = join_all(
-            others.map(|node| async move { (*node, links.prepare(*node, enrolment).await) }),
+            others.map(|node| async move { (node, links.prepare(node, enrolment).await) }),
         )
         .await;
         let mut failure = QuorumFailure {
             committee: Domain::Identity.to_string(),
-            needed: self.seat.threshold,
-            answered: vec![self.seat.node],
+            needed: self.seat().threshold,
+            answered: vec![self.seat().node],
             silent: Vec::new(),
             refused: Vec::new(),
             culprits: Vec::new(),
@@ -95,7 +91,7 @@ impl Registrar {
                 }
             }
         }
-        if failure.answered.len() >= usize::from(self.seat.threshold) {
+        if failure.answered.len() >= usize::from(self.seat().threshold) {
             failure.silent.append(&mut failure.refused);
             failure.silent.append(&mut failure.culprits);
             failure.silent.sort_unstable();
@@ -115,7 +111,7 @@ impl Registrar {
         let key: AttestationKey = self
             .shared
             .keys
-            .attestation_key(Domain::Identity, self.seat.epoch)
+            .attestation_key(Domain::Identity, self.seat().epoch)
             .ok_or(EnrolError::Internal("the identity committee has no key"))?;
         if signatures.len() != prepared.handles.len() {
             return Err(EnrolError::Internal("not one signature per handle"));
@@ -123,11 +119,11 @@ impl Registrar {
         let handles = prepared.handles.iter().zip(signatures);
         handles
             .map(|(plain, signature)| {
-                key.verify(&statement(self.seat.epoch, plain), signature)
+                key.verify(&statement(self.seat().epoch, plain), signature)
                     .map_err(|_| EnrolError::Internal("a handle's signature does not verify"))?;
                 Ok(SignedHandle {
                     plain: plain.clone(),
-                    epoch: self.seat.epoch,
+                    epoch: self.seat().epoch,
                     signature: *signature,
                 })
             })
@@ -175,7 +171,7 @@ impl Registrar {
     ) -> Result<hpke::Sealed, EnrolError> {
         let plain =
             serde_json::to_vec(answer).map_err(|_| EnrolError::Internal("the answer's JSON"))?;
-        let info = enrol_answer_info(self.seat.node, enrolment);
+        let info = enrol_answer_info(self.seat().node, enrolment);
         hpke::seal(&pending.request.response_key, &info, &[], &plain)
             .map_err(|_| EnrolError::ResponseKey)
     }

@@ -20,7 +20,7 @@ use super::pending::{Pending, Prepared, Waiting};
 use super::proof::proof;
 use super::registry::{Claim, Registry, subject_ref};
 use super::{EnrolError, Links};
-use crate::attest::{AttestError, NonceUse, PSEUDONYM_KEY, Seat, Shared, is_today};
+use crate::attest::{AttestError, NonceUse, PSEUDONYM_KEY, Seat, Shared, is_today, seat};
 use crate::ceremony::KeyId;
 use crate::ceremony::oprf::{self, Evaluation};
 use crate::keys::KeyRecord;
@@ -50,7 +50,6 @@ pub(crate) struct PrepareAnswer {
 
 /// The registrar of one node.
 pub(crate) struct Registrar {
-    pub(super) seat: Seat,
     pub(super) shared: Arc<Shared>,
     pub(super) config: EnrolConfig,
     pub(super) registry: Registry,
@@ -62,6 +61,17 @@ pub(crate) struct Registrar {
 const REFUSED_CLAIMS: &str = "refused claims";
 
 impl Registrar {
+    /// The seat as the committee stands now.
+    pub(super) fn seat(&self) -> Seat {
+        seat(&self.node, Domain::Identity).expect("mounted only where the committee is known")
+    }
+
+    /// The other members.
+    pub(super) fn others(&self) -> Vec<NodeId> {
+        let Seat { node, members, .. } = self.seat();
+        members.into_iter().filter(|it| *it != node).collect()
+    }
+
     pub(super) fn now(&self) -> UnixTime {
         self.shared.clock.now()
     }
@@ -73,10 +83,10 @@ impl Registrar {
                 .nonces
                 .issue(NonceUse::Enrol, Domain::Identity, &call.request, self.now());
         NonceAnswer {
-            node: self.seat.node,
+            node: self.seat().node,
             committee: Domain::Identity,
-            epoch: self.seat.epoch,
-            hpke_epoch: self.seat.hpke_epoch,
+            epoch: self.seat().epoch,
+            hpke_epoch: self.seat().hpke_epoch,
             nonce,
             expires,
         }
@@ -93,7 +103,7 @@ impl Registrar {
             .authorisation_key()
             .copied()
             .ok_or(AttestError::Format("request.context.keys"))?;
-        let nonce = self.seat.own_nonce(&request.context.nonces)?;
+        let nonce = self.seat().own_nonce(&request.context.nonces)?;
         bip340::verify(&key, &request.message(), &request.signature)?;
         verify_enrolment(&request.context, &request.points, &request.proof)?;
         let claims = self.open_claims(submission, &request, &key)?;
@@ -117,7 +127,7 @@ impl Registrar {
         };
         self.waiting.keep(enrolment, pending)?;
         Ok(EnrolAccepted {
-            node: self.seat.node,
+            node: self.seat().node,
         })
     }
 
@@ -126,17 +136,17 @@ impl Registrar {
         submission: &EnrolSubmission,
         now: UnixTime,
     ) -> Result<EnrolRequest, EnrolError> {
-        let info = enrol_info(self.seat.node, self.seat.hpke_epoch);
-        let plain = self.seat.open("request", &info, &submission.request)?;
+        let info = enrol_info(self.seat().node, self.seat().hpke_epoch);
+        let plain = self.seat().open("request", &info, &submission.request)?;
         let request: EnrolRequest =
             serde_json::from_slice(&plain).map_err(|_| AttestError::Format("request"))?;
         if request.version != VERSION {
             return Err(AttestError::Format("request.version").into());
         }
-        if request.context.epoch != self.seat.epoch {
+        if request.context.epoch != self.seat().epoch {
             return Err(AttestError::Committee {
                 expected: Domain::Identity,
-                epoch: self.seat.epoch,
+                epoch: self.seat().epoch,
                 got: Domain::Identity,
                 got_epoch: request.context.epoch,
             }
@@ -159,8 +169,8 @@ impl Registrar {
         request: &EnrolRequest,
         key: &Bytes32,
     ) -> Result<Claims, EnrolError> {
-        let info = claims_info(self.seat.node, self.seat.hpke_epoch);
-        let plain = self.seat.open("claims", &info, &submission.claims)?;
+        let info = claims_info(self.seat().node, self.seat().hpke_epoch);
+        let plain = self.seat().open("claims", &info, &submission.claims)?;
         let claims: Claims =
             serde_json::from_slice(&plain).map_err(|_| AttestError::Format("claims"))?;
         if claims.version != VERSION {
@@ -195,7 +205,7 @@ impl Registrar {
         let element = oprf::element(pending.ssn.digits().as_bytes())?;
         Ok(oprf::evaluate(
             &record,
-            self.seat.node,
+            self.seat().node,
             &call.enrolment,
             &element,
         )?)
@@ -203,7 +213,10 @@ impl Registrar {
 
     fn oprf_key(&self) -> Result<Arc<KeyRecord>, EnrolError> {
         // The OPRF key is generated with the committee's signing key and shares its epoch.
-        Ok(self.node.keys().get(KeyId::IdentityOprf, self.seat.epoch)?)
+        Ok(self
+            .node
+            .keys()
+            .get(KeyId::IdentityOprf, self.seat().epoch)?)
     }
 
     /// Computes the subject, claims the person, and rebuilds the handles.
@@ -280,7 +293,7 @@ impl Registrar {
     fn statements(&self, handles: &[HandlePlain]) -> Vec<Vec<u8>> {
         handles
             .iter()
-            .map(|handle| statement(self.seat.epoch, handle))
+            .map(|handle| statement(self.seat().epoch, handle))
             .collect()
     }
 
@@ -296,15 +309,11 @@ impl Registrar {
             .await?;
         let record = self.oprf_key()?;
         let element = oprf::element(input)?;
-        let own = oprf::evaluate(&record, self.seat.node, &call.enrolment, &element)?;
+        let own = oprf::evaluate(&record, self.seat().node, &call.enrolment, &element)?;
         let mut shares = vec![own];
-        let others = self
-            .seat
-            .members
-            .iter()
-            .filter(|node| **node != self.seat.node);
+        let others = self.others().into_iter();
         let mut answers: FuturesUnordered<_> = others
-            .map(|node| async move { (*node, links.share(*node, call).await) })
+            .map(|node| async move { (node, links.share(node, call).await) })
             .collect();
         while shares.len() < usize::from(record.threshold) {
             match answers.next().await {

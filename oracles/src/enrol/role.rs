@@ -68,8 +68,8 @@ impl Links for NodeLinks {
     }
 
     fn members(&self, domain: Domain) -> Vec<Recipient> {
-        let committee = self.0.config().committee(domain.into());
-        let members = committee.map(|committee| committee.members.as_slice());
+        let standing = self.0.standing(domain.into());
+        let members = standing.map(|standing| standing.members);
         members
             .unwrap_or_default()
             .iter()
@@ -103,7 +103,7 @@ impl MessageSource<Enrolment> for HandleSource {
         call: SignCall,
         enrolment: Enrolment,
     ) -> Result<Vec<Vec<u8>>, Refusal> {
-        if call.epoch != self.0.seat.epoch {
+        if call.epoch != self.0.seat().epoch {
             return Err(Refusal::new("enrol", "another epoch"));
         }
         Ok(self.0.messages(&enrolment).await?)
@@ -129,10 +129,12 @@ pub(crate) async fn mount(
     config
         .check(&shared.sources)
         .map_err(|error| failed(error.to_string()))?;
-    let seat = seat(node, Domain::Identity)
-        .ok_or_else(|| failed("this node does not sit on the identity committee".to_owned()))?;
+    if !node.serves(Domain::Identity.into()) || seat(node, Domain::Identity).is_none() {
+        return Err(failed(
+            "this node does not sit on the identity committee".to_owned(),
+        ));
+    }
     let registrar = Arc::new(Registrar {
-        seat,
         shared: Arc::clone(shared),
         config,
         registry: Registry::open(node.db().clone()).await?,
@@ -165,7 +167,7 @@ pub(crate) async fn mount(
 }
 
 fn member(registrar: &Registrar, from: NodeId) -> Result<(), Refusal> {
-    if registrar.seat.members.contains(&from) {
+    if registrar.seat().members.contains(&from) {
         return Ok(());
     }
     Err(Refusal::new(

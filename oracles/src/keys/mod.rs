@@ -1,10 +1,13 @@
 //! A node's secrets: its identity, the operator key they are stored under, and its shares of committee keys.
 
+mod epochs;
 mod identity;
 mod operator;
 mod store;
 mod tls;
 
+pub use epochs::Standing;
+pub(crate) use epochs::keys_of;
 pub use identity::{NodeIdentity, PublicKeys};
 pub use operator::{OperatorKey, SealedAtRest};
 pub use store::{KeyRecord, KeyStatus, KeyStore, NewKey};
@@ -55,6 +58,12 @@ pub enum KeyError {
         key: crate::ceremony::KeyId,
         /// Of which epoch.
         epoch: u64,
+    },
+    /// The committee is between two epochs: it votes for one change only, and signs nothing else until it is done.
+    #[error("the {committee} committee is changing epochs; ask again in a moment")]
+    Changing {
+        /// The committee.
+        committee: contracts::ids::Committee,
     },
     /// A stored key package that does not decode for its suite.
     #[error("the stored {key} key of epoch {epoch} does not decode")]

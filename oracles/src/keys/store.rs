@@ -13,11 +13,15 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyPool, Row};
 use zeroize::Zeroizing;
 
+use super::epochs::Epochs;
 use super::{KeyError, OperatorKey, SealedAtRest};
 use crate::ceremony::{KeyId, dkg::Confirmation};
 use crate::db;
 
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/keys_0.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/keys_0.sql"),
+    include_str!("../../migrations/keys_1.sql"),
+];
 
 /// How far the generation of a key has come at this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,8 @@ pub enum KeyStatus {
     Pending,
     /// Confirmed by every member.
     Active,
+    /// Of a past epoch: the share is erased, the public keys stay for what was signed with them.
+    Retired,
 }
 
 /// A key share to be stored.
@@ -85,7 +91,7 @@ pub struct KeyRecord {
     pub confirmations: Vec<Confirmation>,
     /// Serialised `PublicKeyPackage`.
     pub public_package: Blob,
-    secret: Zeroizing<Vec<u8>>,
+    pub(super) secret: Zeroizing<Vec<u8>>,
 }
 
 impl fmt::Debug for KeyRecord {
@@ -146,10 +152,12 @@ impl KeyRecord {
 
 /// The shares a node holds. Reads come from memory, where secrets are wiped on drop.
 pub struct KeyStore {
-    pool: AnyPool,
+    pub(super) pool: AnyPool,
     operator: OperatorKey,
     records: RwLock<HashMap<(KeyId, u64), Arc<KeyRecord>>>,
-    writing: tokio::sync::Mutex<()>,
+    /// Changes of epoch and the votes for one.
+    pub(super) epochs: RwLock<Epochs>,
+    pub(super) writing: tokio::sync::Mutex<()>,
 }
 
 impl KeyStore {
@@ -163,6 +171,7 @@ impl KeyStore {
             pool,
             operator,
             records: RwLock::default(),
+            epochs: RwLock::default(),
             writing: tokio::sync::Mutex::default(),
         };
         let rows = sqlx::query(
@@ -175,6 +184,7 @@ impl KeyStore {
             let record = store.decode(row)?;
             store.remember(record);
         }
+        store.load_epochs().await?;
         Ok(store)
     }
 
@@ -187,23 +197,29 @@ impl KeyStore {
         let public_package: Blob = contracts::encoding::from_base64url(&text(6)?)
             .map(Blob)
             .map_err(|_| malformed())?;
-        let sealed: SealedAtRest = serde_json::from_str(&text(7)?).map_err(|_| malformed())?;
         let transcript = Bytes32::parse(&text(5)?).map_err(|_| malformed())?;
-        let secret = self.operator.open(
-            &format!("stored key {name} of epoch {epoch}"),
-            &label(key, epoch, &transcript, &public_package.0)
-                .each_ref()
-                .map(Vec::as_slice),
-            &sealed,
-        )?;
+        let status = match text(2)?.as_str() {
+            "active" => KeyStatus::Active,
+            "pending" => KeyStatus::Pending,
+            "retired" => KeyStatus::Retired,
+            _ => return Err(malformed()),
+        };
+        let secret = if status == KeyStatus::Retired {
+            Zeroizing::default()
+        } else {
+            let sealed: SealedAtRest = serde_json::from_str(&text(7)?).map_err(|_| malformed())?;
+            self.operator.open(
+                &format!("stored key {name} of epoch {epoch}"),
+                &label(key, epoch, &transcript, &public_package.0)
+                    .each_ref()
+                    .map(Vec::as_slice),
+                &sealed,
+            )?
+        };
         Ok(KeyRecord {
             key,
             epoch,
-            status: if text(2)? == "active" {
-                KeyStatus::Active
-            } else {
-                KeyStatus::Pending
-            },
+            status,
             members: serde_json::from_str(&text(3)?).map_err(|_| malformed())?,
             threshold: u16::try_from(row.try_get::<i64, _>(4)?).map_err(|_| malformed())?,
             transcript,
@@ -213,7 +229,7 @@ impl KeyStore {
         })
     }
 
-    fn remember(&self, record: KeyRecord) {
+    pub(super) fn remember(&self, record: KeyRecord) {
         self.records
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -241,14 +257,41 @@ impl KeyStore {
 
     /// Every key that may be used, in order of key and epoch.
     pub fn active(&self) -> Vec<Arc<KeyRecord>> {
+        self.with(|record| record.status == KeyStatus::Active)
+    }
+
+    /// Every key that is or was in use here, in order of key and epoch: what was signed with them still verifies.
+    pub fn known(&self) -> Vec<Arc<KeyRecord>> {
+        self.with(|record| record.status != KeyStatus::Pending)
+    }
+
+    /// A key that is or was in use here, for its public part.
+    pub fn public(&self, key: KeyId, epoch: u64) -> Option<Arc<KeyRecord>> {
+        self.stored(key, epoch)
+            .filter(|record| record.status != KeyStatus::Pending)
+    }
+
+    /// Every record of a key, whatever its status.
+    pub(super) fn with_any(&self, key: KeyId) -> Vec<Arc<KeyRecord>> {
+        self.with(|record| record.key == key)
+    }
+
+    pub(super) fn forget(&self, key: KeyId, epoch: u64) {
+        self.records
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(key, epoch));
+    }
+
+    fn with(&self, wanted: impl Fn(&KeyRecord) -> bool) -> Vec<Arc<KeyRecord>> {
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-        let mut active: Vec<_> = records
+        let mut found: Vec<_> = records
             .values()
-            .filter(|record| record.status == KeyStatus::Active)
+            .filter(|record| wanted(record))
             .cloned()
             .collect();
-        active.sort_by_key(|record| (record.key, record.epoch));
-        active
+        found.sort_by_key(|record| (record.key, record.epoch));
+        found
     }
 
     /// Stores a share as pending, in place of an older pending one. Durable when this returns.
@@ -256,7 +299,35 @@ impl KeyStore {
     /// # Errors
     /// [`KeyError::InUse`] if a key of that epoch is active, or the database.
     pub async fn put_pending(&self, new: NewKey) -> Result<(), KeyError> {
-        let record = new.into_record(KeyStatus::Pending, Vec::new());
+        self.put_all_pending(vec![new]).await
+    }
+
+    /// As [`Self::put_pending`], for keys that come to be in one ceremony: all of them, or none.
+    ///
+    /// # Errors
+    /// As [`Self::put_pending`].
+    pub async fn put_all_pending(&self, keys: Vec<NewKey>) -> Result<(), KeyError> {
+        // Database and memory change together, or a second generation could leave them apart.
+        let _writing = self.writing.lock().await;
+        let mut transaction = db::begin_write(&self.pool).await?;
+        let mut records = Vec::with_capacity(keys.len());
+        for new in keys {
+            let record = new.into_record(KeyStatus::Pending, Vec::new());
+            self.insert_pending(&mut transaction, &record).await?;
+            records.push(record);
+        }
+        transaction.commit().await?;
+        for record in records {
+            self.remember(record);
+        }
+        Ok(())
+    }
+
+    async fn insert_pending(
+        &self,
+        transaction: &mut sqlx::Transaction<'static, sqlx::Any>,
+        record: &KeyRecord,
+    ) -> Result<(), KeyError> {
         let (key, epoch) = (record.key, record.epoch);
         let stored_epoch =
             i64::try_from(epoch).map_err(|_| KeyError::Malformed("epoch".to_owned()))?;
@@ -267,15 +338,12 @@ impl KeyStore {
         let json = |value: serde_json::Result<String>| {
             value.map_err(|_| KeyError::Malformed("key record".to_owned()))
         };
-        // Database and memory change together, or a second generation could leave them apart.
-        let _writing = self.writing.lock().await;
-        let mut transaction = db::begin_write(&self.pool).await?;
         sqlx::query(
             "DELETE FROM key_share WHERE key_id = $1 AND epoch = $2 AND status = 'pending'",
         )
         .bind(key.as_str())
         .bind(stored_epoch)
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await?;
         let inserted = sqlx::query(
             "INSERT INTO key_share
@@ -289,14 +357,12 @@ impl KeyStore {
         .bind(record.transcript.to_string())
         .bind(contracts::encoding::to_base64url(&record.public_package))
         .bind(json(serde_json::to_string(&sealed))?)
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await?
         .rows_affected();
         if inserted == 0 {
             return Err(KeyError::InUse { key, epoch });
         }
-        transaction.commit().await?;
-        self.remember(record);
         Ok(())
     }
 

@@ -78,33 +78,44 @@ impl Member {
         }
     }
 
+    /// Whether it takes part.
+    pub fn recovered(&self) -> bool {
+        self.recovered.load(Ordering::Acquire)
+    }
+
     /// Hears a quorum, this member included, before it takes part: a database restored from a backup may have
     /// forgotten what it acknowledged, and must not acknowledge anything else in its place.
     ///
     /// # Errors
     /// [`LedgerError::Quorum`] names the members that did not answer; try again later.
     pub async fn recover(&self) -> Result<(), LedgerError> {
-        let others: Vec<NodeId> = self
-            .members
-            .nodes
-            .iter()
-            .copied()
-            .filter(|node| *node != self.me)
-            .collect();
+        // A newcomer with nothing yet hears a quorum of those before it, who hold whatever they signed.
+        let new = self.store.read().await.size() == 0;
+        let former = self.members.former.last().filter(|_| new);
+        let mut others: Vec<NodeId> = self.members.nodes.clone();
+        others.extend(former.iter().flat_map(|(nodes, _)| nodes));
+        others.sort_unstable();
+        others.dedup();
+        others.retain(|node| *node != self.me);
         let answers = join_all(others.iter().map(|node| self.catch_up_from(*node))).await;
         let missing: Vec<_> = others
             .iter()
             .zip(answers)
             .filter_map(|(node, answer)| Some((*node, answer.err()?.to_string())))
             .collect();
-        let heard = self.members.nodes.len() - missing.len();
-        if heard < usize::from(self.members.threshold) {
-            return Err(LedgerError::Quorum {
-                step: "catch up",
-                answered: heard,
-                needed: self.members.threshold,
-                missing,
-            });
+        let present = (&self.members.nodes, self.members.threshold);
+        let past = former.map(|(nodes, threshold)| (nodes, *threshold));
+        for (nodes, needed) in std::iter::once(present).chain(past) {
+            let silent = |node: &NodeId| missing.iter().any(|(it, _)| it == node);
+            let heard = nodes.iter().filter(|node| !silent(node)).count();
+            if heard < usize::from(needed) {
+                return Err(LedgerError::Quorum {
+                    step: "catch up",
+                    answered: heard,
+                    needed,
+                    missing,
+                });
+            }
         }
         self.recovered.store(true, Ordering::Release);
         Ok(())

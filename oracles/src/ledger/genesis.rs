@@ -3,16 +3,14 @@
 //!
 //! Both are public, and their commitments take an all-zero salt: whoever has the key or the contract finds its entry.
 
-use contracts::encoding::{Blob, Bytes32};
+use contracts::encoding::Blob;
+use contracts::epoch::{EpochStatement, PUBLIC_SALT};
 use contracts::receipt::{Entry, EntryKind};
 use contracts::rules::registry;
 use contracts::trust::CommitteeKey;
 use serde::Serialize;
 
 use crate::keys::KeyStore;
-
-/// The salt of entries that hide nothing.
-pub const PUBLIC_SALT: Bytes32 = contracts::encoding::Bytes([0; 32]);
 
 /// A key entry's payload; of a signing key it is the JSON of a [`CommitteeKey`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,10 +31,18 @@ impl KeyEntry {
     }
 }
 
-/// The entries that this node can vouch for: keys it holds a share of, keys it was configured with, and the contracts
-/// of its release.
-pub fn genesis(keys: &KeyStore, configured: &[CommitteeKey]) -> Vec<Entry> {
-    let held = keys.active().into_iter().filter_map(|record| {
+/// The entries that this node can vouch for: keys that were generated and that it holds or held a share of, keys it was
+/// configured with, changes of epoch that their committees signed, and the contracts of its release.
+pub fn genesis(
+    keys: &KeyStore,
+    configured: &[CommitteeKey],
+    announced: &[EpochStatement],
+) -> Vec<Entry> {
+    let changes = keys.changes();
+    let held = keys.known().into_iter().filter_map(|record| {
+        if keys.change(record.key.committee(), record.epoch).is_some() {
+            return None;
+        }
         let entry = KeyEntry {
             committee: record.key.as_str().to_owned(),
             epoch: record.epoch,
@@ -45,6 +51,25 @@ pub fn genesis(keys: &KeyStore, configured: &[CommitteeKey]) -> Vec<Entry> {
         };
         Some(entry.entry())
     });
+    let statements = changes.iter().map(|change| &change.statement);
+    let statements: Vec<&EpochStatement> = statements.chain(announced).collect();
+    // A change vouches for the key that was there before it, too: the log of a newcomer starts with it.
+    let before = statements
+        .iter()
+        .filter(|statement| {
+            keys.change(statement.committee, statement.previous)
+                .is_none()
+        })
+        .flat_map(|statement| {
+            statement.keys.iter().map(|key| KeyEntry {
+                committee: key.key.clone(),
+                epoch: statement.previous,
+                suite: key.suite.clone(),
+                key: key.group.clone(),
+            })
+        })
+        .map(|entry| entry.entry());
+    let changed = statements.iter().map(|statement| statement.entry());
     let told = configured
         .iter()
         .map(|key| Entry::new(EntryKind::CommitteeKey, &PUBLIC_SALT, key));
@@ -52,7 +77,8 @@ pub fn genesis(keys: &KeyStore, configured: &[CommitteeKey]) -> Vec<Entry> {
         .iter()
         .map(|(_, reference)| Entry::new(EntryKind::Contract, &PUBLIC_SALT, &reference));
     let mut entries: Vec<Entry> = Vec::new();
-    for entry in held.chain(told).chain(contracts) {
+    let keys = held.chain(told).chain(before).chain(changed);
+    for entry in keys.chain(contracts) {
         if !entries.contains(&entry) {
             entries.push(entry);
         }

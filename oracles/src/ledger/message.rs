@@ -35,6 +35,8 @@ pub struct Members {
     pub nodes: Vec<NodeId>,
     /// Members that make a quorum.
     pub threshold: u16,
+    /// Members of past epochs and their quorums: what they locked still stands.
+    pub former: Vec<(Vec<NodeId>, u16)>,
 }
 
 impl Members {
@@ -47,6 +49,20 @@ impl Members {
 
     /// Whether every one is a member, none occurs twice, and they are a quorum.
     fn are_quorum(&self, nodes: impl Iterator<Item = NodeId>) -> bool {
+        Self::quorum_of(&self.nodes, self.threshold, nodes)
+    }
+
+    /// Whether they were a quorum in this epoch or a past one. Whoever holds a quorum of an old committee's identity keys
+    /// could have forked the log then, so it adds nothing that they can still speak of those times.
+    fn were_quorum(&self, nodes: impl Iterator<Item = NodeId> + Clone) -> bool {
+        let past = self.former.iter();
+        self.are_quorum(nodes.clone())
+            || past
+                .into_iter()
+                .any(|(members, threshold)| Self::quorum_of(members, *threshold, nodes.clone()))
+    }
+
+    fn quorum_of(members: &[NodeId], threshold: u16, nodes: impl Iterator<Item = NodeId>) -> bool {
         let mut seen: Vec<NodeId> = nodes.collect();
         if seen.len() > MAX_MEMBERS {
             return false;
@@ -55,8 +71,8 @@ impl Members {
         seen.sort_unstable();
         seen.dedup();
         seen.len() == count
-            && count >= usize::from(self.threshold)
-            && seen.iter().all(|node| self.nodes.contains(node))
+            && count >= usize::from(threshold)
+            && seen.iter().all(|node| members.contains(node))
     }
 }
 
@@ -136,7 +152,7 @@ impl Lock {
     /// # Errors
     /// [`LedgerError::Evidence`].
     pub fn verify(&self, members: &Members, identity: &dyn Identity) -> Result<(), LedgerError> {
-        let good = members.are_quorum(self.acks.iter().map(|ack| ack.member))
+        let good = members.were_quorum(self.acks.iter().map(|ack| ack.member))
             && self
                 .acks
                 .iter()
@@ -222,7 +238,7 @@ impl ViewCertificate {
     /// # Errors
     /// [`LedgerError::Evidence`].
     pub fn verify(&self, members: &Members, identity: &dyn Identity) -> Result<(), LedgerError> {
-        if !members.are_quorum(self.reports.iter().map(|report| report.member))
+        if !members.were_quorum(self.reports.iter().map(|report| report.member))
             || self.reports.iter().any(|report| report.view != self.view)
         {
             return Err(LedgerError::Evidence("view: not reported for by a quorum"));

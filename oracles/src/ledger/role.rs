@@ -6,12 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contracts::checkpoint::is_origin;
 use contracts::encoding::Bytes;
-use contracts::ids::{Committee, NodeId};
+use contracts::ids::{Committee, NodeId, quorum};
 use contracts::receipt::EntryKind;
 use contracts::trust::CommitteeKey;
 use ed25519_dalek::VerifyingKey;
 use serde::Deserialize;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use super::message::{Answer, Call, Identity, Lock, MAX_MEMBERS, Members};
 use super::{Client, Ledger, LedgerError, Links, Member, Store, genesis, http};
@@ -71,21 +71,8 @@ impl LedgerConfig {
     /// # Errors
     /// [`LedgerError::NotReady`].
     pub fn ledger_key(&self, node: &Node) -> Result<VerifyingKey, LedgerError> {
-        let epoch = node
-            .config()
-            .committee(Committee::Ledger)
-            .map_or(0, |committee| committee.epoch);
-        let held = node
-            .keys()
-            .get(KeyId::Signing(Committee::Ledger), epoch)
-            .ok()
-            .and_then(|record| record.group_key().ok());
-        let key = held.or_else(|| {
-            self.committee_keys
-                .iter()
-                .find(|key| key.committee == Committee::Ledger && key.epoch == epoch)
-                .map(|key| key.key.clone())
-        });
+        let epoch = node.epoch(Committee::Ledger);
+        let key = node.group_key(KeyId::Signing(Committee::Ledger), epoch);
         key.and_then(|key| Bytes::<32>::from_slice(&key.0).ok())
             .and_then(|key| contracts::jwk::ed25519_key(&key.0).ok())
             .ok_or_else(|| {
@@ -143,7 +130,8 @@ impl Links for NodeLinks {
 /// The ledger role of a node: a member once the committee's key exists.
 pub struct LedgerRole {
     node: Arc<Node>,
-    member: OnceCell<Arc<Member>>,
+    /// The member, as of an epoch of the committee; another epoch may have other members.
+    member: Mutex<Option<(u64, Arc<Member>)>>,
     pub(super) appends: http::RateLimit,
 }
 
@@ -152,20 +140,29 @@ impl LedgerRole {
     ///
     /// # Errors
     /// [`LedgerError::NotReady`] before key generation; [`LedgerError::Damaged`] or a database error.
-    pub async fn member(&self) -> Result<&Arc<Member>, LedgerError> {
-        self.member.get_or_try_init(|| self.open()).await
+    pub async fn member(&self) -> Result<Arc<Member>, LedgerError> {
+        let epoch = self.node.epoch(Committee::Ledger);
+        let mut member = self.member.lock().await;
+        match member.as_ref() {
+            Some((of, member)) if *of == epoch => Ok(Arc::clone(member)),
+            earlier => match (self.open(epoch).await, earlier) {
+                (Ok(opened), _) => {
+                    *member = Some((epoch, Arc::clone(&opened)));
+                    Ok(opened)
+                }
+                // Who left the committee says what it holds, for as long as it runs: newcomers ask for it.
+                (Err(LedgerError::NotReady(_)), Some((_, left))) => Ok(Arc::clone(left)),
+                (Err(error), _) => Err(error),
+            },
+        }
     }
 
-    async fn open(&self) -> Result<Arc<Member>, LedgerError> {
+    async fn open(&self, epoch: u64) -> Result<Arc<Member>, LedgerError> {
         let node = &self.node;
         let config = LedgerConfig::of(node)?;
-        let committee = node
-            .config()
-            .committee(Committee::Ledger)
-            .ok_or_else(|| LedgerError::NotReady("no ledger committee is configured".to_owned()))?;
         let record = node
             .keys()
-            .get(KeyId::Signing(Committee::Ledger), committee.epoch)
+            .get(KeyId::Signing(Committee::Ledger), epoch)
             .map_err(|error| LedgerError::NotReady(error.to_string()))?;
         let key = config.ledger_key(node)?;
         let mut nodes = record.members.clone();
@@ -176,7 +173,7 @@ impl LedgerRole {
         let store = Store::open(node.db().clone(), &config.origin, &key).await?;
         let vouched = {
             let (node, told) = (node.clone(), config.committee_keys.clone());
-            Arc::new(move || genesis(node.keys(), &told))
+            Arc::new(move || genesis(node.keys(), &told, &node.announced().statements()))
         };
         Ok(Arc::new(Member::new(
             node.id(),
@@ -184,6 +181,7 @@ impl LedgerRole {
                 origin: config.origin,
                 nodes,
                 threshold: record.threshold,
+                former: former(node),
             },
             Arc::new(NodeIdentity(node.clone())),
             key,
@@ -195,12 +193,20 @@ impl LedgerRole {
 
     /// Whether a node may ask this of a member.
     fn allow(&self, from: NodeId, call: &Call) -> Result<(), LedgerError> {
-        let config = self.node.config();
         let sits = |committee: Committee| {
-            config
-                .committee(committee)
-                .is_some_and(|committee| committee.members.contains(&from))
+            self.node
+                .standing(committee)
+                .is_some_and(|standing| standing.members.contains(&from))
         };
+        // Between two epochs a member keeps what it has and takes part in nothing new.
+        let epoch = self.node.epoch(Committee::Ledger);
+        if self.node.keys().is_changing(Committee::Ledger, epoch)
+            && !matches!(call, Call::State | Call::Receipt(_) | Call::Entries { .. })
+        {
+            return Err(LedgerError::NotReady(
+                "the ledger committee is changing epochs; ask again in a moment".to_owned(),
+            ));
+        }
         match call {
             Call::Append(entries) => entries.iter().try_for_each(|entry| {
                 let may = match entry.kind {
@@ -231,6 +237,19 @@ impl LedgerRole {
         Ok(self.member().await?.answer(from, call).await)
     }
 
+    /// Waits until it is time to catch up again, or the committee has changed.
+    async fn pause(&self, member: &Arc<Member>) {
+        let mut left = CATCH_UP_EVERY;
+        while let Some(next) = left.checked_sub(START_PAUSE) {
+            tokio::time::sleep(START_PAUSE).await;
+            left = next;
+            match self.member().await {
+                Ok(now) if Arc::ptr_eq(&now, member) => {}
+                _ => return,
+            }
+        }
+    }
+
     /// Starts the member once the committee's keys exist, hears the others, enters genesis, then keeps up.
     async fn run(self: Arc<Self>) {
         let mut said = String::new();
@@ -241,21 +260,25 @@ impl LedgerRole {
                 said = error;
             }
         };
-        let member = loop {
-            match self.member().await {
-                Ok(member) => break member.clone(),
-                Err(error) => say(&error),
-            }
-            tokio::time::sleep(START_PAUSE).await;
-        };
-        while let Err(error) = member.recover().await {
-            say(&error);
-            tokio::time::sleep(START_PAUSE).await;
-        }
         let mut entered = 0;
         loop {
+            let member = match self.member().await {
+                Ok(member) => member,
+                Err(error) => {
+                    say(&error);
+                    tokio::time::sleep(START_PAUSE).await;
+                    continue;
+                }
+            };
+            if !member.recovered()
+                && let Err(error) = member.recover().await
+            {
+                say(&error);
+                tokio::time::sleep(START_PAUSE).await;
+                continue;
+            }
             let entries = match LedgerConfig::of(&self.node) {
-                Ok(config) => genesis(self.node.keys(), &config.committee_keys),
+                Ok(config) => genesis(self.node.keys(), &config.committee_keys, &[]),
                 Err(_) => Vec::new(),
             };
             if entries.len() > entered {
@@ -268,7 +291,7 @@ impl LedgerRole {
                     Err(error) => tracing::warn!(%error, "genesis entries are not in the log yet"),
                 }
             }
-            tokio::time::sleep(CATCH_UP_EVERY).await;
+            self.pause(&member).await;
             for other in &member.members().nodes {
                 if *other != self.node.id() {
                     // A silent peer is nothing new to do anything about here.
@@ -303,6 +326,20 @@ impl From<LedgerError> for Refusal {
     }
 }
 
+/// The members of past epochs, whose locks this log may rest on.
+fn former(node: &Node) -> Vec<(Vec<NodeId>, u16)> {
+    let changes = node.keys().changes();
+    changes
+        .iter()
+        .map(|change| &change.statement)
+        .filter(|statement| statement.committee == Committee::Ledger)
+        .map(|statement| {
+            let count = u16::try_from(statement.former.len()).unwrap_or(u16::MAX);
+            (statement.former.clone(), quorum(count))
+        })
+        .collect()
+}
+
 /// Mounts the ledger on a node that sits on its committee.
 ///
 /// # Errors
@@ -322,7 +359,7 @@ pub async fn mount(node: &Arc<Node>, router: &mut Router) -> Result<(), StartErr
     })?;
     let role = Arc::new(LedgerRole {
         node: node.clone(),
-        member: OnceCell::new(),
+        member: Mutex::default(),
         appends: http::RateLimit::default(),
     });
     let answering = role.clone();

@@ -5,22 +5,25 @@
 
 mod router;
 mod server;
+mod standing;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use contracts::ids::{Committee, NodeId};
+use contracts::encoding::Blob;
+use contracts::ids::NodeId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::AnyPool;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use crate::ceremony::dkg;
 use crate::ceremony::sign::NonceStore;
+use crate::ceremony::{KeyId, dkg, epoch};
 use crate::clock::Clock;
 use crate::config::{ConfigError, NodeConfig};
 use crate::db;
@@ -89,6 +92,9 @@ pub struct Node {
     inbox: peer::Inbox,
     nonces: NonceStore,
     generations: dkg::Sessions,
+    epoch_sessions: epoch::Sessions,
+    announced: epoch::Announced,
+    configured_keys: HashMap<(KeyId, u64), Blob>,
     router: RwLock<Arc<Router>>,
     tasks: Mutex<Vec<AbortHandle>>,
 }
@@ -115,6 +121,9 @@ impl Node {
             inbox: peer::Inbox::new(),
             nonces: NonceStore::default(),
             generations: dkg::Sessions::default(),
+            epoch_sessions: epoch::Sessions::default(),
+            announced: epoch::Announced::default(),
+            configured_keys: standing::configured_keys(&config)?,
             router: RwLock::default(),
             tasks: Mutex::default(),
             config,
@@ -156,9 +165,12 @@ impl Node {
         &self.runtime
     }
 
-    /// Whether this node sits on a committee.
-    pub fn serves(&self, committee: Committee) -> bool {
-        self.config.serves(committee)
+    pub(crate) fn epoch_sessions(&self) -> &epoch::Sessions {
+        &self.epoch_sessions
+    }
+
+    pub(crate) fn announced(&self) -> &epoch::Announced {
+        &self.announced
     }
 
     pub(crate) fn inbox(&self) -> &peer::Inbox {

@@ -20,7 +20,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::task::JoinHandle;
 
 use super::{Node, Router, StartError};
-use crate::ceremony::{dkg, sign};
+use crate::ceremony::{dkg, epoch, sign};
 use crate::config::NodeConfig;
 use crate::peer::{self, Pins};
 use crate::problem::Problem;
@@ -190,6 +190,7 @@ where
     let node = Node::open(config).await?;
     let mut router = Router::default();
     dkg::mount(&mut router);
+    epoch::mount(&mut router);
     sign::mount(&mut router);
     mount(&node, &mut router).await?;
     node.set_router(router);
@@ -202,6 +203,7 @@ where
         keys = node.keys.active().len(),
         "node started"
     );
+    node.spawn(epoch::run(Arc::clone(&node)));
     Ok(RunningNode {
         node,
         owners,

@@ -159,6 +159,7 @@ impl From<crate::keys::KeyError> for Refusal {
         use crate::keys::KeyError;
         match error {
             KeyError::Missing { .. } => Self::new("no-key", error.to_string()),
+            KeyError::Changing { .. } => Self::new("changing-epoch", error.to_string()),
             KeyError::InUse { .. } => Self::new("key-in-use", error.to_string()),
             other => Self::internal(&other),
         }

@@ -156,7 +156,7 @@ async fn genesis_names_the_committees_keys_and_the_contracts() {
     let cluster = Cluster::start(&[Committee::Ledger]).await;
     append(&cluster, 1, 0).await;
     let node = cluster.node(1).node();
-    let expected = oracles::ledger::genesis(node.keys(), &[]);
+    let expected = oracles::ledger::genesis(node.keys(), &[], &[]);
     assert!(
         expected
             .iter()

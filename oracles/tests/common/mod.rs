@@ -78,15 +78,26 @@ pub fn peer(id: u16, doors: &Doors, keys: &PublicKeys) -> PeerConfig {
 
 /// Configurations of four nodes that sit on every committee named, with free ports that are held by the listeners.
 pub fn configure(folder: &Path, committees: &[Committee]) -> Vec<(NodeConfig, Doors)> {
-    let doors: Vec<Doors> = (0..NODES).map(|_| free_doors()).collect();
-    let keys: Vec<PublicKeys> = (1..=NODES)
+    let members: Vec<u16> = (1..=NODES).collect();
+    configure_of(folder, committees, NODES, &members)
+}
+
+/// As [`configure`], of `nodes` nodes of which some are members.
+pub fn configure_of(
+    folder: &Path,
+    committees: &[Committee],
+    nodes: u16,
+    members: &[u16],
+) -> Vec<(NodeConfig, Doors)> {
+    let doors: Vec<Doors> = (0..nodes).map(|_| free_doors()).collect();
+    let keys: Vec<PublicKeys> = (1..=nodes)
         .map(|id| init(&folder.join(id.to_string()), None).unwrap())
         .collect();
-    let peers: Vec<PeerConfig> = (1..=NODES)
+    let peers: Vec<PeerConfig> = (1..=nodes)
         .zip(doors.iter().zip(&keys))
         .map(|(id, (doors, keys))| peer(id, doors, keys))
         .collect();
-    (1..=NODES)
+    (1..=nodes)
         .zip(doors)
         .map(|(id, doors)| {
             let config = NodeConfig {
@@ -106,7 +117,7 @@ pub fn configure(folder: &Path, committees: &[Committee]) -> Vec<(NodeConfig, Do
                     .iter()
                     .map(|name| CommitteeConfig {
                         name: *name,
-                        members: (1..=NODES).map(node).collect(),
+                        members: members.iter().copied().map(node).collect(),
                         epoch: 1,
                     })
                     .collect(),
@@ -171,6 +182,33 @@ pub struct Network {
 impl Network {
     pub async fn start(committees: &[Committee]) -> Self {
         Self::start_with_liar(committees, |_| {}).await
+    }
+
+    /// `nodes` nodes of which the members sit on the committees.
+    pub async fn start_of(committees: &[Committee], nodes: u16, members: &[u16]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut running, mut configs) = (Vec::new(), Vec::new());
+        for (config, doors) in configure_of(folder.path(), committees, nodes, members) {
+            configs.push(config.clone());
+            running.push(Some(start_node(config, doors, Texts::default()).await));
+        }
+        Self {
+            folder,
+            nodes: running,
+            configs,
+        }
+    }
+
+    /// Writes other members into every node's configuration and restarts the nodes.
+    pub async fn configure_members(&mut self, members: &[u16]) {
+        for config in &mut self.configs {
+            for committee in &mut config.committees {
+                committee.members = members.iter().copied().map(node).collect();
+            }
+        }
+        for id in 1..=u16::try_from(self.configs.len()).unwrap() {
+            self.restart(id).await;
+        }
     }
 
     /// Node 3 answers as `lie` has it.

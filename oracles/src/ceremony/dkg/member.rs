@@ -20,7 +20,7 @@ use super::messages::{
 };
 use crate::ceremony::Suite;
 use crate::hpke::{self, NodeKeyPair};
-use crate::keys::{KeyError, KeyStatus, NewKey};
+use crate::keys::{KeyError, NewKey};
 use crate::node::{Node, Router};
 use crate::peer::Refusal;
 
@@ -115,19 +115,11 @@ pub(crate) fn mount(router: &mut Router) {
     });
 }
 
-macro_rules! by_suite {
-    ($suite:expr, $function:ident($($argument:expr),*)) => {
-        match $suite {
-            Suite::Secp256k1 => $function::<frost_secp256k1::Secp256K1Sha256>($($argument),*),
-            Suite::Ed25519 => $function::<frost_ed25519::Ed25519Sha512>($($argument),*),
-            Suite::Ristretto255 => $function::<frost_ristretto255::Ristretto255Sha512>($($argument),*),
-        }
-    };
-}
-use by_suite;
-
 fn status(node: &Node, request: StatusRequest) -> Status {
-    let record = node.keys().stored(request.key, request.epoch);
+    // After a change of epoch the first key is there, in the shares of a later epoch.
+    let now = node.keys().standing(request.key.committee());
+    let epoch = now.map_or(request.epoch, |now| now.epoch.max(request.epoch));
+    let record = node.keys().stored(request.key, epoch);
     Status {
         status: record.as_ref().map(|record| record.status),
         transcript: record.as_ref().map(|record| record.transcript),
@@ -162,11 +154,10 @@ fn check_plan(node: &Node, plan: &Plan) -> Result<(), Refusal> {
             format!("this node is not on the committee of the {} key", plan.key),
         ));
     }
-    let active = node
-        .keys()
-        .stored(plan.key, plan.epoch)
-        .is_some_and(|record| record.status == KeyStatus::Active);
-    if active {
+    let generated = node.keys().public(plan.key, plan.epoch).is_some();
+    let standing = node.keys().standing(plan.key.committee());
+    // The committee's two keys are generated one after the other, in one epoch; a later epoch has both.
+    if generated || standing.is_some_and(|standing| standing.epoch > plan.epoch) {
         return Err(KeyError::InUse {
             key: plan.key,
             epoch: plan.epoch,

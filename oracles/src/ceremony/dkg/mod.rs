@@ -112,7 +112,7 @@ pub(super) fn identifier<C: frost_core::Ciphersuite>(
 }
 
 /// A fresh session id.
-fn fresh_session() -> Bytes32 {
+pub(super) fn fresh_session() -> Bytes32 {
     use rand_core::RngCore;
     let mut session = Bytes32::from([0; 32]);
     rand_core::OsRng.fill_bytes(&mut session.0);

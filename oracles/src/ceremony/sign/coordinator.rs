@@ -23,7 +23,7 @@ use crate::keys::{KeyError, KeyRecord};
 use crate::node::Node;
 use crate::peer::PeerError;
 
-/// Signs what `context` stands for with a committee's key, in its configured epoch. This node coordinates and must sit
+/// Signs what `context` stands for with a committee's key, in its present epoch. This node coordinates and must sit
 /// on the committee.
 ///
 /// Bounded: at most n − t + 2 attempts of two rounds, each round at most one peer time-out.
@@ -36,10 +36,7 @@ pub async fn sign<C: Serialize>(
     topic: SignTopic<C>,
     context: &C,
 ) -> Result<Signed, SignError> {
-    let epoch = node
-        .config()
-        .committee_of(key)
-        .map_or(0, |committee| committee.epoch);
+    let epoch = node.epoch(key.committee());
     let record = node.keys().get(key, epoch)?;
     let context = serde_json::to_value(context).map_err(|_| SignError::Context)?;
     if context.to_string().len() > MAX_CONTEXT_BYTES {

@@ -14,9 +14,10 @@ use zeroize::Zeroizing;
 
 use super::nonces::Committed;
 use super::{MAX_CONTEXT_BYTES, MAX_MESSAGE_BYTES, MAX_MESSAGES, SignCall, digest};
+use crate::ceremony::epoch::STATEMENT;
 use crate::ceremony::{KeyId, Suite};
 use crate::config::MAX_MEMBERS;
-use crate::keys::KeyRecord;
+use crate::keys::{KeyError, KeyRecord};
 use crate::node::{Node, Router};
 use crate::peer::{Refusal, Topic};
 
@@ -93,6 +94,11 @@ pub(super) async fn commit(
             "not-a-member",
             format!("node {from} is not on the committee of the {key} key"),
         ));
+    }
+    // Who voted for the next epoch signs nothing else in this one, so that its memory can be handed on complete.
+    if topic != STATEMENT.name() && node.keys().is_changing(key.committee(), epoch) {
+        let committee = key.committee();
+        return Err(KeyError::Changing { committee }.into());
     }
     let call = SignCall {
         key,

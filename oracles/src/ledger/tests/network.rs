@@ -137,6 +137,7 @@ impl Network {
                 origin: ORIGIN.to_owned(),
                 nodes: (1..=4).map(node).collect(),
                 threshold: 3,
+                former: Vec::new(),
             },
             Arc::new(TestIdentity {
                 me: node(n),
