@@ -244,13 +244,17 @@ async fn batches(
             ..neighbour
         };
     }
+    let unasked = net.lies(Lie::UnaskedLeaf(node)).then(|| LeafKey {
+        index: u32::MAX,
+        ..places[0].key.clone()
+    });
     Ok(HttpResponse::Ok().json(AttestBatches {
         batches: vec![attest::Batch {
             root,
             receipt,
             leaves: places,
         }],
-        unattested: vec![],
+        unattested: unasked.into_iter().collect(),
         silent: vec![],
         differing: vec![],
     }))

@@ -64,6 +64,8 @@ pub(crate) enum Lie {
     WrongRootKey(u16),
     /// A node that coordinates answers with the hash of a neighbour's leaf.
     NeighboursLeaf(u16),
+    /// A member acknowledged a leaf that nobody asked for, which the coordinator reports.
+    UnaskedLeaf(u16),
     /// A node that coordinates keeps the root out of the ledger.
     UnloggedRoot(u16),
     /// A node that coordinates a decision returns a token about another state, signed and logged.

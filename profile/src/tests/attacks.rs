@@ -131,6 +131,18 @@ async fn an_oracle_that_lies_about_income_changes_nothing() {
     world.end().await;
 }
 
+/// Attack: a member that acknowledges leaves of its own making would have every batch thrown away as incomplete.
+#[actix_web::test]
+async fn a_member_that_acknowledges_leaves_nobody_asked_for_spoils_no_batch() {
+    let world = World::new().await;
+    let owner = world.owner("987-65-4318").await;
+    let question = world.ask(&owner, "q").await.question;
+    (1..=4).for_each(|node| world.lie(Lie::UnaskedLeaf(node)));
+    let stands = world.advance(&owner, &question).await;
+    assert_eq!(stands.state, State::Attested);
+    world.end().await;
+}
+
 #[actix_web::test]
 async fn one_silent_oracle_changes_nothing_and_two_are_named_in_bounded_time() {
     for lie in [Lie::Down as fn(u16) -> Lie, Lie::Hang] {
