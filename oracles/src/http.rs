@@ -20,6 +20,9 @@ use crate::problem::Problem;
 
 /// Time to open a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long an idle connection is kept. Servers here close theirs after 5 s: a request that is written to a connection
+/// which the server is closing gets no answer, and an honest node then looks silent.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time for a whole request, unless the caller sets a shorter one.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time for a server to receive a whole request body.
@@ -106,6 +109,7 @@ pub(crate) fn builder(tls: rustls::ClientConfig) -> ClientBuilder {
         .tls_backend_preconfigured(tls)
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(REQUEST_TIMEOUT)
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
 }
