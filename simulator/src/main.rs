@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use simulator::demo::{self, DemoOptions};
+use simulator::faults::{self, FaultOptions};
 use simulator::role::{self, Role};
 
 #[derive(Parser)]
@@ -25,6 +26,8 @@ enum Command {
         /// Which benchmark; all without a name.
         name: Option<String>,
     },
+    /// Scenarios with broken, cut off and lying oracles: a sample, or all.
+    Faults(FaultOptions),
     /// Runs one process of the network; started by the demo.
     #[command(hide = true)]
     Role {
@@ -49,6 +52,7 @@ async fn main() -> ExitCode {
             ready,
         }) => role::run(role, &config, &ready).await,
         Some(Command::Bench { name }) => simulator::bench::run(name.as_deref()).map_err(Into::into),
+        Some(Command::Faults(options)) => faults::run(options).await.map_err(Into::into),
         Some(Command::Demo(options)) => demo::run(options).await.map_err(Into::into),
         None => demo::run(cli.demo).await.map_err(Into::into),
     };

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use tokio::io::AsyncReadExt as _;
 
 use crate::external;
+use crate::faults::Byzantine;
 
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -15,6 +16,8 @@ pub enum Role {
     External,
     /// An oracle node.
     Oracle,
+    /// An oracle node that departs from the protocol, as the orders beside its configuration say.
+    Byzantine,
     /// The profile service.
     Profile,
     /// The notifier.
@@ -41,6 +44,12 @@ pub async fn run(
         Role::Oracle => {
             let running = oracles::node::start(oracles::config::NodeConfig::load(config)?).await?;
             announce(ready, &[running.address(), running.peer_address()])?;
+            orphaned().await;
+            running.stop().await;
+        }
+        Role::Byzantine => {
+            let running = Byzantine::start(config).await?;
+            announce(ready, &running.addresses())?;
             orphaned().await;
             running.stop().await;
         }

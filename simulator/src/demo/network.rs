@@ -37,7 +37,8 @@ pub fn peer_door(node: NodeId) -> String {
     peer_door_of(&oracle_name(node))
 }
 
-fn peer_door_of(party: &str) -> String {
+/// The door for oracles of an oracle's process.
+pub fn peer_door_of(party: &str) -> String {
     format!("{party}-peers")
 }
 
@@ -83,6 +84,18 @@ impl<'a> Network<'a> {
             .get(party)
             .map(Tap::url)
             .unwrap_or_else(|| panic!("no door was opened for {party}"))
+    }
+
+    /// A party's door.
+    pub fn door(&self, party: &str) -> Option<&Tap> {
+        self.doors.get(party)
+    }
+
+    /// Whether a party's process has ended by itself.
+    pub fn has_died(&mut self, party: &str) -> bool {
+        self.processes
+            .get_mut(party)
+            .is_some_and(RoleProcess::has_ended)
     }
 
     /// Every door.

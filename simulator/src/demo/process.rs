@@ -88,6 +88,11 @@ impl RoleProcess {
         self.addresses.get(1).copied()
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// SIGKILL, and wait until it is gone.
     pub async fn kill(&mut self) {
         let _ = self.child.kill().await;

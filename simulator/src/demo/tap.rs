@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -46,12 +47,26 @@ struct Seen {
     kept: usize,
 }
 
+/// What the line to a party does to what crosses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// Nothing.
+    Good,
+    /// Takes connections and bytes and passes nothing on.
+    Silent,
+    /// Passes requests on and loses the answers.
+    Mute,
+    /// Holds everything that comes back for so long.
+    Slow(Duration),
+}
+
 /// A door that listens on a free loopback port for as long as it lives.
 pub struct Tap {
     party: String,
     speaks: Speaks,
     address: SocketAddr,
     target: watch::Sender<Option<SocketAddr>>,
+    line: watch::Sender<Line>,
     seen: Arc<Mutex<Seen>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -81,13 +96,21 @@ impl Tap {
                 .open(file)?,
         ));
         let (target, target_of) = watch::channel(None);
+        let (line, line_of) = watch::channel(Line::Good);
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let task = tokio::spawn(accept(listener, speaks, target_of, seen.clone(), record));
+        let task = tokio::spawn(accept(
+            listener,
+            speaks,
+            (target_of, line_of),
+            seen.clone(),
+            record,
+        ));
         Ok(Self {
             party: party.to_owned(),
             speaks,
             address,
             target,
+            line,
             seen,
             task,
         })
@@ -117,6 +140,11 @@ impl Tap {
         self.target.send_replace(None);
     }
 
+    /// Sets what the line does from now on, to open connections too.
+    pub fn set_line(&self, line: Line) {
+        self.line.send_replace(line);
+    }
+
     /// What has crossed so far, by route.
     pub fn crossings(&self) -> BTreeMap<String, Crossing> {
         lock(&self.seen).routes.clone()
@@ -126,7 +154,7 @@ impl Tap {
 async fn accept(
     listener: TcpListener,
     speaks: Speaks,
-    target: watch::Receiver<Option<SocketAddr>>,
+    (target, line): (watch::Receiver<Option<SocketAddr>>, watch::Receiver<Line>),
     seen: Arc<Mutex<Seen>>,
     record: Arc<Mutex<std::fs::File>>,
 ) {
@@ -135,7 +163,7 @@ async fn accept(
             drop(client);
             continue;
         };
-        let (seen, record) = (seen.clone(), record.clone());
+        let (line, seen, record) = (line.clone(), seen.clone(), record.clone());
         tokio::spawn(async move {
             let Ok(server) = TcpStream::connect(address).await else {
                 return;
@@ -153,7 +181,7 @@ async fn accept(
                             enter(&mut seen, message);
                         }
                     };
-                    relay(client, server, &note).await;
+                    relay(client, server, line, &note).await;
                 }
                 Speaks::Tls => {
                     let scan = Mutex::new((TlsScan::default(), 0u64));
@@ -170,14 +198,19 @@ async fn accept(
                             enter_records(&mut lock(&seen), protocol, first, bytes);
                         }
                     };
-                    relay(client, server, &note).await;
+                    relay(client, server, line, &note).await;
                 }
             }
         });
     }
 }
 
-async fn relay(client: TcpStream, server: TcpStream, note: &(impl Fn(Direction, &[u8]) + Sync)) {
+async fn relay(
+    client: TcpStream,
+    server: TcpStream,
+    line: watch::Receiver<Line>,
+    note: &(impl Fn(Direction, &[u8]) + Sync),
+) {
     let _ = client.set_nodelay(true);
     let _ = server.set_nodelay(true);
     let (mut from_client, mut to_client) = client.into_split();
@@ -188,6 +221,9 @@ async fn relay(client: TcpStream, server: TcpStream, note: &(impl Fn(Direction, 
             let Some(bytes) = buffer.get(..n).filter(|bytes| !bytes.is_empty()) else {
                 break;
             };
+            if *line.borrow() == Line::Silent {
+                continue;
+            }
             note(Direction::Request, bytes);
             if to_server.write_all(bytes).await.is_err() {
                 break;
@@ -201,6 +237,12 @@ async fn relay(client: TcpStream, server: TcpStream, note: &(impl Fn(Direction, 
             let Some(bytes) = buffer.get(..n).filter(|bytes| !bytes.is_empty()) else {
                 break;
             };
+            let now = *line.borrow();
+            match now {
+                Line::Good => {}
+                Line::Silent | Line::Mute => continue,
+                Line::Slow(pause) => tokio::time::sleep(pause).await,
+            }
             note(Direction::Response, bytes);
             if to_client.write_all(bytes).await.is_err() {
                 break;

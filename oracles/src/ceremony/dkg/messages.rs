@@ -81,7 +81,8 @@ impl Round1 {
         }
     }
 
-    pub(super) fn sign(mut self, plan: &[u8; 32], identity: &NodeIdentity) -> Self {
+    /// Signs it as its author, under a plan's hash.
+    pub fn sign(mut self, plan: &[u8; 32], identity: &NodeIdentity) -> Self {
         self.signature = identity.sign(&self.unsigned().message(plan));
         self
     }
@@ -132,7 +133,7 @@ pub struct SealedShare {
 }
 
 /// HPKE info of a sealed share.
-pub(super) fn share_info(plan: &[u8; 32], from: NodeId, to: NodeId) -> [u8; 32] {
+pub fn share_info(plan: &[u8; 32], from: NodeId, to: NodeId) -> [u8; 32] {
     tagged_hash(
         "shp/v1/dkg-share",
         &[plan, &from.get().to_be_bytes(), &to.get().to_be_bytes()],
@@ -177,7 +178,8 @@ impl Round2 {
         )
     }
 
-    pub(super) fn sign(mut self, plan: &[u8; 32], identity: &NodeIdentity) -> Self {
+    /// Signs it as its author, under a plan's hash.
+    pub fn sign(mut self, plan: &[u8; 32], identity: &NodeIdentity) -> Self {
         self.signature = identity.sign(&self.message(plan));
         self
     }

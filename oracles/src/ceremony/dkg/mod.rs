@@ -29,7 +29,9 @@ use super::KeyId;
 pub use coordinator::{Generated, generate, generate_all};
 pub use dispute::Accusation;
 pub(crate) use member::{Sessions, mount};
-pub use messages::Confirmation;
+pub use messages::{
+    Confirmation, Plan, Round1, Round2, Round2Request, SealedShare, Seen, Verdict, share_info,
+};
 
 /// A generation that did not finish. No key of it is active anywhere; run it again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
