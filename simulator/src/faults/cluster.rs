@@ -26,7 +26,7 @@ use crate::demo::setup::{ProfileAccess, profile_config, to_toml, write_trust};
 use crate::demo::tap::{Line, Tap};
 
 /// How long a new log may take to show at every node.
-const GENESIS_LIMIT: Duration = Duration::from_secs(60);
+const GENESIS_LIMIT: Duration = Duration::from_secs(180);
 /// A door that leads nowhere.
 const NOWHERE: &str = "oracle-nowhere";
 /// Longer than every time-out.
