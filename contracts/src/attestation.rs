@@ -79,6 +79,11 @@ impl AttestationKey {
             .map_err(|_| AttestationError::Key)
     }
 
+    /// The SEC 1 compressed point.
+    pub(crate) fn to_bytes(self) -> Option<[u8; 33]> {
+        self.0.serialize().ok()?.try_into().ok()
+    }
+
     /// Verifies a FROST(secp256k1, SHA-256) signature (RFC 9591 §6.5) in its 65-byte form.
     ///
     /// # Errors
@@ -154,11 +159,17 @@ impl SignedRoot {
     /// # Errors
     /// [`AttestationError::Size`] or [`AttestationError::Signature`].
     pub fn verify(&self, key: &AttestationKey) -> Result<(), AttestationError> {
+        self.check_size()?;
+        key.verify(&self.statement.message(), &self.signature)
+    }
+
+    /// Checks the size of the batch.
+    pub(crate) fn check_size(&self) -> Result<(), AttestationError> {
         let size = self.statement.size;
         if !(MIN_BATCH as u64..=MAX_BATCH as u64).contains(&size) {
             return Err(AttestationError::Size(size));
         }
-        key.verify(&self.statement.message(), &self.signature)
+        Ok(())
     }
 
     /// The `attestation-root` entry that records this root in the ledger.

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use bulletproofs::PedersenGens;
-use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
+use curve25519_dalek::constants::RISTRETTO_BASEPOINT_TABLE;
+use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoBasepointTable, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar as DalekScalar;
 use curve25519_dalek::traits::Identity;
 use elliptic_curve::hash2curve::{ExpandMsg, ExpandMsgXmd, Expander};
@@ -15,6 +16,20 @@ use crate::encoding::{Bytes32, EncodingError};
 
 /// The commitment bases `B` (value) and `H` (blinding) of `bulletproofs::PedersenGens`: `C = v·B + r·H`.
 pub static PEDERSEN: LazyLock<PedersenGens> = LazyLock::new(PedersenGens::default);
+
+/// Multiples of `H`, for multiplication by secret scalars.
+static BLINDING_TABLE: LazyLock<RistrettoBasepointTable> =
+    LazyLock::new(|| RistrettoBasepointTable::create(&PEDERSEN.B_blinding));
+
+/// `v·B + r·H` in constant time, from precomputed multiples of both.
+pub(crate) fn commit(value: &DalekScalar, blinding: &DalekScalar) -> RistrettoPoint {
+    value * RISTRETTO_BASEPOINT_TABLE + blinded(blinding)
+}
+
+/// `r·H` in constant time, from precomputed multiples.
+pub(crate) fn blinded(blinding: &DalekScalar) -> RistrettoPoint {
+    blinding * &*BLINDING_TABLE
+}
 
 /// A canonical ristretto255 point other than the identity, with its encoding.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -23,6 +23,7 @@ pub mod params;
 pub mod presentation;
 pub mod receipt;
 pub mod rules;
+mod schnorr;
 pub mod screening;
 pub mod statement;
 pub mod status;

@@ -135,6 +135,9 @@ pub enum PresentationError {
         /// What is wrong with it.
         error: SignatureError,
     },
+    /// Signatures that do not verify, found in a batch.
+    #[error("presentation: a holder's or a committee's signature does not verify")]
+    Signatures,
     /// No accepted key of the committee at the epoch.
     #[error("no accepted key of {committee} at epoch {epoch}: have the facts attested again")]
     Epoch {

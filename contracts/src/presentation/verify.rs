@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use merlin::Transcript;
 use rand_core::{CryptoRng, RngCore};
 
 use super::bind::{public, shape, transcript};
@@ -9,13 +10,15 @@ use super::{
     MAX_AS_OF_AGE_DAYS, MAX_AUDIENCE_BYTES, MAX_LEAVES, MAX_NONCES, PRESENTATION_VERSION,
     Presentation, PresentationError,
 };
-use crate::attestation::{CommitteeKeys, SignedRoot};
+use crate::attestation::{AttestationKey, CommitteeKeys, SignedRoot};
 use crate::bip340;
 use crate::catalogue::catalogue;
+use crate::ids::AttributeId;
 use crate::issuance;
 use crate::leaf::{Leaf, PERSON};
 use crate::rules::Compiled;
-use crate::statement::{self, Claim, Public, Shape, StatementError};
+use crate::schnorr::{self, Equation};
+use crate::statement::{self, Claim, Public, Shape};
 use crate::units::{Day, UnixTime};
 
 /// Checks that a presentation shows its verdict on this contract, jurisdiction and as-of day, at `now`.
@@ -46,9 +49,9 @@ pub fn verify(
 
 /// Checks many presentations, each on its contract: for each, in order, what [`verify`] says of it alone.
 ///
-/// Their proofs are verified together, which is quicker; everything else is checked one by one. `rng` gives the weights
-/// under which proofs are added up. That no leaf is in two of them is left to the caller, like the rest that
-/// [`verify`] leaves.
+/// Their signatures are verified together, and so are their proofs, each in one multi-scalar multiplication; one that
+/// fails anything is checked alone, which names the reason. `rng` gives the weights under which they are added up. That
+/// no leaf is in two of them is left to the caller, like the rest that [`verify`] leaves.
 #[must_use]
 pub fn verify_batch<R: RngCore + CryptoRng>(
     presentations: &[(&Presentation, &Compiled)],
@@ -56,15 +59,50 @@ pub fn verify_batch<R: RngCore + CryptoRng>(
     now: UnixTime,
     rng: &mut R,
 ) -> Vec<Result<(), PresentationError>> {
-    let checked: Vec<Result<(Shape, Public), PresentationError>> = presentations
+    let alone = |at: usize| match presentations.get(at) {
+        Some((presentation, compiled)) => verify(presentation, compiled, keys, now),
+        None => Ok(()),
+    };
+    if presentations.len() < 2 {
+        return (0..presentations.len()).map(alone).collect();
+    }
+    let mut results: Vec<Result<(), PresentationError>> = vec![Ok(()); presentations.len()];
+    let mut fail = |at: usize, error: PresentationError| {
+        if let Some(result) = results.get_mut(at) {
+            // What fails together fails alone too, and is named as it would be there.
+            *result = Err(alone(at).err().unwrap_or(error));
+        }
+    };
+    let mut sound: Vec<(usize, Shape, Public)> = Vec::with_capacity(presentations.len());
+    let mut signatures: Vec<Vec<Equation>> = Vec::with_capacity(presentations.len());
+    let mut weights = Transcript::new(b"shp/v1/presentation-batch");
+    for (at, (presentation, compiled)) in presentations.iter().enumerate() {
+        match check_unsigned(presentation, compiled, now)
+            .and_then(|checked| Ok((checked, signed(presentation, keys)?)))
+        {
+            Ok(((shape, public), equations)) => {
+                weights.append_message(b"digest", &presentation.digest().0);
+                for presented in &presentation.attestations {
+                    weights.append_message(b"holder", &presented.holder_signature.0);
+                }
+                sound.push((at, shape, public));
+                signatures.push(equations);
+            }
+            Err(error) => fail(at, error),
+        }
+    }
+    let mut weights = weights.build_rng().finalize(rng);
+    for place in schnorr::refused(&signatures, &mut weights)
+        .into_iter()
+        .rev()
+    {
+        let (at, ..) = sound.remove(place);
+        fail(at, PresentationError::Signatures);
+    }
+    let claims: Vec<Claim<'_>> = sound
         .iter()
-        .map(|(presentation, compiled)| check_all_but_proof(presentation, compiled, keys, now))
-        .collect();
-    let claims: Vec<Claim<'_>> = presentations
-        .iter()
-        .zip(&checked)
-        .filter_map(|((presentation, _), checked)| {
-            let (shape, public) = checked.as_ref().ok()?;
+        .filter_map(|(at, shape, public)| {
+            let (presentation, _) = presentations.get(*at)?;
             Some(Claim {
                 transcript: transcript(presentation),
                 shape,
@@ -74,14 +112,13 @@ pub fn verify_batch<R: RngCore + CryptoRng>(
             })
         })
         .collect();
-    let mut proofs = statement::verify_batch(&claims, rng).into_iter();
-    checked
-        .iter()
-        .map(|checked| match checked {
-            Ok(_) => Ok(proofs.next().unwrap_or(Err(StatementError::Proof))?),
-            Err(error) => Err(error.clone()),
-        })
-        .collect()
+    let proofs = statement::verify_batch(&claims, rng);
+    for ((at, ..), proof) in sound.iter().zip(proofs) {
+        if let (Err(error), Some(result)) = (proof, results.get_mut(*at)) {
+            *result = Err(error.into());
+        }
+    }
+    results
 }
 
 /// Every check but the proof, and what the proof is about.
@@ -89,6 +126,18 @@ fn check_all_but_proof(
     presentation: &Presentation,
     compiled: &Compiled,
     keys: &dyn CommitteeKeys,
+    now: UnixTime,
+) -> Result<(Shape, Public), PresentationError> {
+    let checked = check_unsigned(presentation, compiled, now)?;
+    check_holder(presentation)?;
+    check_attestations(presentation, keys)?;
+    Ok(checked)
+}
+
+/// What needs neither a signature nor the proof, and what the proof is about.
+fn check_unsigned(
+    presentation: &Presentation,
+    compiled: &Compiled,
     now: UnixTime,
 ) -> Result<(Shape, Public), PresentationError> {
     check_form(presentation, compiled)?;
@@ -101,9 +150,26 @@ fn check_all_but_proof(
     for presented in &presentation.attestations {
         check_days(&presented.attestation.leaf, today)?;
     }
-    check_holder(presentation)?;
-    check_attestations(presentation, keys)?;
     Ok((shape, public(presentation)?))
+}
+
+/// The equations of every signature, whatever else [`check_attestations`] looks at being checked.
+fn signed(
+    presentation: &Presentation,
+    keys: &dyn CommitteeKeys,
+) -> Result<Vec<Equation>, PresentationError> {
+    let digest = presentation.digest();
+    let mut equations = Vec::with_capacity(2 * presentation.attestations.len());
+    for presented in &presentation.attestations {
+        let key = &presented.attestation.leaf.key;
+        let equation = Equation::holder(key, &digest.0, &presented.holder_signature);
+        equations.push(equation.ok_or(PresentationError::Signatures)?);
+    }
+    for (root, key) in roots(presentation, keys)? {
+        let equation = Equation::root(&key, root);
+        equations.push(equation.ok_or(PresentationError::Signatures)?);
+    }
+    Ok(equations)
 }
 
 /// Everything that needs neither a key nor the time: bindings, the set of leaves, purposes.
@@ -238,8 +304,28 @@ fn check_attestations(
     presentation: &Presentation,
     keys: &dyn CommitteeKeys,
 ) -> Result<(), PresentationError> {
-    // Leaves of one batch share a root; its signature is checked once.
-    let mut verified: Vec<&SignedRoot> = Vec::new();
+    for (root, key) in roots(presentation, keys)? {
+        root.verify(&key).map_err(|error| {
+            let mut leaves = presentation.attestations.iter();
+            let first = leaves.find(|presented| presented.attestation.root == *root);
+            PresentationError::Attestation {
+                attribute: first.map_or_else(
+                    || AttributeId(String::new()),
+                    |presented| presented.attestation.leaf.attribute.clone(),
+                ),
+                error,
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Checks that every leaf is in its tree; the roots of the trees, each once, with the keys that must have signed them.
+fn roots<'a>(
+    presentation: &'a Presentation,
+    keys: &dyn CommitteeKeys,
+) -> Result<Vec<(&'a SignedRoot, AttestationKey)>, PresentationError> {
+    let mut roots: Vec<(&SignedRoot, AttestationKey)> = Vec::new();
     for presented in &presentation.attestations {
         let attestation = &presented.attestation;
         let leaf = &attestation.leaf;
@@ -248,15 +334,15 @@ fn check_attestations(
             error,
         };
         attestation.check_path().map_err(failed)?;
-        if verified.contains(&&attestation.root) {
+        if roots.iter().any(|(root, _)| **root == attestation.root) {
             continue;
         }
+        attestation.root.check_size().map_err(failed)?;
         let (committee, epoch) = (leaf.committee, leaf.epoch);
         let key = keys
             .attestation_key(committee, epoch)
             .ok_or(PresentationError::Epoch { committee, epoch })?;
-        attestation.root.verify(&key).map_err(failed)?;
-        verified.push(&attestation.root);
+        roots.push((&attestation.root, key));
     }
-    Ok(())
+    Ok(roots)
 }

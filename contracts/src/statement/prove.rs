@@ -3,7 +3,7 @@
 use bulletproofs::RangeProof;
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
-use curve25519_dalek::traits::MultiscalarMul;
+use curve25519_dalek::traits::{MultiscalarMul, VartimeMultiscalarMul};
 use merlin::Transcript;
 use rand_core::{CryptoRng, RngCore};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
@@ -15,7 +15,7 @@ use super::sum::selector_bases;
 use super::transcript::ProofTranscript;
 use super::tree::Atom;
 use super::{Public, RANGE, Secrets, StatementError, append_slacks};
-use crate::group::{PEDERSEN, Point, PublicScalar};
+use crate::group::{PEDERSEN, Point, PublicScalar, blinded, commit};
 use crate::issuance::scalar;
 
 /// Proves a statement on a transcript that already binds its context; gives the slack commitments and the proof.
@@ -31,7 +31,7 @@ pub fn prove<R: RngCore + CryptoRng>(
     rng: &mut R,
 ) -> Result<(Vec<Point>, Vec<u8>), StatementError> {
     public.check(shape)?;
-    check_openings(public, secrets)?;
+    check_openings(public, secrets, rng)?;
     let path = Path::choose(shape, secrets)?;
     prove_along(transcript, shape, public, secrets, &path, rng)
 }
@@ -68,8 +68,7 @@ pub(super) fn prove_along<R: RngCore + CryptoRng>(
     }
     let slacks = path.slacks.iter().zip(blindings.iter()).take(shape.slots());
     let slacks = slacks.map(|(value, blinding)| {
-        Point::new(PEDERSEN.commit(Scalar::from(*value), *blinding))
-            .map_err(|_| StatementError::Unsatisfied)
+        Point::new(commit(&Scalar::from(*value), blinding)).map_err(|_| StatementError::Unsatisfied)
     });
     let slacks: Vec<Point> = slacks.collect::<Result<_, _>>()?;
     append_slacks(transcript, &slacks);
@@ -80,7 +79,7 @@ pub(super) fn prove_along<R: RngCore + CryptoRng>(
     let commitment = match shape.selectors() {
         0 => None,
         _ => Some(encode(
-            commit_selectors(&selectors) + *selectors_blinding * PEDERSEN.B_blinding,
+            commit_selectors(&selectors) + blinded(&selectors_blinding),
         )?),
     };
     if let Some(commitment) = &commitment {
@@ -103,10 +102,10 @@ pub(super) fn prove_along<R: RngCore + CryptoRng>(
         tree: encode(
             commit_selectors(&nonces.selectors)
                 + announced.point(public, &slacks)
-                + nonces.tree * PEDERSEN.B_blinding,
+                + blinded(&nonces.tree),
         )?,
         pseudonym: encode(nonces.k * public.base)?,
-        person: encode(PEDERSEN.commit(nonces.k, nonces.person))?,
+        person: encode(commit(&nonces.k, &nonces.person))?,
     };
     for announcement in announcements.iter() {
         transcript.append_point(b"announcement", announcement);
@@ -149,7 +148,13 @@ fn commit_selectors(scalars: &[Scalar]) -> RistrettoPoint {
 }
 
 /// Refuses a witness that is not the commitments', which would give a proof that fails at the verifier.
-fn check_openings(public: &Public, secrets: &Secrets) -> Result<(), StatementError> {
+///
+/// All commitments are opened at once, under random weights: public points in variable time, secrets in constant time.
+fn check_openings<R: RngCore + CryptoRng>(
+    public: &Public,
+    secrets: &Secrets,
+    rng: &mut R,
+) -> Result<(), StatementError> {
     if secrets.leaves.len() != public.leaves.len() {
         return Err(StatementError::Count {
             what: "openings",
@@ -157,18 +162,36 @@ fn check_openings(public: &Public, secrets: &Secrets) -> Result<(), StatementErr
             got: secrets.leaves.len(),
         });
     }
-    let mut ok = public.person.point() == &PEDERSEN.commit(secrets.k, secrets.person_blinding)
-        && public.pseudonym.point() == &(secrets.k * public.base);
-    // s itself is not known to the owner; what is left of C_s without its blinding must be the same s·B everywhere.
-    let mut subjects = Vec::with_capacity(public.leaves.len());
-    for (leaf, secret) in public.leaves.iter().zip(&secrets.leaves) {
-        let known = scalar(i64::from(secret.known));
-        ok &= leaf.value.point() == &PEDERSEN.commit(scalar(secret.value), secret.value_blinding);
-        ok &= leaf.known.point() == &PEDERSEN.commit(known, secret.known_blinding);
-        subjects.push(leaf.subject.point() - secret.subject_blinding * PEDERSEN.B_blinding);
+    let mut draw = || {
+        let mut bytes = [0; 16];
+        rng.fill_bytes(&mut bytes);
+        Scalar::from(u128::from_le_bytes(bytes))
+    };
+    let person = draw();
+    let mut weights = vec![person];
+    let mut points = vec![*public.person.point()];
+    let mut value = Zeroizing::new(person * secrets.k);
+    let mut blinding = Zeroizing::new(person * secrets.person_blinding);
+    // s itself is not known to the owner; what is left of C_s without its blinding must be the same s·B everywhere,
+    // which falls out where the weights add up to zero.
+    let mut subjects: Vec<Scalar> = public.leaves.iter().map(|_| draw()).collect();
+    let all: Scalar = subjects.iter().skip(1).sum();
+    if let Some(first) = subjects.first_mut() {
+        *first = -all;
     }
-    ok &= subjects.windows(2).all(|pair| pair.first() == pair.last());
-    if ok {
+    for ((leaf, secret), subject) in public.leaves.iter().zip(&secrets.leaves).zip(subjects) {
+        let (of_value, of_known) = (draw(), draw());
+        weights.extend([of_value, of_known, subject]);
+        points.extend([leaf.value, leaf.known, leaf.subject].map(|point| *point.point()));
+        *value += of_value * scalar(secret.value) + of_known * scalar(i64::from(secret.known));
+        *blinding += of_value * secret.value_blinding
+            + of_known * secret.known_blinding
+            + subject * secret.subject_blinding;
+    }
+    let claimed = RistrettoPoint::vartime_multiscalar_mul(weights, points);
+    let opened = claimed == commit(&value, &blinding)
+        && public.pseudonym.point() == &(secrets.k * public.base);
+    if opened {
         Ok(())
     } else {
         Err(StatementError::Witness)

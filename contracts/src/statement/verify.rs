@@ -1,4 +1,4 @@
-//! Verifying: the range proof, then every other equation in one multi-scalar multiplication under random weights.
+//! Verifying: the equations of the range proof and all others in one multi-scalar multiplication under random weights.
 
 use bulletproofs::RangeProof;
 use curve25519_dalek::ristretto::CompressedRistretto;
@@ -7,6 +7,7 @@ use curve25519_dalek::traits::Identity;
 use merlin::Transcript;
 
 use super::proof::Proof;
+use super::range::RangeEquations;
 use super::shape::Shape;
 use super::sum::Sum;
 use super::transcript::ProofTranscript;
@@ -24,12 +25,25 @@ pub fn verify(
     slacks: &[Point],
     proof: &[u8],
 ) -> Result<(), StatementError> {
-    let ((), sum) = equations(transcript, shape, public, slacks, proof, verify_range)?;
-    if sum.is_identity() {
-        Ok(())
-    } else {
-        Err(StatementError::Proof)
+    let mut together = transcript.clone();
+    let replay = |transcript: &mut Transcript, shape: &Shape, slacks: &[Point], bytes: &[u8]| {
+        RangeEquations::replay(transcript, shape, slacks, bytes).map(Some)
+    };
+    let replayed = equations(&mut together, shape, public, slacks, proof, replay);
+    if let Ok((range, mut sum)) = replayed {
+        if let Some(range) = range {
+            // Everything that the three sums are about is in the transcript by now.
+            let [inner, outer] = [b"inner", b"outer"].map(|label| together.challenge_scalar(label));
+            range.add_to(&mut sum, &inner, &outer);
+        }
+        if sum.is_identity() {
+            *transcript = together;
+            return Ok(());
+        }
     }
+    // In parts, the range proof by the library itself, which names the one that fails.
+    let ((), _) = equations(transcript, shape, public, slacks, proof, verify_range)?;
+    Err(StatementError::Proof)
 }
 
 /// Binds statement and proof to the transcript, hands the range proof (if there are slots) to `range`, and sums up all
