@@ -51,17 +51,20 @@ pub enum EntryKind {
     Approval,
     /// An application as filed.
     Application,
+    /// A person was proofed again and has another pseudonym key.
+    Reproofing,
 }
 
 impl EntryKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::CommitteeKey,
         Self::Contract,
         Self::AttestationRoot,
         Self::Decision,
         Self::Approval,
         Self::Application,
+        Self::Reproofing,
     ];
 
     /// The name in entries and JSON.
@@ -73,6 +76,7 @@ impl EntryKind {
             Self::Decision => "decision",
             Self::Approval => "approval",
             Self::Application => "application",
+            Self::Reproofing => "reproofing",
         }
     }
 }

@@ -5,14 +5,17 @@ use std::collections::BTreeSet;
 use actix_web::http::StatusCode;
 use contracts::encoding::Bytes32;
 use contracts::group::{PEDERSEN, Point};
-use contracts::ids::{Committee, Domain};
+use contracts::ids::{Committee, Domain, NodeId};
 use contracts::issuance::EnrolSecrets;
 use curve25519_dalek::scalar::Scalar;
 use oracles::problem::Problem;
+use oracles::wire::HpkeBox;
 use rand_core::OsRng;
 use zeroize::Zeroizing;
 
-use crate::api::types::{CreatedProfile, EnrolProfile, Enrolment, MAX_CONTACT, Profile};
+use crate::api::types::{
+    CreatedProfile, EnrolProfile, Enrolment, MAX_CONTACT, Profile, Reproofing,
+};
 use crate::oracle::{Applicant, Enrolled, random32};
 use crate::service::{Service, token_hash};
 use crate::store::idempotency::remember;
@@ -179,6 +182,7 @@ impl Service {
             keys: &keys,
             secrets: &secrets,
             response: &wallet.response(attempt)?,
+            replaces: call.replaces,
         };
         let enrolled = self.oracles.enrol(&applicant, &call.claims).await?;
         self.keep_enrolment(&profile, &wallet, attempt, &secrets, &enrolled, call)
@@ -219,6 +223,45 @@ impl Service {
         set_enrolled(&mut tx, &id, &call.contact, enrolled.expires).await?;
         tx.commit().await.map_err(crate::store::StoreError::from)?;
         Ok(())
+    }
+
+    /// Whether somebody was proofed anew as this profile's person; objects to it if told to.
+    ///
+    /// # Errors
+    /// 409 for a profile without handles, 503 without a quorum.
+    pub async fn reproofing(
+        &self,
+        profile: &StoredProfile,
+        object: bool,
+    ) -> Result<Reproofing, Problem> {
+        let wallet = self.wallet(profile)?;
+        let identity = wallet.authorisation(Domain::Identity, profile.registration)?;
+        let id = profile.profile.to_string();
+        let handles = self.store.handles(&id, Domain::Identity).await?;
+        if handles.is_empty() {
+            return Err(not_enrolled());
+        }
+        Ok(self.oracles.notice(&identity, &handles, object).await?)
+    }
+
+    /// The handles of a domain; those that newcomers lack are resealed and kept.
+    pub(crate) async fn handles(
+        &self,
+        profile: &StoredProfile,
+        domain: Domain,
+        authorisation: &SigningKey,
+    ) -> Result<Vec<(NodeId, HpkeBox)>, Problem> {
+        let id = profile.profile.to_string();
+        let mut handles = self.store.handles(&id, domain).await?;
+        let made = self.oracles.reseal(domain, authorisation, &handles).await;
+        if !made.is_empty() {
+            let mut tx = self.store.begin().await?;
+            facts::add_handles(&mut tx, &id, &made).await?;
+            tx.commit().await.map_err(crate::store::StoreError::from)?;
+            handles.extend(made.into_iter().map(|it| (it.node, it.sealed)));
+            handles.sort_unstable_by_key(|(node, _)| *node);
+        }
+        Ok(handles)
     }
 
     fn check_enrolment(&self, call: &EnrolProfile) -> Result<(), Problem> {

@@ -1,12 +1,13 @@
 //! Starting and stopping the service.
 
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use contracts::trust::{MAX_TRUST_BYTES, Trust};
 use oracles::clock::Clock;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::agency::Agency;
 use crate::api;
@@ -19,6 +20,8 @@ use crate::store::{Store, StoreError};
 
 /// Requests answered at the same time by each worker's runtime are many; workers are few.
 const WORKERS: usize = 2;
+/// How often the nodes are asked whether committees changed, besides whenever one does not answer as expected.
+const FOLLOW_EVERY: Duration = Duration::from_secs(600);
 
 /// The service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,7 @@ pub struct Running {
     address: SocketAddr,
     handle: ServerHandle,
     task: JoinHandle<std::io::Result<()>>,
+    following: AbortHandle,
 }
 
 impl Running {
@@ -59,6 +63,7 @@ impl Running {
 
     /// Answers what is being answered, then stops.
     pub async fn stop(self) {
+        self.following.abort();
         self.handle.stop(true).await;
         if let Err(error) = self.task.await {
             tracing::warn!(%error, "the server's task did not end cleanly");
@@ -114,6 +119,7 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
         clock,
         locks: Locks::default(),
     });
+    let follower = service.clone();
     let listener = TcpListener::bind(config.listen).map_err(StartError::Listen)?;
     let address = listener.local_addr().map_err(StartError::Listen)?;
     let server = HttpServer::new(move || {
@@ -128,7 +134,14 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
     .run();
     let handle = server.handle();
     tracing::info!(%address, "the profile service listens");
+    let following = tokio::spawn(async move {
+        loop {
+            follower.oracles.follow().await;
+            tokio::time::sleep(FOLLOW_EVERY).await;
+        }
+    });
     Ok(Running {
+        following: following.abort_handle(),
         address,
         handle,
         task: tokio::spawn(server),

@@ -13,6 +13,7 @@ mod nonce;
 mod observe;
 mod plan;
 mod quota;
+mod reseal;
 mod role;
 mod store;
 #[cfg(test)]

@@ -30,8 +30,10 @@ use crate::peer::{Refusal, Topic};
 use crate::problem::Problem;
 use crate::sources::Sources;
 use crate::wire::attest::{
-    AttestCall, MAX_REQUEST_BODY, MAX_SMALL_BODY, NonceRequest, SealedRequest,
+    AttestCall, MAX_REQUEST_BODY, MAX_SMALL_BODY, NonceRequest, ResealAnswer, ResealCall,
+    SealedRequest,
 };
+use crate::wire::enrol::Recipient;
 
 const ACKS: Topic<AckCall, AckAnswer> =
     Topic::new("attest.acks").with_caps(8 << 10, MAX_ACK_ANSWER);
@@ -85,6 +87,22 @@ impl AttestRole {
                 Ok(attestor)
             }
         }
+    }
+
+    fn reseal(&self, domain: Domain, call: &ResealCall) -> Result<ResealAnswer, AttestError> {
+        let recipient = |node: NodeId| {
+            let peer = self.node.peers().get(node)?;
+            Some(Recipient {
+                node,
+                key_epoch: peer.hpke_epoch,
+                hpke_key: peer.hpke_key,
+            })
+        };
+        let shared = &self.shared;
+        let now = shared.clock.now();
+        self.seat(domain)?
+            .seat
+            .reseal(call, shared.keys.as_ref(), recipient, now)
     }
 
     async fn lead(&self, plan: &BatchPlan) -> Result<Bytes<65>, AttestError> {
@@ -282,6 +300,18 @@ fn routes(config: &mut web::ServiceConfig, role: &Arc<AttestRole>, domains: &[Do
                     let role = Arc::clone(&shared);
                     async move {
                         let answer = role.seat(domain)?.nonce(&body);
+                        Ok::<_, Problem>(HttpResponse::Ok().json(answer))
+                    }
+                })),
+        );
+        let shared = Arc::clone(role);
+        config.service(
+            web::resource(path("reseal"))
+                .app_data(json_config(MAX_REQUEST_BODY))
+                .route(web::post().to(move |body: web::Json<ResealCall>| {
+                    let role = Arc::clone(&shared);
+                    async move {
+                        let answer = role.reseal(domain, &body)?;
                         Ok::<_, Problem>(HttpResponse::Ok().json(answer))
                     }
                 })),

@@ -8,7 +8,8 @@ use futures::future::join_all;
 use zeroize::Zeroizing;
 
 use super::pending::{Pending, Prepared};
-use super::registrar::{Enrolment, Registrar};
+use super::registrar::{Enrolment, Handles, Registrar};
+use super::reproofing;
 use super::{EnrolError, Links};
 use crate::hpke;
 use crate::problem::QuorumFailure;
@@ -26,10 +27,26 @@ impl Registrar {
             enrolment: call.enrolment,
         };
         let pending = self.waiting.get(&call.enrolment)?;
-        let own = self.prepare(&enrolment, links).await?;
+        let own = match self.prepare(&enrolment, links).await {
+            Err(EnrolError::Waiting(ready)) => {
+                // The notice must stand at every node, so that the wait is the same wherever it goes on.
+                let others = self.others();
+                join_all(others.iter().map(|node| links.prepare(*node, &enrolment))).await;
+                return Err(EnrolError::Waiting(ready));
+            }
+            own => own?,
+        };
         let silent = self.agree(&enrolment, own.digest, links).await?;
         let prepared = pending.prepared.get().ok_or(EnrolError::Unknown)?;
-        let signatures = links.sign(&enrolment).await?;
+        let receipt = match self.registry.replaces(&prepared.claim, self.now()).await? {
+            true => links.enter(reproofing::entry(&prepared.claim)).await?,
+            false => None,
+        };
+        let context = Handles {
+            enrolment: call.enrolment,
+            receipt,
+        };
+        let signatures = links.sign(&context).await?;
         let handles = self.signed(prepared, &signatures)?;
         let answer = EnrolAnswer {
             subjects: handles

@@ -16,6 +16,7 @@ use contracts::handle::{MAX_SOURCE_KEY_LENGTH, MAX_SOURCE_KEYS};
 use contracts::ids::Domain;
 use serde::{Deserialize, Serialize};
 
+use super::reproofing::Terms;
 use crate::sources::{ConfigError, Sources};
 
 /// How people are proofed and what goes into their handles. The same at every node of the committee: handles that differ
@@ -36,6 +37,12 @@ pub struct EnrolConfig {
     /// It bounds how many SSNs somebody who knows a name and a birth date can try.
     #[serde(default = "default_refused_claims")]
     pub refused_claims_per_day: u32,
+    /// Days from a re-proofing's notice until it may go on. The old seed's holder has so long to object.
+    #[serde(default = "default_reproof_wait")]
+    pub reproof_wait_days: u16,
+    /// Days after a replacement in which there is no other, and for which a notice stands once its wait is over.
+    #[serde(default = "default_reproof_period")]
+    pub reproof_period_days: u16,
     /// Records that must all bear the claims out.
     pub proof: Vec<ProofConfig>,
     /// Source keys of each domain's handle: by name, a text column of the first proof, `claims.ssn` or `claims.ssn_last4`.
@@ -50,6 +57,14 @@ pub struct ProofConfig {
     pub source: String,
     /// A SELECT of one row with the columns `ssn`, `given_name`, `family_name` and `birth_date`; `$1` is the SSN as nine digits.
     pub query: String,
+}
+
+fn default_reproof_wait() -> u16 {
+    14
+}
+
+fn default_reproof_period() -> u16 {
+    365
 }
 
 fn default_handle_days() -> u16 {
@@ -69,6 +84,14 @@ fn default_refused_claims() -> u32 {
 }
 
 impl EnrolConfig {
+    /// The terms of re-proofing.
+    pub(super) fn terms(&self) -> Terms {
+        Terms {
+            wait: i64::from(self.reproof_wait_days) * 86_400,
+            period: i64::from(self.reproof_period_days) * 86_400,
+        }
+    }
+
     /// Checks what types cannot.
     ///
     /// # Errors

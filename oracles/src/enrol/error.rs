@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use contracts::bip340::SignatureError;
 use contracts::issuance::IssueError;
+use contracts::units::UnixTime;
 
 use crate::attest::AttestError;
 use crate::ceremony::oprf::OprfError;
@@ -42,6 +43,18 @@ pub enum EnrolError {
         "this person cannot be enrolled now: an enrolment is complete or under way; continue it under its own id"
     )]
     Taken,
+    /// The person was proofed again, and the wait is not over.
+    #[error("the person is enrolled and was proofed again: send the same request again from {} on", day_of(.0))]
+    Waiting(UnixTime),
+    /// The holder of the present seed objected.
+    #[error("the person is enrolled, and the holder of the present seed objected to replacing it")]
+    Objected,
+    /// The person's key was replaced not long ago.
+    #[error("the person's key was replaced not long ago: it is replaced once in a period")]
+    ReproofedLately,
+    /// A replacement is signed only once it is in the ledger.
+    #[error("the replacement is not in the ledger: {0}")]
+    Unledgered(String),
     /// A signed enrolment was continued with another pseudonym key.
     #[error(
         "points.c_person: this enrolment was signed with another pseudonym key: derive it from the same seed"
@@ -89,6 +102,12 @@ pub enum EnrolError {
     Internal(&'static str),
 }
 
+/// The day of an instant, for a person to read.
+fn day_of(time: &UnixTime) -> String {
+    time.day()
+        .map_or_else(|_| time.0.to_string(), |day| day.to_string())
+}
+
 impl From<sqlx::Error> for EnrolError {
     fn from(error: sqlx::Error) -> Self {
         Self::Db(error.into())
@@ -107,6 +126,10 @@ impl From<EnrolError> for Problem {
             EnrolError::ForeignClaims => Self::forbidden("foreign-claims", detail),
             EnrolError::NotProofed => Self::forbidden("not-proofed", detail),
             EnrolError::Taken => Self::conflict("enrolled", detail),
+            EnrolError::Waiting(_) => Self::conflict("waiting", detail),
+            EnrolError::Objected => Self::conflict("objected", detail),
+            EnrolError::ReproofedLately => Self::conflict("reproofed-lately", detail),
+            EnrolError::Unledgered(_) => unavailable("ledger", "The ledger did not answer", detail),
             EnrolError::OtherPseudonym => Self::conflict("other-pseudonym", detail),
             EnrolError::Unknown => Self::not_found(detail),
             EnrolError::Busy => unavailable("busy", "The node is busy", detail),

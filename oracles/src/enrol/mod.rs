@@ -7,10 +7,12 @@
 mod complete;
 mod config;
 mod error;
+mod notice;
 mod pending;
 mod proof;
 mod registrar;
 mod registry;
+mod reproofing;
 mod role;
 
 pub use self::config::{EnrolConfig, ProofConfig};
@@ -21,9 +23,10 @@ pub(crate) use self::role::mount;
 use async_trait::async_trait;
 use contracts::encoding::Bytes;
 use contracts::ids::{Domain, NodeId};
+use contracts::receipt::{Entry, Receipt};
 
 use self::complete::PrepareError;
-use self::registrar::{Enrolment, PrepareAnswer};
+use self::registrar::{Enrolment, Handles, PrepareAnswer};
 use crate::ceremony::oprf::Evaluation;
 use crate::wire::enrol::Recipient;
 
@@ -35,7 +38,9 @@ pub(crate) trait Links: Send + Sync {
     /// Has a member prepare an enrolment.
     async fn prepare(&self, to: NodeId, call: &Enrolment) -> Result<PrepareAnswer, PrepareError>;
     /// Has the committee sign an enrolment's handle statements, one signature per domain in order.
-    async fn sign(&self, call: &Enrolment) -> Result<Vec<Bytes<65>>, EnrolError>;
+    async fn sign(&self, context: &Handles) -> Result<Vec<Bytes<65>>, EnrolError>;
+    /// Enters a replacement in the ledger; none where the node has none.
+    async fn enter(&self, entry: Entry) -> Result<Option<Receipt>, EnrolError>;
     /// The members of a domain's committee and their HPKE keys.
     fn members(&self, domain: Domain) -> Vec<Recipient>;
 }

@@ -9,6 +9,7 @@ use contracts::group::{PEDERSEN, Point};
 use contracts::handle::{HANDLE_VERSION, HandlePlain, statement};
 use contracts::ids::{Domain, NodeId};
 use contracts::issuance::{subject_scalar, verify_enrolment};
+use contracts::receipt::Receipt;
 use contracts::units::{Day, UnixTime};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -19,11 +20,13 @@ use super::config::EnrolConfig;
 use super::pending::{Pending, Prepared, Waiting};
 use super::proof::proof;
 use super::registry::{Claim, Registry, subject_ref};
+use super::reproofing;
 use super::{EnrolError, Links};
 use crate::attest::{AttestError, NonceUse, PSEUDONYM_KEY, Seat, Shared, is_today, seat};
 use crate::ceremony::KeyId;
 use crate::ceremony::oprf::{self, Evaluation};
 use crate::keys::KeyRecord;
+use crate::ledger;
 use crate::node::Node;
 use crate::wire::attest::{NonceAnswer, NonceRequest};
 use crate::wire::enrol::{
@@ -34,11 +37,21 @@ use crate::wire::{claims_info, enrol_info};
 /// Source key of identity handles that holds the registry's name for the subject, in base64url.
 pub(crate) const SUBJECT_REF: &str = "subject_ref";
 
-/// Names an enrolment between nodes, and the context in which its handles are signed.
+/// Names an enrolment between nodes.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Enrolment {
     pub(crate) enrolment: Bytes32,
+}
+
+/// The context in which an enrolment's handles are signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Handles {
+    pub(crate) enrolment: Bytes32,
+    /// The ledger's receipt of a replacement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) receipt: Option<Receipt>,
 }
 
 /// A node has claimed the person and stands for handles with this digest.
@@ -232,7 +245,10 @@ impl Registrar {
             .await?;
         let now = self.now();
         let until = UnixTime(now.0 + i64::from(self.config.lease_seconds));
-        self.registry.claim(&prepared.claim, now, until).await?;
+        let terms = self.config.terms();
+        self.registry
+            .claim(&prepared.claim, now, until, terms)
+            .await?;
         Ok(PrepareAnswer {
             digest: prepared.digest,
         })
@@ -284,6 +300,7 @@ impl Registrar {
                 subject,
                 enrolment: call.enrolment,
                 pseudonym_key,
+                replaces: request.replaces,
             },
             digest: tagged_hash("shp/v1/enrol-statements", &parts).into(),
             handles,
@@ -337,14 +354,36 @@ impl Registrar {
 
     /// What this node signs for an enrolment: the statements of the handles that it rebuilt itself, once its registry holds
     /// the person for this enrolment until the handles expire.
-    pub(crate) async fn messages(&self, call: &Enrolment) -> Result<Vec<Vec<u8>>, EnrolError> {
+    pub(crate) async fn messages(&self, call: &Handles) -> Result<Vec<Vec<u8>>, EnrolError> {
         let pending = self.waiting.get(&call.enrolment)?;
         let prepared = pending.prepared.get().ok_or(EnrolError::Unknown)?;
         let until = self.end_of_handles(prepared)?;
+        let (claim, now) = (&prepared.claim, self.now());
+        if self.registry.replaces(claim, now).await? {
+            self.check_entered(claim, call.receipt.as_ref())?;
+        }
         self.registry
-            .signing(&prepared.claim, self.now(), until)
+            .signing(claim, now, until, self.config.terms())
             .await?;
         Ok(self.statements(&prepared.handles))
+    }
+
+    /// A replacement must be in the ledger, where the node has one, before anything of it is signed.
+    fn check_entered(&self, claim: &Claim, receipt: Option<&Receipt>) -> Result<(), EnrolError> {
+        if !self.node.config().roles.contains_key("ledger") {
+            return Ok(());
+        }
+        let failed = |cause: String| EnrolError::Unledgered(cause);
+        let receipt = receipt
+            .filter(|receipt| receipt.entry == reproofing::entry(claim))
+            .ok_or_else(|| failed("no receipt of it".to_owned()))?;
+        let trust = ledger::of(&self.node)
+            .trust()
+            .map_err(|error| failed(error.to_string()))?;
+        receipt
+            .verify(&trust)
+            .map(|_| ())
+            .map_err(|error| failed(error.to_string()))
     }
 
     fn end_of_handles(&self, prepared: &Prepared) -> Result<UnixTime, EnrolError> {

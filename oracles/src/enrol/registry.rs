@@ -12,11 +12,12 @@ use curve25519_dalek::scalar::Scalar;
 use sqlx::{AnyPool, Row as _};
 
 use super::EnrolError;
+use super::reproofing::Terms;
 use crate::db::{self, DbError};
 
 /// The registry of one node.
 #[derive(Clone)]
-pub(super) struct Registry(AnyPool);
+pub(super) struct Registry(pub(super) AnyPool);
 
 /// An enrolment's claim on a person.
 #[derive(Clone, Copy)]
@@ -24,6 +25,8 @@ pub(super) struct Claim {
     pub(super) subject: Bytes32,
     pub(super) enrolment: Bytes32,
     pub(super) pseudonym_key: Point,
+    /// Whether it is to take the place of an earlier one, because its seed is lost.
+    pub(super) replaces: bool,
 }
 
 /// The registry's name for a subject.
@@ -33,7 +36,8 @@ pub(super) fn subject_ref(s: &Scalar) -> Bytes32 {
 
 impl Registry {
     pub(super) async fn open(pool: AnyPool) -> Result<Self, DbError> {
-        db::migrate(&pool, "enrol", &[include_str!("schema.sql")]).await?;
+        let steps = [include_str!("schema.sql"), include_str!("schema_1.sql")];
+        db::migrate(&pool, "enrol", &steps).await?;
         Ok(Self(pool))
     }
 
@@ -47,6 +51,7 @@ impl Registry {
         claim: &Claim,
         now: UnixTime,
         until: UnixTime,
+        terms: Terms,
     ) -> Result<(), EnrolError> {
         let (subject, enrolment) = (claim.subject.to_string(), claim.enrolment.to_string());
         let pseudonym_key = Bytes32::from(*claim.pseudonym_key.as_bytes()).to_string();
@@ -72,6 +77,9 @@ impl Registry {
         let (registered, held_until): (String, i64) = (row.get(2), row.get(3));
         let held = held_until >= now.0;
         if holder != enrolment && held {
+            if claim.replaces && signed == 1 {
+                return self.await_reproofing(transaction, claim, now, terms).await;
+            }
             return Err(EnrolError::Taken);
         }
         if holder == enrolment && held && signed == 1 {
@@ -103,6 +111,7 @@ impl Registry {
         claim: &Claim,
         now: UnixTime,
         until: UnixTime,
+        terms: Terms,
     ) -> Result<(), EnrolError> {
         let updated = sqlx::query(
             "UPDATE enrolment SET signed = 1, held_until = CASE WHEN held_until > $5 THEN held_until ELSE $5 END
@@ -116,10 +125,12 @@ impl Registry {
         .execute(&self.0)
         .await?;
         if updated.rows_affected() == 1 {
-            Ok(())
-        } else {
-            Err(EnrolError::Taken)
+            return Ok(());
         }
+        if claim.replaces {
+            return self.replace(claim, now, until, terms).await;
+        }
+        Err(EnrolError::Taken)
     }
 
     /// Whether a pseudonym key is the one registered for a subject; true when this node has no row, because it was down at
@@ -194,6 +205,11 @@ mod tests {
     const AFTER_LEASE: UnixTime = UnixTime(NOW.0 + 601);
     const YEAR: UnixTime = UnixTime(NOW.0 + 365 * 86_400);
 
+    const TERMS: Terms = Terms {
+        wait: 14 * 86_400,
+        period: 365 * 86_400,
+    };
+
     async fn registry() -> (tempfile::TempDir, Registry) {
         let (dir, pool) = crate::attest::testing::database().await;
         (dir, Registry::open(pool).await.unwrap())
@@ -204,6 +220,7 @@ mod tests {
             subject: subject_ref(&Scalar::from(7u8)),
             enrolment: [enrolment; 32].into(),
             pseudonym_key: Point::new(hash_to_group("shp/v1/test", &[key])).unwrap(),
+            replaces: false,
         }
     }
 
@@ -211,24 +228,33 @@ mod tests {
     async fn a_second_enrolment_of_one_ssn_is_refused_until_the_first_lapses_or_expires() {
         let (_dir, registry) = registry().await;
         let (first, second) = (claim(1, 1), claim(2, 2));
-        registry.claim(&first, NOW, LEASE).await.unwrap();
-        let refused = registry.claim(&second, NOW, LEASE).await;
+        registry.claim(&first, NOW, LEASE, TERMS).await.unwrap();
+        let refused = registry.claim(&second, NOW, LEASE, TERMS).await;
         assert!(matches!(refused, Err(EnrolError::Taken)));
 
-        registry.claim(&second, AFTER_LEASE, YEAR).await.unwrap();
-        let late = registry.signing(&first, AFTER_LEASE, YEAR).await;
+        registry
+            .claim(&second, AFTER_LEASE, YEAR, TERMS)
+            .await
+            .unwrap();
+        let late = registry.signing(&first, AFTER_LEASE, YEAR, TERMS).await;
         assert!(
             matches!(late, Err(EnrolError::Taken)),
             "a lapsed claim signs nothing"
         );
 
-        registry.signing(&second, AFTER_LEASE, YEAR).await.unwrap();
-        registry.signing(&second, AFTER_LEASE, YEAR).await.unwrap();
-        let refused = registry.claim(&first, AFTER_LEASE, YEAR).await;
+        registry
+            .signing(&second, AFTER_LEASE, YEAR, TERMS)
+            .await
+            .unwrap();
+        registry
+            .signing(&second, AFTER_LEASE, YEAR, TERMS)
+            .await
+            .unwrap();
+        let refused = registry.claim(&first, AFTER_LEASE, YEAR, TERMS).await;
         assert!(matches!(refused, Err(EnrolError::Taken)));
         let expired = UnixTime(YEAR.0 + 1);
         registry
-            .claim(&first, expired, UnixTime(expired.0 + 600))
+            .claim(&first, expired, UnixTime(expired.0 + 600), TERMS)
             .await
             .unwrap();
     }
@@ -236,14 +262,23 @@ mod tests {
     #[tokio::test]
     async fn an_enrolment_finds_its_own_claim_but_cannot_change_its_pseudonym_key_once_signed() {
         let (_dir, registry) = registry().await;
-        registry.claim(&claim(1, 1), NOW, LEASE).await.unwrap();
-        registry.claim(&claim(1, 2), NOW, LEASE).await.unwrap();
-        registry.signing(&claim(1, 2), NOW, YEAR).await.unwrap();
         registry
-            .claim(&claim(1, 2), AFTER_LEASE, LEASE)
+            .claim(&claim(1, 1), NOW, LEASE, TERMS)
             .await
             .unwrap();
-        let swapped = registry.claim(&claim(1, 3), AFTER_LEASE, YEAR).await;
+        registry
+            .claim(&claim(1, 2), NOW, LEASE, TERMS)
+            .await
+            .unwrap();
+        registry
+            .signing(&claim(1, 2), NOW, YEAR, TERMS)
+            .await
+            .unwrap();
+        registry
+            .claim(&claim(1, 2), AFTER_LEASE, LEASE, TERMS)
+            .await
+            .unwrap();
+        let swapped = registry.claim(&claim(1, 3), AFTER_LEASE, YEAR, TERMS).await;
         assert!(matches!(swapped, Err(EnrolError::OtherPseudonym)));
         let subject = claim(1, 2).subject;
         let key = |fill| claim(1, fill).pseudonym_key;
@@ -257,7 +292,12 @@ mod tests {
         let (_dir, registry) = registry().await;
         let tries = (0..8u8).map(|at| {
             let registry = registry.clone();
-            tokio::spawn(async move { registry.claim(&claim(at, at), NOW, LEASE).await.is_ok() })
+            tokio::spawn(async move {
+                registry
+                    .claim(&claim(at, at), NOW, LEASE, TERMS)
+                    .await
+                    .is_ok()
+            })
         });
         let won = futures::future::join_all(tries).await;
         assert_eq!(

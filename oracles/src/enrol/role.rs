@@ -6,10 +6,11 @@ use actix_web::{HttpResponse, web};
 use async_trait::async_trait;
 use contracts::encoding::Bytes;
 use contracts::ids::{Domain, NodeId};
+use contracts::receipt::{Entry, Receipt};
 
 use super::complete::PrepareError;
 use super::pending::Waiting;
-use super::registrar::{Enrolment, PrepareAnswer, Registrar};
+use super::registrar::{Enrolment, Handles, PrepareAnswer, Registrar};
 use super::registry::Registry;
 use super::{EnrolConfig, EnrolError, Links};
 use crate::attest::{Shared, seat};
@@ -17,16 +18,17 @@ use crate::ceremony::KeyId;
 use crate::ceremony::oprf::Evaluation;
 use crate::ceremony::sign::{self, MessageSource, SignCall, SignTopic};
 use crate::http::json_config;
+use crate::ledger::{self, Ledger as _};
 use crate::node::{Node, Router, StartError};
 use crate::peer::{PeerError, Refusal, Topic};
 use crate::problem::Problem;
 use crate::wire::attest::{MAX_SMALL_BODY, NonceRequest};
-use crate::wire::enrol::{EnrolCall, EnrolSubmission, MAX_SUBMISSION_BODY, Recipient};
+use crate::wire::enrol::{EnrolCall, EnrolSubmission, MAX_SUBMISSION_BODY, NoticeCall, Recipient};
 
 const SHARE: Topic<Enrolment, Evaluation> = Topic::new("enrol.share").with_caps(1 << 10, 1 << 10);
 const PREPARE: Topic<Enrolment, PrepareAnswer> =
     Topic::new("enrol.prepare").with_caps(1 << 10, 1 << 10);
-const HANDLES: SignTopic<Enrolment> = SignTopic::new("enrol.handles");
+const HANDLES: SignTopic<Handles> = SignTopic::new("enrol.handles");
 /// Code of the refusal when another enrolment holds the person.
 const TAKEN: &str = "enrolled";
 
@@ -51,7 +53,18 @@ impl Links for NodeLinks {
             })
     }
 
-    async fn sign(&self, call: &Enrolment) -> Result<Vec<Bytes<65>>, EnrolError> {
+    async fn enter(&self, entry: Entry) -> Result<Option<Receipt>, EnrolError> {
+        if !self.0.config().roles.contains_key("ledger") {
+            return Ok(None);
+        }
+        let receipts = ledger::of(&self.0)
+            .append(&[entry])
+            .await
+            .map_err(|error| EnrolError::Unledgered(error.to_string()))?;
+        Ok(receipts.into_iter().next())
+    }
+
+    async fn sign(&self, call: &Handles) -> Result<Vec<Bytes<65>>, EnrolError> {
         let key = KeyId::Signing(Domain::Identity.into());
         let signed = sign::sign(&self.0, key, HANDLES, call)
             .await
@@ -96,17 +109,17 @@ impl From<EnrolError> for Refusal {
 struct HandleSource(Arc<Registrar>);
 
 #[async_trait]
-impl MessageSource<Enrolment> for HandleSource {
+impl MessageSource<Handles> for HandleSource {
     async fn messages(
         &self,
         _node: &Arc<Node>,
         call: SignCall,
-        enrolment: Enrolment,
+        handles: Handles,
     ) -> Result<Vec<Vec<u8>>, Refusal> {
         if call.epoch != self.0.seat().epoch {
             return Err(Refusal::new("enrol", "another epoch"));
         }
-        Ok(self.0.messages(&enrolment).await?)
+        Ok(self.0.messages(&handles).await?)
     }
 }
 
@@ -195,6 +208,18 @@ fn routes(config: &mut web::ServiceConfig, registrar: &Arc<Registrar>) {
                 async move {
                     let accepted = registrar.request(&body).await?;
                     Ok::<_, Problem>(HttpResponse::Ok().json(accepted))
+                }
+            })),
+    );
+    let shared = Arc::clone(registrar);
+    config.service(
+        web::resource("/v1/identity/reproofing")
+            .app_data(json_config(MAX_SUBMISSION_BODY))
+            .route(web::post().to(move |body: web::Json<NoticeCall>| {
+                let registrar = Arc::clone(&shared);
+                async move {
+                    let answer = registrar.notice(&body).await?;
+                    Ok::<_, Problem>(HttpResponse::Ok().json(answer))
                 }
             })),
     );

@@ -214,6 +214,7 @@ impl LedgerRole {
                         .into_iter()
                         .any(|committee| committee.domain().is_some() && sits(committee)),
                     EntryKind::Decision => sits(Committee::Decision),
+                    EntryKind::Reproofing => sits(Committee::Identity),
                     // Keys and contracts are compared with what the member itself knows.
                     EntryKind::CommitteeKey | EntryKind::Contract => true,
                     // An owner's, forwarded.

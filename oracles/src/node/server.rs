@@ -263,6 +263,7 @@ fn open_owners(node: &Arc<Node>, listener: TcpListener) -> Result<Door, StartErr
             .wrap(from_fn(http::bounded_body))
             .route("/healthz", web::get().to(health))
             .route("/v1/info", web::get().to(info))
+            .route("/v1/epochs", web::get().to(epochs))
             .configure(|config| {
                 for routes in &router.routes {
                     routes(config);
@@ -322,6 +323,17 @@ async fn mount_roles(node: &Arc<Node>, router: &mut Router) -> Result<(), StartE
 async fn health(node: web::Data<Arc<Node>>) -> Result<HttpResponse, Problem> {
     sqlx::query("SELECT 1").execute(node.db()).await?;
     Ok(HttpResponse::Ok().json(serde_json::json!({ "ok": true })))
+}
+
+/// Every change of epoch that is in the ledger: what a verifier follows from the keys it trusts.
+async fn epochs(node: web::Data<Arc<Node>>) -> HttpResponse {
+    let changes = node.keys().changes();
+    let entered: Vec<_> = changes
+        .iter()
+        .filter(|change| change.receipt.is_some())
+        .map(AsRef::as_ref)
+        .collect();
+    HttpResponse::Ok().json(entered)
 }
 
 async fn info(node: web::Data<Arc<Node>>) -> Result<HttpResponse, Problem> {

@@ -12,7 +12,7 @@ use contracts::encoding::{Bytes, Bytes32, tagged_hash};
 use contracts::ids::{AttributeId, Domain, NodeId};
 use contracts::issuance::{BlindingProof, IssueContext, LeafRequest, request_message};
 use contracts::receipt::Receipt;
-use contracts::units::{Period, UnixTime};
+use contracts::units::{Day, Period, UnixTime};
 use serde::{Deserialize, Serialize};
 
 use super::{HpkeBox, Sealed};
@@ -98,6 +98,64 @@ impl AttestRequest {
     pub fn reference(&self) -> Bytes32 {
         request_ref(&self.context.request_id, &self.context.authorisation_key)
     }
+}
+
+/// Asks a member to seal a handle to a newcomer; plaintext of [`ResealCall::sealed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResealRequest {
+    /// [`VERSION`].
+    pub version: u8,
+    /// The committee.
+    pub committee: Domain,
+    /// Its present epoch.
+    pub epoch: u64,
+    /// Today by the owner's clock (UTC).
+    pub day: Day,
+    /// The newcomer.
+    pub to: NodeId,
+    /// The handle for the node asked.
+    pub handle: HpkeBox,
+    /// BIP-340 signature by the handle's authorisation key over [`ResealRequest::message`].
+    pub signature: Bytes<64>,
+}
+
+impl ResealRequest {
+    /// The 32 bytes that the authorisation key signs, for one node.
+    pub fn message(&self, node: NodeId) -> [u8; 32] {
+        tagged_hash(
+            "shp/v1/reseal",
+            &[
+                self.committee.as_str().as_bytes(),
+                &self.epoch.to_be_bytes(),
+                &node.get().to_be_bytes(),
+                &self.day.number().to_be_bytes(),
+                &self.to.get().to_be_bytes(),
+                &self.handle.sealed.enc.0,
+                &self.handle.sealed.ciphertext.0,
+            ],
+        )
+    }
+}
+
+/// `POST /v1/{domain}/reseal`, at a member that holds a handle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResealCall {
+    /// [`ResealRequest`] as JSON, sealed under [`super::reseal_info`].
+    pub sealed: HpkeBox,
+}
+
+/// The handle for the newcomer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResealAnswer {
+    /// The answering node.
+    pub node: NodeId,
+    /// The newcomer.
+    pub to: NodeId,
+    /// The handle, sealed to it.
+    pub handle: HpkeBox,
 }
 
 /// A node's answer: it has stored its acknowledgement of every leaf named here.

@@ -17,7 +17,7 @@ use contracts::encoding::{Bytes, Bytes32, tagged_hash};
 use contracts::group::Point;
 use contracts::ids::{Domain, NodeId};
 use contracts::issuance::{EnrolContext, EnrolPoints, EnrolProof, enrol_message};
-use contracts::units::Day;
+use contracts::units::{Day, UnixTime};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -221,6 +221,10 @@ pub struct EnrolRequest {
     pub proof: EnrolProof,
     /// X25519 key that the answer is sealed to.
     pub response_key: Bytes32,
+    /// Whether the pseudonym key is to take the place of one whose seed is lost. It is, after a wait and once in a period;
+    /// until then a node answers `waiting`.
+    #[serde(default)]
+    pub replaces: bool,
     /// BIP-340 signature by the identity authorisation key over [`EnrolRequest::message`].
     pub signature: Bytes<64>,
 }
@@ -231,7 +235,11 @@ impl EnrolRequest {
         let digest = enrol_message(&self.context, &self.points, &self.proof, &self.response_key);
         tagged_hash(
             "shp/v1/enrol-request",
-            &[&digest, &self.day.number().to_be_bytes()],
+            &[
+                &digest,
+                &self.day.number().to_be_bytes(),
+                &[u8::from(self.replaces)],
+            ],
         )
     }
 
@@ -242,6 +250,59 @@ impl EnrolRequest {
             .iter()
             .find_map(|(domain, key)| (*domain == Domain::Identity).then_some(key))
     }
+}
+
+/// Asks whether somebody was proofed anew as the person of a handle; plaintext of [`NoticeCall::sealed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoticeQuery {
+    /// [`VERSION`].
+    pub version: u8,
+    /// Today by the owner's clock (UTC).
+    pub day: Day,
+    /// Whether to object.
+    pub object: bool,
+    /// The identity handle for the node asked.
+    pub handle: HpkeBox,
+    /// BIP-340 signature by the handle's authorisation key over [`NoticeQuery::message`].
+    pub signature: Bytes<64>,
+}
+
+impl NoticeQuery {
+    /// The 32 bytes that the identity authorisation key signs, for one node.
+    pub fn message(&self, node: NodeId) -> [u8; 32] {
+        tagged_hash(
+            "shp/v1/reproofing-notice",
+            &[
+                &node.get().to_be_bytes(),
+                &self.day.number().to_be_bytes(),
+                &[u8::from(self.object)],
+                &self.handle.sealed.enc.0,
+                &self.handle.sealed.ciphertext.0,
+            ],
+        )
+    }
+}
+
+/// `POST /v1/identity/reproofing`, at any node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoticeCall {
+    /// [`NoticeQuery`] as JSON, sealed under [`super::notice_info`].
+    pub sealed: HpkeBox,
+}
+
+/// What a node knows of a re-proofing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoticeAnswer {
+    /// The node.
+    pub node: NodeId,
+    /// When it may go on; none when nobody was proofed anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<UnixTime>,
+    /// Whether it was objected to.
+    pub objected: bool,
 }
 
 /// The node holds the enrolment in memory and will take part in completing it.

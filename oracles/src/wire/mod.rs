@@ -72,6 +72,17 @@ pub fn claims_info(node: NodeId, key_epoch: u64) -> [u8; 32] {
     node_info("shp/v1/hpke/claims", domain.into(), node, domain, key_epoch)
 }
 
+/// `info` of a query about a re-proofing.
+pub fn notice_info(node: NodeId, key_epoch: u64) -> [u8; 32] {
+    let domain = Domain::Identity;
+    node_info("shp/v1/hpke/notice", domain.into(), node, domain, key_epoch)
+}
+
+/// `info` of a request to reseal a handle.
+pub fn reseal_info(domain: Domain, node: NodeId, key_epoch: u64) -> [u8; 32] {
+    node_info("shp/v1/hpke/reseal", domain.into(), node, domain, key_epoch)
+}
+
 /// `info` of a value sealed to a leaf's own key: the answering node and the leaf's place in its request.
 pub fn value_info(
     domain: Domain,

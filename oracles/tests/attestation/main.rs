@@ -9,4 +9,5 @@ mod network;
 mod owner;
 
 mod attacks;
+mod changes;
 mod flow;

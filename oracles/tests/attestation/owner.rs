@@ -54,6 +54,8 @@ pub struct Owner {
     pub secrets: EnrolSecrets,
     pub enrol_id: Bytes32,
     pub response: NodeKeyPair,
+    /// Whether it asks to take the place of a lost seed.
+    pub replaces: bool,
 }
 
 /// An owner with handles.
@@ -88,6 +90,7 @@ impl Owner {
             secrets: EnrolSecrets::random(Scalar::random(&mut OsRng), &mut OsRng),
             enrol_id: random().into(),
             response: NodeKeyPair::generate(),
+            replaces: false,
         }
     }
 
@@ -140,6 +143,7 @@ impl Owner {
             points,
             proof,
             response_key: *self.response.public(),
+            replaces: self.replaces,
             signature: Bytes([0; 64]),
         };
         let secret = &self.keys[&Domain::Identity];
@@ -273,15 +277,17 @@ impl Draft {
         let authorisation_key = who.owner.key(domain);
         let reference = request_ref(&request_id, &authorisation_key);
         let mut nonces = Vec::new();
+        let mut epoch = 0;
         for peer in up(network) {
             let url = format!("{}/v1/{domain}/nonce", peer.url);
             let call = NonceRequest { request: reference };
             let answer: NonceAnswer = post_json(&client(), &url, &call).await.unwrap();
+            epoch = answer.epoch;
             nonces.push((peer.id, answer.nonce));
         }
         let context = IssueContext {
             committee: domain,
-            epoch: 1,
+            epoch,
             nonces,
             authorisation_key,
             request_id,
@@ -424,10 +430,7 @@ impl Draft {
 
 pub fn committee_key(network: &Network, domain: Domain) -> AttestationKey {
     let node = network.nodes.iter().flatten().next().unwrap().node();
-    let record = node
-        .keys()
-        .get(KeyId::Signing(Committee::from(domain)), 1)
-        .unwrap();
-    let key = Bytes::<33>::from_slice(&record.group_key().unwrap().0).unwrap();
+    let key = KeyId::Signing(Committee::from(domain));
+    let key = Bytes::<33>::from_slice(&node.group_key(key, 1).unwrap().0).unwrap();
     AttestationKey::from_bytes(&key).unwrap()
 }

@@ -72,6 +72,20 @@ pub(crate) const ROUTES: &[Route] = &[
         |it| it.to(enrol),
     ),
     route(
+        Method::GET,
+        "/v1/profiles/{profile}/reproofing",
+        Who::Owner,
+        0,
+        |it| it.to(reproofing),
+    ),
+    route(
+        Method::POST,
+        "/v1/profiles/{profile}/reproofing/objection",
+        Who::Owner,
+        MAX_SMALL_BODY,
+        |it| it.to(object),
+    ),
+    route(
         Method::POST,
         "/v1/profiles/{profile}/questions",
         Who::Owner,
@@ -195,6 +209,16 @@ async fn enrol(
 ) -> Result<HttpResponse, Problem> {
     let view = service.enrol(&owner.0.profile, &call).await?;
     Ok(HttpResponse::Ok().json(view))
+}
+
+async fn reproofing(service: web::Data<Service>, owner: Owner) -> Result<HttpResponse, Problem> {
+    let notice = service.reproofing(&owner.0, false).await?;
+    Ok(HttpResponse::Ok().json(notice))
+}
+
+async fn object(service: web::Data<Service>, owner: Owner) -> Result<HttpResponse, Problem> {
+    let notice = service.reproofing(&owner.0, true).await?;
+    Ok(HttpResponse::Ok().json(notice))
 }
 
 async fn ask(

@@ -53,6 +53,10 @@ pub struct EnrolProfile {
     pub claims: Vec<ClaimsBox>,
     /// The notifier's opaque contact handle; at most [`MAX_CONTACT`] bytes.
     pub contact: String,
+    /// Whether the person was enrolled before and lost the seed. The first call brings `committee-refused`, with `waiting`
+    /// in its detail; after the wait the same call with fresh claims goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaces: bool,
 }
 
 /// Answer of `GET /v1/profiles/{profile}` and of `POST /v1/profiles/{profile}/enrol`.
@@ -71,6 +75,17 @@ pub struct Profile {
     /// What claims are for, until enrolled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enrolment: Option<Enrolment>,
+}
+
+/// Answer of `GET /v1/profiles/{profile}/reproofing`, and of a `POST` there, which objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reproofing {
+    /// When somebody who was proofed as this profile's person may take its place; none when nobody was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<UnixTime>,
+    /// Whether enough nodes took note of an objection.
+    pub objected: bool,
 }
 
 /// Body of `POST /v1/profiles/{profile}/questions`; an [`IDEMPOTENCY_KEY`] header is required.

@@ -162,8 +162,26 @@ impl Oracles {
         Ok(sent.into_leaves(&agreed, attestations))
     }
 
-    /// Nonces of the members that hold a handle: all that answer within a bounded time, at least a quorum, one epoch.
+    /// Nonces as [`Self::nonces_of`] gets them, asked for again when it fails and the committee turns out to have changed.
     async fn nonces(
+        &self,
+        domain: Domain,
+        reference: &Bytes32,
+        handles: &[(NodeId, HpkeBox)],
+    ) -> Result<Answers<NonceAnswer>, OracleError> {
+        match self.nonces_of(domain, reference, handles).await {
+            Err(error @ OracleError::Quorum { .. }) => {
+                if !self.follow().await {
+                    return Err(error);
+                }
+                self.nonces_of(domain, reference, handles).await
+            }
+            answers => answers,
+        }
+    }
+
+    /// Nonces of the members that hold a handle: all that answer within a bounded time, at least a quorum, one epoch.
+    async fn nonces_of(
         &self,
         domain: Domain,
         reference: &Bytes32,
@@ -214,7 +232,7 @@ impl Oracles {
         if self.node(node)?.hpke_epoch != answer.hpke_epoch {
             return wrong("an HPKE key epoch other than the configured one");
         }
-        if self.trust.fact_key(domain, answer.epoch).is_none() {
+        if self.trust().fact_key(domain, answer.epoch).is_none() {
             return wrong("an epoch whose committee key is not trusted");
         }
         if answer.expires <= self.clock.now() {
@@ -281,7 +299,7 @@ impl Oracles {
                 return Err(wrong("a root of another committee or epoch"));
             }
             let key = self
-                .trust
+                .trust()
                 .attestation_key(sent.domain, sent.context.epoch)
                 .ok_or_else(|| wrong("an epoch whose committee key is not trusted"))?;
             batch
@@ -293,7 +311,7 @@ impl Oracles {
             }
             batch
                 .receipt
-                .verify(&self.trust)
+                .verify(&self.trust())
                 .map_err(|error| Failure::Wrong(error.to_string()))?;
             for place in batch.leaves {
                 let leaf = agreed

@@ -122,8 +122,8 @@ impl Oracles {
     ) -> Result<Claims, String> {
         let claims = token::verify(
             &decision.token,
-            &self.trust.decision_keys(),
-            self.trust.issuer(),
+            &self.trust().decision_keys(),
+            self.trust().issuer(),
             &presentation.audience,
             self.clock.now(),
         )
@@ -153,7 +153,7 @@ impl Oracles {
         }
         let receipt = &decision.receipt;
         receipt
-            .verify(&self.trust)
+            .verify(&self.trust())
             .map_err(|error| error.to_string())?;
         let commitment = claims
             .commitment_input()
@@ -167,7 +167,7 @@ impl Oracles {
         {
             return Err("the receipt is not that of the token's ledger entry".to_owned());
         }
-        if claims.ledger.origin != self.trust.origin() {
+        if claims.ledger.origin != self.trust().origin() {
             return Err("the token names another log".to_owned());
         }
         Ok(claims)

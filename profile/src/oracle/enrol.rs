@@ -42,6 +42,8 @@ pub struct Applicant<'a> {
     pub secrets: &'a EnrolSecrets,
     /// Receives the answer.
     pub response: &'a NodeKeyPair,
+    /// Whether the seed of an earlier enrolment is lost.
+    pub replaces: bool,
 }
 
 impl std::fmt::Debug for Applicant<'_> {
@@ -68,7 +70,12 @@ impl Oracles {
             .find_map(|(domain, key)| (*domain == Domain::Identity).then_some(key))
             .ok_or(OracleError::NotReady("no identity authorisation key"))?;
         let reference = enrolment_ref(&applicant.enrol_id, &identity.x_only());
-        let nonces = self.enrol_nonces(&reference).await?;
+        let nonces = match self.enrol_nonces(&reference).await {
+            Err(OracleError::Quorum { .. }) if self.follow().await => {
+                self.enrol_nonces(&reference).await?
+            }
+            nonces => nonces?,
+        };
         let epoch = nonces
             .good
             .first()
@@ -251,6 +258,7 @@ fn request(
         points,
         proof,
         response_key: *applicant.response.public(),
+        replaces: applicant.replaces,
         signature: Bytes([0; 64]),
     };
     request.signature = identity.sign(&request.message());

@@ -21,14 +21,14 @@ impl Oracles {
             }
             answer
                 .receipt
-                .verify(&self.trust)
+                .verify(&self.trust())
                 .map_err(|error| Failure::Wrong(error.to_string()))?;
             Ok(answer.receipt)
         };
         self.coordinate(
             "ledger append",
             committee,
-            members,
+            &members,
             "/v1/ledger/append",
             &body,
             check,

@@ -3,8 +3,11 @@
 mod attest;
 mod decide;
 mod enrol;
+mod epochs;
 mod gather;
 mod ledger;
+mod notice;
+mod reseal;
 
 pub use attest::{AttestedLeaf, Owner, Wanted};
 pub use decide::{Decided, Decision};
@@ -12,6 +15,7 @@ pub use enrol::{Applicant, Enrolled};
 pub use gather::{Answers, Failure};
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use contracts::encoding::Bytes32;
@@ -166,15 +170,22 @@ impl From<OracleError> for Problem {
     }
 }
 
+/// What changes with the committees' epochs.
+#[derive(Debug)]
+struct Known {
+    trust: Arc<Trust>,
+    committees: BTreeMap<Committee, (Vec<NodeId>, u16)>,
+    /// The latest epoch followed.
+    epochs: BTreeMap<Committee, u64>,
+}
+
 /// The network as configured, with the keys it is checked against.
 #[derive(Debug)]
 pub struct Oracles {
     http: reqwest::Client,
     nodes: BTreeMap<NodeId, NodeConfig>,
-    committees: BTreeMap<Committee, (Vec<NodeId>, u16)>,
+    known: RwLock<Known>,
     ask: AskConfig,
-    /// What every answer is checked against.
-    pub trust: Trust,
     /// The service's clock.
     pub clock: Clock,
 }
@@ -198,18 +209,27 @@ impl Oracles {
                 .iter()
                 .map(|node| (node.id, node.clone()))
                 .collect(),
-            committees,
+            known: RwLock::new(Known {
+                trust: Arc::new(trust),
+                committees,
+                epochs: BTreeMap::new(),
+            }),
             ask: config.ask.clone(),
-            trust,
             clock,
         }
     }
 
     /// Members of a committee, ascending, and how many make a quorum.
-    pub fn committee(&self, committee: Committee) -> (&[NodeId], u16) {
-        self.committees
-            .get(&committee)
-            .map_or((&[], u16::MAX), |(members, quorum)| (members, *quorum))
+    pub fn committee(&self, committee: Committee) -> (Vec<NodeId>, u16) {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let found = known.committees.get(&committee);
+        found.map_or((Vec::new(), u16::MAX), Clone::clone)
+    }
+
+    /// What every answer is checked against: the trust file, and the changes of epoch that followed from it.
+    pub fn trust(&self) -> Arc<Trust> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&known.trust)
     }
 
     /// Members of the identity committee, as a navigator's device needs to know them.

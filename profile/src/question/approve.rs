@@ -49,7 +49,7 @@ impl Work<'_> {
         let Proved { presentation, .. } = self.document(kind::PROVED).await?;
         let decision: Decision = self.document(kind::DECISION).await?;
         let claims =
-            contracts::token::open(&decision.token, &service.oracles.trust.decision_keys())
+            contracts::token::open(&decision.token, &service.oracles.trust().decision_keys())
                 .map_err(|_| Problem::internal())?;
         let jti: Bytes32 = presentation.digest();
         let wait = Duration::from_secs(service.approval.wait_seconds);

@@ -82,24 +82,25 @@ impl Work<'_> {
     /// Asks one committee, again with fresh keys and blindings if that fails, and stores what it attests.
     async fn attest_domain(&self, domain: Domain, facts: &[&Fact]) -> Result<(), Problem> {
         let service = self.service;
-        let profile = self.profile.profile.to_string();
         let authorisation = self
             .wallet
             .authorisation(domain, self.profile.registration)?;
-        let handles = service.store.handles(&profile, domain).await?;
+        let mut handles = service
+            .handles(&self.profile, domain, &authorisation)
+            .await?;
         let (subject, blinding) = service.subject(&self.profile, &self.wallet, domain).await?;
         let person = match domain {
             Domain::Identity => Some(service.person(&self.profile, &self.wallet)?),
             _ => None,
         };
-        let owner = Owner {
-            authorisation: &authorisation,
-            handles: &handles,
-            subject: &subject,
-            person: person.as_ref(),
-        };
         let mut failure: Option<OracleError> = None;
         for attempt in 0..service.oracles.attempts() {
+            let owner = Owner {
+                authorisation: &authorisation,
+                handles: &handles,
+                subject: &subject,
+                person: person.as_ref(),
+            };
             let wanted = self.wanted(domain, facts).await?;
             match service.oracles.attest(domain, &wanted, &owner).await {
                 Ok(leaves) => return self.keep(&wanted, &blinding, leaves).await,
@@ -110,6 +111,10 @@ impl Work<'_> {
                     if lasting {
                         break;
                     }
+                    // The committee may have changed under way, and have members without a handle.
+                    handles = service
+                        .handles(&self.profile, domain, &authorisation)
+                        .await?;
                 }
             }
         }

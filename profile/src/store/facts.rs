@@ -192,6 +192,30 @@ pub async fn replace_handles(
     Ok(())
 }
 
+/// Adds handles for members that had none, or other ones in their place.
+///
+/// # Errors
+/// The database's.
+pub async fn add_handles(
+    tx: &mut Tx,
+    profile: &str,
+    handles: &[MemberHandle],
+) -> Result<(), StoreError> {
+    for handle in handles {
+        sqlx::query(
+            "INSERT INTO handle (profile, domain, node, sealed) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (profile, domain, node) DO UPDATE SET sealed = excluded.sealed",
+        )
+        .bind(profile)
+        .bind(handle.domain.as_str())
+        .bind(i64::from(handle.node.get()))
+        .bind(to_json(&handle.sealed))
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}
+
 /// Stores a domain's subject point, in place of an earlier one.
 ///
 /// # Errors

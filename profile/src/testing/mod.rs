@@ -376,6 +376,7 @@ impl World {
         EnrolProfile {
             claims: seal_claims(&claims, &created.enrolment.recipients).unwrap(),
             contact: format!("contact-{}", to_base64url(ssn)),
+            replaces: false,
         }
     }
 

@@ -93,6 +93,7 @@ impl Navigator {
         let body = EnrolProfile {
             claims,
             contact: enrolled.contact.clone(),
+            replaces: false,
         };
         network
             .post(

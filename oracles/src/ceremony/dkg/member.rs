@@ -19,6 +19,7 @@ use super::messages::{
     share_info, transcript,
 };
 use crate::ceremony::Suite;
+use crate::faults;
 use crate::hpke::{self, NodeKeyPair};
 use crate::keys::{KeyError, NewKey};
 use crate::node::{Node, Router};
@@ -209,6 +210,7 @@ fn first<C: Ciphersuite>(node: &Node, plan: Plan) -> Result<Round1, Refusal> {
         keys,
         stage,
     });
+    faults::step("dkg.round1");
     Ok(own)
 }
 
@@ -291,6 +293,7 @@ fn second<C: Ciphersuite>(node: &Node, request: Round2Request) -> Result<Verdict
         keys: session.keys,
         stage,
     });
+    faults::step("dkg.round2");
     Ok(Verdict::Good(own))
 }
 
@@ -440,6 +443,7 @@ async fn finish<C: Ciphersuite>(
             key_package,
         })
         .await?;
+    faults::step("dkg.stored");
     Ok(Verdict::Good(Confirmation::new(
         node.id(),
         key,
@@ -483,6 +487,7 @@ async fn activate(node: &Arc<Node>, request: ActivateRequest) -> Result<Done, Re
     node.keys()
         .activate(key, epoch, &record.transcript, &confirmations)
         .await?;
+    faults::step("dkg.activated");
     tracing::info!(node = %node.id(), %key, epoch, "key active");
     Ok(Done {})
 }

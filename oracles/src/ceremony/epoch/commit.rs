@@ -15,13 +15,13 @@ use super::memory;
 use super::messages::{Ballot, COMMIT, Done, Kind, STATUS, Status, StatusRequest};
 use crate::ceremony::KeyId;
 use crate::faults;
-use crate::ledger;
+use crate::ledger::{self, Ledger as _};
 use crate::node::{Node, Router};
 use crate::peer::Refusal;
 
 /// How often a node asks its peers whether it missed a change.
 const CATCH_UP_EVERY: Duration = Duration::from_secs(10);
-/// The same while it waits for one that it voted for.
+/// The same once it voted for one.
 const VOTED_PAUSE: Duration = Duration::from_secs(2);
 /// How long after the first due member the next one refreshes in its place, in seconds.
 const REFRESH_STAGGER: i64 = 600;
@@ -136,7 +136,11 @@ pub(super) async fn take(node: &Arc<Node>, change: &EpochChange) -> Result<(), R
         return Ok(());
     }
     let own = node.id();
-    if statement.members.contains(&own) && !statement.former.contains(&own) {
+    let held = node
+        .keys()
+        .public(KeyId::Signing(committee), statement.previous);
+    // Who comes new, or comes back without its database, first learns what was signed.
+    if statement.members.contains(&own) && held.is_none() {
         memory::adopt(node, statement).await?;
         faults::step("epoch.adopted");
     }
@@ -185,7 +189,6 @@ pub(super) async fn catch_up(node: &Arc<Node>, committee: Committee) -> Option<B
 /// Keeps a node up with the epochs of its committees, completes changes whose coordinator died, and refreshes when due.
 pub(crate) async fn run(node: Arc<Node>) {
     loop {
-        let mut waiting = false;
         for committee in node.config().committees.iter().map(|it| it.name) {
             let Some(standing) = node.keys().standing(committee) else {
                 // A newcomer has nothing to catch up with but what it was dealt.
@@ -194,12 +197,54 @@ pub(crate) async fn run(node: Arc<Node>) {
             };
             catch_up(&node, committee).await;
             if node.keys().is_changing(committee, standing.epoch) {
-                waiting = true;
                 coordinator::complete(&node, committee).await;
             }
             refresh_if_due(&node, committee).await;
         }
-        tokio::time::sleep(if waiting { VOTED_PAUSE } else { CATCH_UP_EVERY }).await;
+        enter_own(&node).await;
+        let mut left = CATCH_UP_EVERY;
+        while let Some(next) = left.checked_sub(VOTED_PAUSE) {
+            tokio::time::sleep(VOTED_PAUSE).await;
+            left = next;
+            if is_waiting(&node) {
+                break;
+            }
+        }
+    }
+}
+
+/// Whether this node voted for a change that it does not know the end of.
+fn is_waiting(node: &Node) -> bool {
+    node.config().committees.iter().any(|it| {
+        let standing = node.keys().standing(it.name);
+        standing.is_some_and(|standing| node.keys().is_changing(it.name, standing.epoch))
+    })
+}
+
+/// The ledger enters its own change once its new epoch is in force; from then on others can follow it.
+async fn enter_own(node: &Arc<Node>) {
+    if !node.config().roles.contains_key("ledger") {
+        return;
+    }
+    for change in node.keys().changes() {
+        if change.receipt.is_some() {
+            continue;
+        }
+        let entry = change.statement.entry();
+        let receipt = match ledger::of(node).append(&[entry]).await {
+            Ok(receipts) => receipts.into_iter().next(),
+            Err(error) => {
+                tracing::info!(%error, "a change of epoch is not in the ledger yet");
+                continue;
+            }
+        };
+        let entered = EpochChange {
+            receipt,
+            ..(*change).clone()
+        };
+        if let Err(error) = node.keys().switch(&entered).await {
+            tracing::error!(%error, "the receipt of a change of epoch is not kept");
+        }
     }
 }
 

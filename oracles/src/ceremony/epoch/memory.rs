@@ -62,6 +62,15 @@ const ENROLMENTS: Table = Table {
     expires: "held_until",
     of: None,
 };
+const REPROOFED: Table = Table {
+    name: "reproofed",
+    module: "enrol",
+    key: &["subject_ref"],
+    text: &[],
+    number: &[],
+    expires: "until",
+    of: None,
+};
 const ACCEPTED: Table = Table {
     name: "decision_accepted",
     module: "decision",
@@ -93,7 +102,7 @@ const RESTRAINT: Table = Table {
 /// What a committee's members remember. The ledger's is its log, which newcomers fetch and check against checkpoints.
 fn tables(committee: Committee) -> &'static [Table] {
     match committee {
-        Committee::Identity => &[ACKS, ENROLMENTS],
+        Committee::Identity => &[ACKS, ENROLMENTS, REPROOFED],
         Committee::Decision => &[ACCEPTED, LEAVES, RESTRAINT],
         Committee::Ledger => &[],
         Committee::Residence | Committee::Income | Committee::Household | Committee::Medical => {

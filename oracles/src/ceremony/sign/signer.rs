@@ -17,6 +17,7 @@ use super::{MAX_CONTEXT_BYTES, MAX_MESSAGE_BYTES, MAX_MESSAGES, SignCall, digest
 use crate::ceremony::epoch::STATEMENT;
 use crate::ceremony::{KeyId, Suite};
 use crate::config::MAX_MEMBERS;
+use crate::faults;
 use crate::keys::{KeyError, KeyRecord};
 use crate::node::{Node, Router};
 use crate::peer::{Refusal, Topic};
@@ -155,6 +156,7 @@ pub(super) async fn commit(
             "this session id is in use; choose another",
         ));
     }
+    faults::step("sign.committed");
     Ok((answer, messages))
 }
 
@@ -238,6 +240,7 @@ fn sign_shares<C: Ciphersuite>(
             .map_err(|error| Refusal::new("malformed", format!("cannot sign: {error}")))?;
         shares.push(Blob(share.serialize()));
     }
+    faults::step("sign.shared");
     Ok(Shares { shares })
 }
 
