@@ -92,7 +92,7 @@ impl Work<'_> {
         witness: Witness,
         context: PresentContext,
     ) -> Result<Presentation, Problem> {
-        let trust = self.service.oracles.trust();
+        let trust = (*self.service.oracles.trust()).clone();
         let now = self.service.clock.now();
         let proved = tokio::task::spawn_blocking(move || {
             let made = prove(&compiled, verdict, &reasons, &witness, &context, &mut OsRng)?;

@@ -47,10 +47,8 @@ impl MessageSource<Ballot> for Votes {
             members.sort_unstable();
             members
         });
-        let agreed = statement.members == record.members
-            || Some(&statement.members) == configured.as_ref()
-            // A member that leaves may not have been told who comes: a quorum of the others was.
-            || !statement.members.contains(&node.id());
+        let agreed =
+            statement.members == record.members || Some(&statement.members) == configured.as_ref();
         if !agreed || u16::try_from(statement.members.len()).map(quorum) != Ok(statement.threshold)
         {
             return refused("the new members are not those of this node's configuration");
