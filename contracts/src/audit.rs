@@ -9,6 +9,7 @@ use crate::bundle::{Bundle, BundleError};
 use crate::encoding::Bytes32;
 use crate::ids::{ContractRef, Jurisdiction, Verdict};
 use crate::jwk::EcJwk;
+use crate::openings::{Opened, Openings, OpeningsError};
 use crate::presentation::{self, PresentationError};
 use crate::receipt::{EntryKind, ReceiptError};
 use crate::rules::{Compiled, Registry, RuleError};
@@ -35,10 +36,12 @@ pub enum Check {
     Presentation,
     /// The decision is in the log, at the index that the token names, under a checkpoint of the ledger committee.
     Ledger,
+    /// Values that the owner opened are those of the bundle's leaves; made where there is an openings file.
+    Openings,
 }
 
 impl Check {
-    /// Every check, in order.
+    /// Every check of a bundle, in order.
     pub const ALL: [Self; 7] = [
         Self::Form,
         Self::Summary,
@@ -60,6 +63,7 @@ impl std::fmt::Display for Check {
             Self::Binding => "binding",
             Self::Presentation => "presentation",
             Self::Ledger => "ledger",
+            Self::Openings => "openings",
         })
     }
 }
@@ -107,6 +111,9 @@ pub enum AuditError {
     /// [`Check::Ledger`]: the receipt does not verify.
     #[error("bundle {0}")]
     Receipt(#[from] ReceiptError),
+    /// [`Check::Openings`].
+    #[error("openings: {0}")]
+    Openings(#[from] OpeningsError),
 }
 
 impl AuditError {
@@ -120,10 +127,11 @@ impl AuditError {
             Self::Binding { .. } => Check::Binding,
             Self::Presentation(_) => Check::Presentation,
             Self::Entry(_) | Self::Receipt(_) => Check::Ledger,
+            Self::Openings(_) => Check::Openings,
         }
     }
 
-    /// The field of the bundle that the check is about; the message says more.
+    /// The field of the bundle (or `openings`, the file beside it) that the check is about; the message says more.
     pub fn field(&self) -> &'static str {
         match self {
             Self::Form(_) => "(document)",
@@ -133,6 +141,7 @@ impl AuditError {
             Self::Token(_) | Self::Binding { .. } => "token",
             Self::Presentation(_) => "presentation",
             Self::Entry(_) | Self::Receipt(_) => "receipt",
+            Self::Openings(_) => "openings",
         }
     }
 }
@@ -169,8 +178,10 @@ pub struct Report {
     pub expires_at: UnixTime,
     /// Where to ask whether the token was revoked since: the one thing an offline audit cannot know.
     pub status: StatusRef,
-    /// The checks that held: all of [`Check::ALL`].
+    /// The checks that held: all of [`Check::ALL`], and [`Check::Openings`] where there is a file of them.
     pub checks: Vec<Passed>,
+    /// The values that the owner chose to open.
+    pub opened: Vec<Opened>,
 }
 
 /// Audits the bytes of a bundle.
@@ -213,6 +224,7 @@ pub fn audit(bytes: &[u8], trust: &Trust, registry: &Registry) -> Result<Report,
             "entry {} of {} in {}",
             claims.ledger.index, size, claims.ledger.origin
         ),
+        Check::Openings => String::from("none"),
     };
     let checks = Check::ALL
         .into_iter()
@@ -233,7 +245,28 @@ pub fn audit(bytes: &[u8], trust: &Trust, registry: &Registry) -> Result<Report,
         expires_at: claims.exp,
         status: claims.status.status_list,
         checks,
+        opened: Vec::new(),
     })
+}
+
+/// Audits the bytes of a bundle and of the openings file beside it.
+///
+/// # Errors
+/// [`AuditError`]: the first check that fails.
+pub fn audit_opened(
+    bytes: &[u8],
+    openings: &[u8],
+    trust: &Trust,
+    registry: &Registry,
+) -> Result<Report, AuditError> {
+    let mut report = audit(bytes, trust, registry)?;
+    let openings = Openings::parse(openings)?;
+    report.opened = openings.check(&Bundle::parse(bytes)?.presentation)?;
+    report.checks.push(Passed {
+        check: Check::Openings,
+        finding: format!("{} values open the leaves they name", report.opened.len()),
+    });
+    Ok(report)
 }
 
 fn check_summary(bundle: &Bundle) -> Result<(), AuditError> {

@@ -19,6 +19,7 @@ pub mod jwk;
 pub mod jws;
 pub mod leaf;
 pub mod merkle;
+pub mod openings;
 pub mod params;
 pub mod presentation;
 pub mod receipt;

@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use contracts::audit::{AuditError, Report, audit};
+use contracts::audit::{AuditError, Report, audit, audit_opened};
 use contracts::bundle::MAX_BUNDLE_BYTES;
 use contracts::epoch::{EpochChange, MAX_CHANGES, MAX_CHANGES_BYTES};
+use contracts::openings::MAX_OPENINGS_BYTES;
 use contracts::rules::registry;
 use contracts::trust::{MAX_TRUST_BYTES, Trust};
 use serde_json::json;
@@ -26,6 +27,9 @@ pub struct Args {
     /// checked against the committee's key and the ledger before its key is taken.
     #[arg(long, value_name = "FILE")]
     epochs: Option<PathBuf>,
+    /// Values that the owner chose to open, to be checked against the bundle's leaves and shown.
+    #[arg(long, value_name = "FILE")]
+    openings: Option<PathBuf>,
     /// Print one JSON document instead of lines.
     #[arg(long)]
     json: bool,
@@ -38,7 +42,16 @@ pub fn run(args: &Args) -> Outcome {
         follow(&mut trust, path)?;
     }
     let bundle = read(&args.bundle, MAX_BUNDLE_BYTES)?;
-    match audit(&bundle, &trust, registry()) {
+    let audited = match &args.openings {
+        None => audit(&bundle, &trust, registry()),
+        Some(file) => audit_opened(
+            &bundle,
+            &read(file, MAX_OPENINGS_BYTES)?,
+            &trust,
+            registry(),
+        ),
+    };
+    match audited {
         Ok(report) => {
             accepted(&report, args.json)?;
             Ok(Finding::Fine)
@@ -103,6 +116,12 @@ fn accepted(report: &Report, json: bool) -> Result<(), Box<dyn Error>> {
     );
     if !report.reasons.is_empty() {
         println!("reasons: {}", report.reasons.join(", "));
+    }
+    for opened in &report.opened {
+        println!(
+            "opened  {} over {}: {}",
+            opened.attribute, opened.period, opened.text
+        );
     }
     println!(
         "not checked, as it needs the network: revocation since, bit {} of {}",

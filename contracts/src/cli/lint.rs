@@ -88,7 +88,14 @@ fn lint(
                     (Verdict::Yes, Vec::new()),
                     (Verdict::No, compiled.all_reasons()),
                 ] {
-                    let cost = Cost::of(&compiled, verdict, &reasons)?;
+                    let cost = match Cost::of(&compiled, verdict, &reasons) {
+                        Ok(cost) => cost,
+                        Err(error) => {
+                            sound = false;
+                            println!("{} {state}: {error}", contract.id);
+                            continue;
+                        }
+                    };
                     if args.verbose {
                         println!("{} {state} {day} {verdict}: {cost}", contract.id);
                     }

@@ -6,7 +6,7 @@ use super::{Presentation, PresentationError};
 use crate::encoding::{Bytes32, tagged_hash};
 use crate::ids::{NodeId, Verdict};
 use crate::leaf::PERSON;
-use crate::rules::Compiled;
+use crate::rules::{Compiled, check_cap};
 use crate::statement::transcript::ProofTranscript;
 use crate::statement::{Atom, Commitments, Node, Public, Relation, Shape};
 
@@ -30,7 +30,9 @@ pub fn shape(
     });
     let tree = Node::And(vec![compiled.statement(verdict, reasons)?, person]);
     let bits = compiled.bits(verdict, reasons)?;
-    Ok(Shape::new(&tree, compiled.facts.len(), bits)?)
+    let shape = Shape::new(&tree, compiled.facts.len(), bits)?;
+    check_cap(compiled, verdict, &shape)?;
+    Ok(shape)
 }
 
 /// The verifier's nonce: a hash of the decision nodes' nonces in ascending order of nodes.

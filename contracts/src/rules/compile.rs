@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compiled::{Clause, Compiled, Fact};
+use super::compiled::{Clause, Compiled, Fact, Statements};
 use super::content::PERSON;
 use super::error::RuleError;
 use super::file::{Contract, Rule};
 use super::linear::{FactKey, Tree};
 use super::lower::{Context, LowerError};
+use super::simplify::simplify;
 use crate::catalogue::Catalogue;
 use crate::encoding::Bytes32;
 use crate::ids::{AttributeId, ContractRef, Jurisdiction};
@@ -110,7 +111,8 @@ impl Compiler<'_> {
             fails,
         } in lowered
         {
-            let [node, fail] = [holds, fails].map(|tree| node(tree, &index).map(Node::flatten));
+            let [node, fail] =
+                [holds, fails].map(|tree| node(tree, &index).map(|node| simplify(&node, &bounds)));
             let (Some(node), Some(fail)) = (node, fail) else {
                 return Err(self.refuse(&clause.id, "it has a constant inside"));
             };
@@ -140,10 +142,8 @@ impl Compiler<'_> {
             facts: facts.into_iter().map(|(fact, ..)| fact).collect(),
             bounds,
             clauses,
+            statements: Statements::default(),
         };
-        for statement in [compiled.yes(), compiled.no(&compiled.all_reasons())?] {
-            self.provable("(all)", &statement, &compiled.bounds)?;
-        }
         Ok(compiled)
     }
 
@@ -164,17 +164,19 @@ impl Compiler<'_> {
             })
     }
 
+    /// That every relation fits 64 bits and all of them one proof. Whether a verdict's proof is within its cap is
+    /// for [`super::Cost`] to say.
     fn provable(&self, clause: &str, tree: &Node, bounds: &[Bounds]) -> Result<(), RuleError> {
         let refuse = |error: TreeError| self.refuse(clause, &error.to_string());
         tree.bits(bounds).map_err(refuse)?;
-        let (slots, atoms) = (tree.slots(), tree.atoms().len());
-        if slots > MAX_SLOTS {
-            return Err(refuse(TreeError::Slots(slots)));
-        }
-        if atoms > MAX_ATOMS {
-            return Err(refuse(TreeError::Atoms(atoms)));
-        }
-        Ok(())
+        let within = |tree: &Node| match (tree.slots(), tree.atoms().len()) {
+            (slots, _) if slots > MAX_SLOTS => Err(TreeError::Slots(slots)),
+            (_, atoms) if atoms > MAX_ATOMS => Err(TreeError::Atoms(atoms)),
+            _ => Ok(()),
+        };
+        within(tree)
+            .or_else(|_| within(&simplify(tree, bounds)))
+            .map_err(refuse)
     }
 
     fn refuse(&self, clause: &str, why: &str) -> RuleError {

@@ -1,8 +1,11 @@
 //! A contract compiled for one jurisdiction and day: exact integer relations, the same for people, proofs and courts.
 
+use std::sync::OnceLock;
+
 use serde::Serialize;
 
 use super::error::RuleError;
+use super::simplify::simplify;
 use crate::ids::{AttributeId, ContractRef, Jurisdiction, Verdict};
 use crate::leaf::PERSON;
 use crate::statement::{Bounds, Node};
@@ -97,18 +100,45 @@ pub struct Compiled {
     pub bounds: Vec<Bounds>,
     /// The conditions.
     pub clauses: Vec<Clause>,
+    #[serde(skip)]
+    pub(super) statements: Statements,
 }
 
+/// Statements in few words, worked out when first asked for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Statements {
+    yes: OnceLock<Node>,
+    fails: OnceLock<Vec<Node>>,
+}
+
+/// They follow from the rest of a compiled contract.
+impl PartialEq for Statements {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Statements {}
+
 impl Compiled {
-    /// What a YES proves.
-    pub fn yes(&self) -> Node {
-        Node::And(
-            self.clauses
-                .iter()
-                .map(|clause| clause.node.clone())
-                .collect(),
-        )
-        .flatten()
+    /// What a YES proves: that every clause holds, in few words.
+    pub fn yes(&self) -> &Node {
+        self.statements.yes.get_or_init(|| {
+            let nodes = self.clauses.iter().map(|clause| clause.node.clone());
+            simplify(&Node::And(nodes.collect()), &self.bounds)
+        })
+    }
+
+    /// What a NO proves of each clause; of an umbrella, one statement that some clause fails.
+    fn fails(&self) -> &[Node] {
+        self.statements.fails.get_or_init(|| {
+            let fails = self.clauses.iter().map(|clause| clause.fail.clone());
+            let short = |node: Node| simplify(&node, &self.bounds);
+            match self.kind {
+                Kind::Umbrella => vec![short(Node::Or(fails.collect()))],
+                _ => fails.map(short).collect(),
+            }
+        })
     }
 
     /// What a NO proves: that each named clause fails; for an umbrella, which names none, that some clause fails.
@@ -125,17 +155,16 @@ impl Compiled {
             if !reasons.is_empty() {
                 return Err(bad("an umbrella contract gives no reasons"));
             }
-            let fails = self.clauses.iter().map(|clause| clause.fail.clone());
-            return Ok(Node::Or(fails.collect()).flatten());
+            return Ok(Node::And(self.fails().to_vec()).flatten());
         }
         if reasons.is_empty() {
             return Err(bad("a NO names at least one clause"));
         }
-        let mut clauses = self.clauses.iter();
+        let mut clauses = self.clauses.iter().zip(self.fails());
         let fails = reasons.iter().map(|reason| {
             clauses
-                .find(|clause| clause.reason == *reason)
-                .map(|clause| clause.fail.clone())
+                .find(|(clause, _)| clause.reason == *reason)
+                .map(|(_, fail)| fail.clone())
                 .ok_or_else(|| bad("reasons are distinct codes of the contract, in its order"))
         });
         Ok(Node::And(fails.collect::<Result<_, _>>()?).flatten())
@@ -159,7 +188,7 @@ impl Compiled {
     /// [`RuleError::Reasons`]; a YES takes no reasons.
     pub fn statement(&self, verdict: Verdict, reasons: &[String]) -> Result<Node, RuleError> {
         match verdict {
-            Verdict::Yes if reasons.is_empty() => Ok(self.yes()),
+            Verdict::Yes if reasons.is_empty() => Ok(self.yes().clone()),
             Verdict::Yes => Err(RuleError::Reasons {
                 contract: self.contract.id.clone(),
                 why: "a YES gives no reasons",

@@ -2,14 +2,11 @@
 
 use std::fmt;
 
-use super::compiled::Compiled;
+use super::compiled::{Compiled, Kind};
 use super::error::RuleError;
 use crate::ids::Verdict;
-use crate::presentation;
-use crate::statement::Node;
-
-/// Bytes of a group element or scalar.
-const ELEMENT: usize = 32;
+use crate::presentation::{self, PresentationError};
+use crate::statement::{Node, Shape};
 
 /// Size of a proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,32 +25,66 @@ pub struct Cost {
     pub bytes: usize,
 }
 
+/// Most bytes of slacks and proof of a verdict: a contract that needs more is not proved, and `rules lint` refuses it.
+///
+/// An umbrella is several groups at once; an event may contain it.
+pub fn proof_cap(kind: Kind, verdict: Verdict) -> usize {
+    match (kind, verdict) {
+        (Kind::Group, Verdict::Yes) => 2_560,
+        (Kind::Umbrella | Kind::Event, Verdict::Yes) => 4_096,
+        (_, Verdict::No) => 6_144,
+    }
+}
+
 impl Cost {
     /// The cost of a verdict: what [`presentation::shape`] lays out for it.
     ///
     /// # Errors
-    /// [`RuleError::Reasons`], or [`RuleError::NotProvable`].
+    /// [`RuleError::Reasons`], or [`RuleError::NotProvable`] past [`proof_cap`].
     pub fn of(
         compiled: &Compiled,
         verdict: Verdict,
         reasons: &[String],
     ) -> Result<Self, RuleError> {
         let statement = compiled.statement(verdict, reasons)?;
-        let shape = presentation::shape(compiled, verdict, reasons).map_err(|error| {
-            RuleError::NotProvable {
-                contract: compiled.contract.id.clone(),
-                clause: String::from("(all)"),
-                why: error.to_string(),
-            }
-        })?;
+        let shape =
+            presentation::shape(compiled, verdict, reasons).map_err(|error| match error {
+                PresentationError::Rules(error) => error,
+                error => not_provable(compiled, error.to_string()),
+            })?;
         Ok(Self {
             facts: shape.facts(),
             slots: shape.slots(),
             bits: shape.bits(),
             atoms: statement.atoms().len(),
             branches: branches(&statement),
-            bytes: ELEMENT * shape.slots() + shape.proof_len(),
+            bytes: shape.total_len(),
         })
+    }
+}
+
+/// Refuses a shape past its cap.
+///
+/// # Errors
+/// [`RuleError::NotProvable`].
+pub(crate) fn check_cap(
+    compiled: &Compiled,
+    verdict: Verdict,
+    shape: &Shape,
+) -> Result<(), RuleError> {
+    let (bytes, cap) = (shape.total_len(), proof_cap(compiled.kind, verdict));
+    if bytes > cap {
+        let why = format!("its {verdict} takes {bytes} bytes, more than the {cap} allowed");
+        return Err(not_provable(compiled, why));
+    }
+    Ok(())
+}
+
+fn not_provable(compiled: &Compiled, why: String) -> RuleError {
+    RuleError::NotProvable {
+        contract: compiled.contract.id.clone(),
+        clause: String::from("(all)"),
+        why,
     }
 }
 

@@ -13,10 +13,12 @@ mod linear;
 mod lower;
 pub mod parser;
 mod registry;
+mod simplify;
 
 pub use applied::Applied;
 pub use compiled::{Clause, Compiled, Evaluation, Fact, Kind, Outcome};
-pub use cost::Cost;
+pub(crate) use cost::check_cap;
+pub use cost::{Cost, proof_cap};
 pub use error::{Located, RuleError};
 pub use file::{ClauseText, Contract, MAX_CLAUSES, MAX_CONTRACT_FILE, Rule, Triggers};
 pub use registry::{Registry, registry};

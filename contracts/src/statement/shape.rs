@@ -140,6 +140,11 @@ impl Shape {
         self.range_proof_len() + 32 * (3 + 3 + commitment + self.selectors)
     }
 
+    /// Bytes of slack commitments and proof.
+    pub fn total_len(&self) -> usize {
+        32 * self.slots + self.proof_len()
+    }
+
     /// Binds the statement's form.
     pub(super) fn append_to(&self, transcript: &mut Transcript) {
         transcript.append_u64(b"facts", self.facts as u64);

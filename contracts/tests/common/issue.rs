@@ -74,14 +74,14 @@ fn attest(keys: &Keys, domain: Domain, leaves: &[Leaf], rng: &mut StdRng) -> (Ba
 }
 
 /// Leaves of every fact of the contract, attested, with what opens them.
-fn witness(keys: &Keys, compiled: &Compiled, income: i64, rng: &mut StdRng) -> Witness {
+fn witness(keys: &Keys, compiled: &Compiled, values: &[Option<i64>], rng: &mut StdRng) -> Witness {
     let today = NOW.day().unwrap();
     let subject = Scalar::random(rng);
     let enrolment = EnrolSecrets::random(Scalar::random(rng), rng);
     let c_person = enrolment.points().unwrap().c_person;
     let mut leaves: BTreeMap<Domain, Vec<Leaf>> = BTreeMap::new();
     let mut held = Vec::new();
-    for fact in &compiled.facts {
+    for (fact, known) in compiled.facts.iter().zip(values) {
         let attribute = catalogue().get(&fact.attribute).unwrap();
         let person = fact.attribute.0 == PERSON;
         let (key, purpose_salt) = (secret(rng), Bytes(rng.r#gen()));
@@ -110,17 +110,17 @@ fn witness(keys: &Keys, compiled: &Compiled, income: i64, rng: &mut StdRng) -> W
         };
         let r_d = *enrolment.subject_blinding(attribute.domain).unwrap();
         let s_d = Point::new(PEDERSEN.commit(subject, r_d)).unwrap();
-        let value = value(&fact.attribute.0, income);
+        let (value, known) = (known.unwrap_or(0), known.is_some());
         let expires = today.plus(i64::from(attribute.freshness_days)).unwrap();
         let person = person.then_some(&c_person);
-        let leaf = build_leaf(&context, &request, value, true, &s_d, person, expires).unwrap();
+        let leaf = build_leaf(&context, &request, value, known, &s_d, person, expires).unwrap();
         leaves
             .entry(attribute.domain)
             .or_default()
             .push(leaf.clone());
         let opening = Opening {
             value,
-            known: true,
+            known,
             blindings,
         };
         held.push((leaf, purpose_salt, key, opening, r_d));
@@ -163,19 +163,29 @@ pub fn enquire(keys: &Keys, income: i64) -> Presentation {
 }
 
 fn show(keys: &Keys, income: i64, enquiry: Option<Enquiry>) -> Presentation {
-    let mut rng = StdRng::from_seed([42; 32]);
     let compiled = compiled();
     let values: Vec<Option<i64>> = compiled
         .facts
         .iter()
         .map(|fact| Some(value(&fact.attribute.0, income)))
         .collect();
-    let (verdict, reasons) = match compiled.evaluate(&values).verdict {
+    present_of(keys, &compiled, &values, enquiry).0
+}
+
+/// The presentation of whatever follows from values of a contract's facts, and what its owner knows.
+pub fn present_of(
+    keys: &Keys,
+    compiled: &Compiled,
+    values: &[Option<i64>],
+    enquiry: Option<Enquiry>,
+) -> (Presentation, Witness) {
+    let mut rng = StdRng::from_seed([42; 32]);
+    let (verdict, reasons) = match compiled.evaluate(values).verdict {
         Outcome::Yes => (Verdict::Yes, Vec::new()),
         Outcome::No { reasons } => (Verdict::No, reasons),
         Outcome::NeedsInfo { missing } => panic!("{missing:?}"),
     };
-    let witness = witness(keys, &compiled, income, &mut rng);
+    let witness = witness(keys, compiled, values, &mut rng);
     let nonces = (1..=3).map(|n| (NodeId::new(n).unwrap(), Bytes([n as u8; 32])));
     let context = PresentContext {
         audience: AUDIENCE.to_owned(),
@@ -184,7 +194,8 @@ fn show(keys: &Keys, income: i64, enquiry: Option<Enquiry>) -> Presentation {
         cnf: keys.cnf().jwk.to_compressed(),
         ledger_salt: SALT,
     };
-    prove(&compiled, verdict, &reasons, &witness, &context, &mut rng).unwrap()
+    let shown = prove(compiled, verdict, &reasons, &witness, &context, &mut rng).unwrap();
+    (shown, witness)
 }
 
 /// What the decision committee would sign for a presentation.

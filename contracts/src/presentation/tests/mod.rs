@@ -2,6 +2,7 @@
 
 mod batches;
 mod bindings;
+mod contracts;
 mod enquiries;
 mod leaves;
 mod verdicts;
@@ -65,8 +66,21 @@ struct Stage {
 
 impl Stage {
     fn new(values: &[Option<i64>], edit: impl Fn(&mut Leaf)) -> Self {
-        let mut rng = rng(1);
-        let compiled = compile("CA", "2026-11-20");
+        Self::edited_of(compile("CA", "2026-11-20"), values, 1, edit)
+    }
+
+    /// Somebody with these values, who is decided on a contract.
+    fn of(compiled: Compiled, values: &[Option<i64>], seed: u64) -> Self {
+        Self::edited_of(compiled, values, seed, |_| ())
+    }
+
+    fn edited_of(
+        compiled: Compiled,
+        values: &[Option<i64>],
+        seed: u64,
+        edit: impl Fn(&mut Leaf),
+    ) -> Self {
+        let mut rng = rng(seed);
         let (verdict, reasons) = match compiled.evaluate(values).verdict {
             Outcome::Yes => (Verdict::Yes, Vec::new()),
             Outcome::No { reasons } => (Verdict::No, reasons),

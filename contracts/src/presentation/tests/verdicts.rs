@@ -135,7 +135,7 @@ fn stage_with(values: &[Option<i64>]) -> Stage {
 }
 
 /// Leaves for a shape, without committees.
-fn leaves(values: &[Option<i64>], rng: &mut StdRng) -> (Public, Secrets) {
+pub(super) fn leaves(values: &[Option<i64>], rng: &mut StdRng) -> (Public, Secrets) {
     let (s, k, person_blinding) = (
         Scalar::random(rng),
         Scalar::random(rng),

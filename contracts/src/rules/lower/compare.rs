@@ -53,10 +53,10 @@ impl Context<'_> {
             for (right_guard, right) in &right.cases {
                 let mut all: Vec<Tree> = left_guard.iter().chain(right_guard).cloned().collect();
                 all.push(relation(op, left, right).map_err(large(expr))?);
-                cases.push(Tree::and(all));
+                cases.push(all);
             }
         }
-        Ok(Tree::or(cases))
+        Ok(nest(&cases))
     }
 
     pub(super) fn compare_age(
@@ -110,6 +110,23 @@ impl Context<'_> {
             Op::Differs => Ok(Tree::or(vec![less(years)?, at_least(years + 1)?])),
         }
     }
+}
+
+/// At least one of the cases; neighbours that begin with one guard stand under it together.
+fn nest(cases: &[Vec<Tree>]) -> Tree {
+    let together = cases.chunk_by(|a, b| a.len() > 1 && b.len() > 1 && a.first() == b.first());
+    let branches = together.map(|cases| match cases {
+        [only] => Tree::and(only.clone()),
+        _ => {
+            let first = cases.first().and_then(|case| case.first()).cloned();
+            let rest: Vec<Vec<Tree>> = cases
+                .iter()
+                .map(|case| case.iter().skip(1).cloned().collect())
+                .collect();
+            Tree::and(first.into_iter().chain([nest(&rest)]).collect())
+        }
+    });
+    Tree::or(branches.collect())
 }
 
 /// `left op right`, over integers.

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod batches;
+mod malleation;
 mod selectors;
 mod transcripts;
 
