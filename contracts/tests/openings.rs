@@ -283,7 +283,8 @@ fn bundles_of_every_kind_of_contract_and_verdict_pass_every_check() {
         let person = |yes: bool| -> Vec<Option<i64>> {
             let facts = compiled.facts.iter().zip(&compiled.bounds);
             let value = |name: &str| match name {
-                "medical.disabled" | "identity.medicaid_immigration_status" | "household.size" => 1,
+                "medical.disabled" if id != "us.chip.child" => 1,
+                "identity.medicaid_immigration_status" | "household.size" => 1,
                 "residence.state" => 32,
                 "identity.person" => 1,
                 "identity.birth_date" if id == "us.chip.child" => {

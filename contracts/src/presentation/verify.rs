@@ -141,7 +141,6 @@ fn check_unsigned(
     now: UnixTime,
 ) -> Result<(Shape, Public), PresentationError> {
     check_form(presentation, compiled)?;
-    let shape = shape(compiled, presentation.verdict, &presentation.reasons)?;
     let today = now.day().map_err(|_| PresentationError::Now)?;
     let as_of = presentation.as_of;
     if as_of > today || today.number() - as_of.number() > MAX_AS_OF_AGE_DAYS {
@@ -150,6 +149,7 @@ fn check_unsigned(
     for presented in &presentation.attestations {
         check_days(&presented.attestation.leaf, today)?;
     }
+    let shape = shape(compiled, presentation.verdict, &presentation.reasons)?;
     Ok((shape, public(presentation)?))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compiled::{Clause, Compiled, Fact, Statements};
+use super::compiled::{Clause, Compiled, Fact};
 use super::content::PERSON;
 use super::error::RuleError;
 use super::file::{Contract, Rule};
@@ -142,7 +142,6 @@ impl Compiler<'_> {
             facts: facts.into_iter().map(|(fact, ..)| fact).collect(),
             bounds,
             clauses,
-            statements: Statements::default(),
         };
         Ok(compiled)
     }

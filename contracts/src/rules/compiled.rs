@@ -1,11 +1,13 @@
 //! A contract compiled for one jurisdiction and day: exact integer relations, the same for people, proofs and courts.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use serde::Serialize;
 
 use super::error::RuleError;
 use super::simplify::simplify;
+use crate::encoding::Bytes32;
 use crate::ids::{AttributeId, ContractRef, Jurisdiction, Verdict};
 use crate::leaf::PERSON;
 use crate::statement::{Bounds, Node};
@@ -100,45 +102,54 @@ pub struct Compiled {
     pub bounds: Vec<Bounds>,
     /// The conditions.
     pub clauses: Vec<Clause>,
-    #[serde(skip)]
-    pub(super) statements: Statements,
 }
 
 /// Statements in few words, worked out when first asked for.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Statements {
+#[derive(Debug, Default)]
+struct Statements {
     yes: OnceLock<Node>,
     fails: OnceLock<Vec<Node>>,
 }
 
-/// They follow from the rest of a compiled contract.
-impl PartialEq for Statements {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
+/// What statements follow from: the content hash covers all that a contract reads.
+type StatementsKey = (Bytes32, Jurisdiction, Day, Kind);
 
-impl Eq for Statements {}
+/// Compiled contracts whose statements are remembered: they take longer than the rest of compiling.
+const MAX_REMEMBERED: usize = 1_024;
+
+static REMEMBERED: LazyLock<Mutex<HashMap<StatementsKey, Arc<Statements>>>> =
+    LazyLock::new(Mutex::default);
 
 impl Compiled {
+    fn statements(&self) -> Arc<Statements> {
+        let key = (self.contract.hash, self.jurisdiction, self.as_of, self.kind);
+        let mut remembered = REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= MAX_REMEMBERED && !remembered.contains_key(&key) {
+            remembered.clear();
+        }
+        Arc::clone(remembered.entry(key).or_default())
+    }
+
     /// What a YES proves: that every clause holds, in few words.
-    pub fn yes(&self) -> &Node {
-        self.statements.yes.get_or_init(|| {
+    pub fn yes(&self) -> Node {
+        let short = || {
             let nodes = self.clauses.iter().map(|clause| clause.node.clone());
             simplify(&Node::And(nodes.collect()), &self.bounds)
-        })
+        };
+        self.statements().yes.get_or_init(short).clone()
     }
 
     /// What a NO proves of each clause; of an umbrella, one statement that some clause fails.
-    fn fails(&self) -> &[Node] {
-        self.statements.fails.get_or_init(|| {
+    fn fails(&self) -> Vec<Node> {
+        let all = || {
             let fails = self.clauses.iter().map(|clause| clause.fail.clone());
             let short = |node: Node| simplify(&node, &self.bounds);
             match self.kind {
                 Kind::Umbrella => vec![short(Node::Or(fails.collect()))],
                 _ => fails.map(short).collect(),
             }
-        })
+        };
+        self.statements().fails.get_or_init(all).clone()
     }
 
     /// What a NO proves: that each named clause fails; for an umbrella, which names none, that some clause fails.
@@ -155,7 +166,7 @@ impl Compiled {
             if !reasons.is_empty() {
                 return Err(bad("an umbrella contract gives no reasons"));
             }
-            return Ok(Node::And(self.fails().to_vec()).flatten());
+            return Ok(Node::And(self.fails()).flatten());
         }
         if reasons.is_empty() {
             return Err(bad("a NO names at least one clause"));
@@ -164,7 +175,7 @@ impl Compiled {
         let fails = reasons.iter().map(|reason| {
             clauses
                 .find(|(clause, _)| clause.reason == *reason)
-                .map(|(_, fail)| fail.clone())
+                .map(|(_, fail)| fail)
                 .ok_or_else(|| bad("reasons are distinct codes of the contract, in its order"))
         });
         Ok(Node::And(fails.collect::<Result<_, _>>()?).flatten())
@@ -188,7 +199,7 @@ impl Compiled {
     /// [`RuleError::Reasons`]; a YES takes no reasons.
     pub fn statement(&self, verdict: Verdict, reasons: &[String]) -> Result<Node, RuleError> {
         match verdict {
-            Verdict::Yes if reasons.is_empty() => Ok(self.yes().clone()),
+            Verdict::Yes if reasons.is_empty() => Ok(self.yes()),
             Verdict::Yes => Err(RuleError::Reasons {
                 contract: self.contract.id.clone(),
                 why: "a YES gives no reasons",

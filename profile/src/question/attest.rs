@@ -21,10 +21,10 @@ use crate::store::{Fetched, StoreError, StoredLeaf, facts, reserve};
 use crate::wallet::{LeafKeys, Role, Use};
 
 /// Bytes before the opening proper: purpose salt and subject blinding.
-pub(super) const HEAD: usize = 64;
+const HEAD: usize = 64;
 
 /// The context an opening is sealed in.
-pub(super) fn opening_context(leaf: &Bytes32) -> [&[u8]; 2] {
+fn opening_context(leaf: &Bytes32) -> [&[u8]; 2] {
     [b"opening", &leaf.0]
 }
 

@@ -9,7 +9,6 @@ mod ask;
 mod attest;
 mod decide;
 mod file;
-mod openings;
 mod prove;
 mod view;
 

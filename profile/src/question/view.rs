@@ -55,7 +55,7 @@ impl Service {
         Ok(bundle.to_bytes())
     }
 
-    pub(super) async fn keyed(
+    async fn keyed(
         &self,
         profile: &StoredProfile,
         id: &Bytes32,
@@ -69,7 +69,7 @@ impl Service {
         Ok((question, key))
     }
 
-    pub(super) async fn decided<T: DeserializeOwned>(
+    async fn decided<T: DeserializeOwned>(
         &self,
         question: &StoredQuestion,
         key: &SealKey,

@@ -4,7 +4,6 @@ use contracts::attestation::Attestation;
 use contracts::encoding::Bytes32;
 use contracts::group::Point;
 use contracts::ids::{AttributeId, Domain, NodeId};
-use contracts::leaf::Leaf;
 use contracts::units::Day;
 use oracles::wire::HpkeBox;
 use oracles::wire::enrol::MemberHandle;
@@ -129,26 +128,6 @@ impl Store {
             })
         })
         .transpose()
-    }
-
-    /// The sealed opening of one leaf, and the index of its wallet keys.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn sealed_opening(
-        &self,
-        profile: &Bytes32,
-        leaf: &Leaf,
-    ) -> Result<Option<(u32, String)>, StoreError> {
-        let row = sqlx::query(
-            "SELECT wallet_index, opening FROM attestation WHERE leaf_hash = $1 AND profile = $2",
-        )
-        .bind(leaf.hash().to_string())
-        .bind(profile.to_string())
-        .fetch_optional(self.pool())
-        .await?;
-        row.map(|row| Ok((number(&row, "wallet_index")?, row.try_get("opening")?)))
-            .transpose()
     }
 
     /// Unused leaves that a question may show on `today`, oldest first: those that it fetched, and those that another

@@ -258,11 +258,5 @@ async fn token_and_bundle_wait_for_the_decision() {
             .await;
         assert_eq!((status, code(&body)), (409, "not-decided"));
     }
-    let path = format!("/v1/questions/{question}/openings");
-    let chosen = serde_json::json!({ "attributes": ["household.size"] });
-    let (status, body) = world
-        .call("POST", &path, Some(&owner.token), None, Some(&chosen))
-        .await;
-    assert_eq!((status, code(&body)), (409, "not-decided"));
     world.end().await;
 }

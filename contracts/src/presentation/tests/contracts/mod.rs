@@ -319,7 +319,7 @@ fn the_leaves_of_a_verdict_have_one_shape_whatever_is_known() {
         let Some(compiled) = compiled(id, "CA".parse().unwrap(), DAYS[0]) else {
             continue;
         };
-        let statement = compiled.yes().clone();
+        let statement = compiled.yes();
         let person = somebody(&compiled, &mut rng);
         let paths = paths(&statement);
         let mut open = paths.iter().filter_map(|path| {
