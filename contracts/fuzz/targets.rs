@@ -13,7 +13,7 @@ use contracts::bundle::Bundle;
 use contracts::checkpoint::Checkpoint;
 use contracts::encoding::Blob;
 use contracts::group::{PEDERSEN, Point};
-use contracts::handle::Handle;
+use contracts::handle::SignedHandle;
 use contracts::issuance::Opening;
 use contracts::jwk::JwkSet;
 use contracts::leaf::Leaf;
@@ -165,7 +165,7 @@ pub fn attested(bytes: &[u8]) {
         let _ = attestation.check_path();
     }
     let _ = serde_json::from_slice::<SignedRoot>(bytes);
-    let _ = serde_json::from_slice::<Handle>(bytes);
+    let _ = serde_json::from_slice::<SignedHandle>(bytes);
 }
 
 /// A contract file, as far as a compiled statement.
