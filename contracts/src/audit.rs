@@ -32,10 +32,11 @@ pub enum Check {
     Token,
     /// The token was issued for exactly this presentation.
     Binding,
+    /// The decision is in the log, at the index that the token names, and so are the roots that its leaves stand under,
+    /// each under a checkpoint of the ledger committee.
+    Ledger,
     /// Attestations, purposes, holders' signatures, freshness, periods and the proof, at the token's `iat`.
     Presentation,
-    /// The decision is in the log, at the index that the token names, under a checkpoint of the ledger committee.
-    Ledger,
     /// Values that the owner opened are those of the bundle's leaves; made where there is an openings file.
     Openings,
 }
@@ -48,8 +49,8 @@ impl Check {
         Self::Contract,
         Self::Token,
         Self::Binding,
-        Self::Presentation,
         Self::Ledger,
+        Self::Presentation,
     ];
 }
 
@@ -108,6 +109,9 @@ pub enum AuditError {
     /// [`Check::Ledger`]: the entry is another.
     #[error("bundle receipt.{0}")]
     Entry(&'static str),
+    /// [`Check::Ledger`]: a root that its committee signed but the log does not show.
+    #[error("bundle roots: {0}")]
+    Roots(&'static str),
     /// [`Check::Ledger`]: the receipt does not verify.
     #[error("bundle {0}")]
     Receipt(#[from] ReceiptError),
@@ -126,7 +130,7 @@ impl AuditError {
             Self::Token(_) => Check::Token,
             Self::Binding { .. } => Check::Binding,
             Self::Presentation(_) => Check::Presentation,
-            Self::Entry(_) | Self::Receipt(_) => Check::Ledger,
+            Self::Entry(_) | Self::Roots(_) | Self::Receipt(_) => Check::Ledger,
             Self::Openings(_) => Check::Openings,
         }
     }
@@ -142,6 +146,7 @@ impl AuditError {
             Self::Presentation(_) => "presentation",
             Self::Entry(_) | Self::Receipt(_) => "receipt",
             Self::Openings(_) => "openings",
+            Self::Roots(_) => "roots",
         }
     }
 }
@@ -197,8 +202,8 @@ pub fn audit(bytes: &[u8], trust: &Trust, registry: &Registry) -> Result<Report,
     claims.accept(trust.issuer(), &presentation.audience, claims.iat)?;
     check_binding(&bundle, &claims, trust)?;
     presentation.check_month(claims.iat)?;
-    presentation::verify(presentation, &compiled, trust, claims.iat)?;
     let size = check_ledger(&bundle, &claims, trust)?;
+    presentation::verify(presentation, &compiled, trust, claims.iat)?;
 
     let committees: std::collections::BTreeSet<_> = presentation
         .attestations
@@ -221,8 +226,11 @@ pub fn audit(bytes: &[u8], trust: &Trust, registry: &Registry) -> Result<Report,
             claims.verdict
         ),
         Check::Ledger => format!(
-            "entry {} of {} in {}",
-            claims.ledger.index, size, claims.ledger.origin
+            "entry {} of {} in {}, and the {} roots of its leaves",
+            claims.ledger.index,
+            size,
+            claims.ledger.origin,
+            bundle.roots.len()
         ),
         Check::Openings => String::from("none"),
     };
@@ -376,6 +384,18 @@ fn check_ledger(bundle: &Bundle, claims: &Claims, trust: &Trust) -> Result<u64, 
         return Err(AuditError::Entry(
             "index: is not the index that the token's ledger claim names",
         ));
+    }
+    let roots = bundle.presentation.roots();
+    if bundle.roots.len() != roots.len() {
+        return Err(AuditError::Roots("not one receipt for each root"));
+    }
+    for (receipt, root) in bundle.roots.iter().zip(roots) {
+        if receipt.entry != root.entry() {
+            return Err(AuditError::Roots(
+                "a receipt of another entry than its root's",
+            ));
+        }
+        receipt.verify(trust)?;
     }
     Ok(receipt.verify(trust)?.size)
 }

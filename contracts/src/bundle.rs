@@ -6,15 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::encoding::to_jcs;
 use crate::ids::{ContractRef, Jurisdiction, Verdict};
-use crate::presentation::{MAX_PRESENTATION_BYTES, Presentation};
+use crate::presentation::{MAX_LEAVES, MAX_PRESENTATION_BYTES, Presentation};
 use crate::receipt::Receipt;
 use crate::token::MAX_TOKEN_BYTES;
 use crate::units::Day;
 
 /// The version that this crate writes and reads.
 pub const VERSION: u16 = 1;
-/// Most bytes of a bundle that are parsed: presentation, token, and 16 KiB for receipt and summary.
-pub const MAX_BUNDLE_BYTES: usize = MAX_PRESENTATION_BYTES + MAX_TOKEN_BYTES + 16 * 1024;
+/// Most bytes of a bundle that are parsed: presentation, token, 4 KiB for a receipt of each root, and 16 KiB for that of
+/// the decision and the summary.
+pub const MAX_BUNDLE_BYTES: usize =
+    MAX_PRESENTATION_BYTES + MAX_TOKEN_BYTES + MAX_LEAVES * 4 * 1024 + 16 * 1024;
 
 /// A file that is no bundle.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,11 +60,18 @@ pub struct Bundle {
     pub token: String,
     /// Receipt of the `decision` entry.
     pub receipt: Receipt,
+    /// Receipts of the `attestation-root` entries, one for each of [`Presentation::roots`], in their order.
+    pub roots: Vec<Receipt>,
 }
 
 impl Bundle {
     /// The bundle of a presentation and what the decision committee answered to it.
-    pub fn new(presentation: Presentation, token: String, receipt: Receipt) -> Self {
+    pub fn new(
+        presentation: Presentation,
+        token: String,
+        receipt: Receipt,
+        roots: Vec<Receipt>,
+    ) -> Self {
         Self {
             version: VERSION,
             contract: presentation.contract.clone(),
@@ -72,6 +81,7 @@ impl Bundle {
             presentation,
             token,
             receipt,
+            roots,
         }
     }
 

@@ -23,6 +23,7 @@ pub mod openings;
 pub mod params;
 pub mod presentation;
 pub mod receipt;
+pub mod revocation;
 pub mod rules;
 mod schnorr;
 pub mod screening;

@@ -15,12 +15,13 @@ pub fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
 
 /// Interior node hash, `SHA-256(0x01 ‖ left ‖ right)`.
 pub fn node_hash(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
-    Sha256::new()
-        .chain_update([1])
-        .chain_update(left)
-        .chain_update(right)
-        .finalize()
-        .into()
+    // One update of one buffer: a tree is many of these.
+    let mut node = [1; 65];
+    let (_, children) = node.split_at_mut(1);
+    let (first, second) = children.split_at_mut(32);
+    first.copy_from_slice(left);
+    second.copy_from_slice(right);
+    Sha256::digest(node).into()
 }
 
 /// The largest power of two below `n`, for `n ≥ 2`.

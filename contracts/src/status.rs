@@ -136,6 +136,19 @@ impl StatusList {
         Ok(())
     }
 
+    /// Tokens revoked here and not in `other`, ascending.
+    pub fn revoked_beyond(&self, other: &Self) -> Vec<u64> {
+        let bytes = (0u64..).zip(self.0.iter().zip(&other.0));
+        let changed = bytes.map(|(at, (ours, theirs))| (at, ours & !theirs));
+        changed
+            .filter(|(_, bits)| *bits != 0)
+            .flat_map(|(at, bits)| {
+                let set = (0..8).filter(move |bit| bits >> bit & 1 == 1);
+                set.map(move |bit| at * 8 + bit)
+            })
+            .collect()
+    }
+
     /// The status of a token.
     ///
     /// # Errors
@@ -225,12 +238,13 @@ pub struct StatusListClaims {
 }
 
 impl StatusListClaims {
-    /// The claims of a list at an instant; `ttl` in seconds is also its lifetime.
-    pub fn new(list: &StatusList, uri: &str, iat: UnixTime, ttl: u32) -> Self {
+    /// The claims of a list at an instant, good for `lifetime` seconds, of which a reader may keep it `ttl` before
+    /// asking again.
+    pub fn new(list: &StatusList, uri: &str, iat: UnixTime, ttl: u32, lifetime: u32) -> Self {
         Self {
             sub: uri.to_owned(),
             iat,
-            exp: UnixTime(iat.0.saturating_add(i64::from(ttl))),
+            exp: UnixTime(iat.0.saturating_add(i64::from(lifetime))),
             ttl,
             status_list: StatusListClaim {
                 bits: 1,

@@ -532,3 +532,33 @@ fn wire_format_of_a_bundle() {
     shorten(&mut json);
     insta::assert_json_snapshot!("bundle", json);
 }
+
+/// Attack: a committee signs a batch for one owner and keeps it out of the log, where everybody could count it.
+#[test]
+fn a_root_that_is_not_in_the_log_is_refused_though_its_committee_signed_it() {
+    let refused = |edit: &dyn Fn(&mut Bundle)| {
+        let mut bundle = good(&YES);
+        edit(&mut bundle);
+        let error = run(&bundle.to_bytes()).unwrap_err();
+        assert_eq!(error.check(), Check::Ledger);
+        error
+    };
+    assert!(matches!(
+        refused(&|it| it.roots.clear()),
+        AuditError::Roots("not one receipt for each root")
+    ));
+    let other = || Entry::new(EntryKind::AttestationRoot, &Bytes([1; 32]), "another");
+    assert!(matches!(
+        refused(&|it| it.roots[0] = KEYS.receipt(20, other(), 3)),
+        AuditError::Roots("a receipt of another entry than its root's")
+    ));
+    refused(&|it| it.roots.swap(0, 1));
+    // The right entry, in somebody else's log, or at a place where it is not.
+    let entry = YES.roots()[0].entry();
+    let elsewhere = Keys::new(2).receipt(20, entry, 3);
+    assert!(matches!(
+        refused(&|it| it.roots[0] = elsewhere.clone()),
+        AuditError::Receipt(_)
+    ));
+    refused(&|it| it.roots[0].index += 1);
+}

@@ -4,10 +4,12 @@
 mod common;
 
 use common::{AUDIENCE, ISSUER, Keys, NOW, claims, decision, flips};
+use contracts::bip340;
 use contracts::encoding::{Blob, Bytes, to_base64url, to_jcs};
 use contracts::ids::Verdict;
 use contracts::jwk::{JwkError, JwkSet, OkpJwk, thumbprint};
 use contracts::jws::JwsError;
+use contracts::revocation::{Revocation, RevocationError, withdrawal_message};
 use contracts::status::{
     self, LIST_BYTES, LIST_SIZE, Status, StatusError, StatusList, StatusListClaims, StatusRef,
 };
@@ -330,7 +332,7 @@ fn slot(idx: u64) -> StatusRef {
 fn list_token(keys: &Keys, change: impl Fn(&mut StatusListClaims)) -> String {
     let mut list = StatusList::all_valid();
     list.revoke(4).unwrap();
-    let mut claims = StatusListClaims::new(&list, &slot(0).uri, NOW, 300);
+    let mut claims = StatusListClaims::new(&list, &slot(0).uri, NOW, 300, 300);
     change(&mut claims);
     let kid = thumbprint(&keys.decision.verifying_key());
     keys.sign(&status::signing_input(&claims, &kid))
@@ -423,9 +425,67 @@ fn wire_formats_of_token_and_status_list() {
     insta::assert_snapshot!("header", good_header(&keys));
     insta::assert_json_snapshot!("claims", claims(&keys));
     insta::assert_json_snapshot!("jwks", keys.jwks());
-    let mut list = StatusListClaims::new(&StatusList::all_valid(), &slot(0).uri, NOW, 300);
+    let mut list = StatusListClaims::new(&StatusList::all_valid(), &slot(0).uri, NOW, 300, 300);
     // The stream depends on the compressor; its meaning is tested against the draft's own vectors.
     list.status_list.lst = Blob(Vec::new());
     insta::assert_json_snapshot!("status_list_claims", list);
     assert_eq!(kid.len(), 43);
+}
+
+/// Attack: a token of another person, audience, contract or day, or an earlier one, shown as what supersedes.
+#[test]
+fn only_a_later_decision_of_the_same_question_supersedes() {
+    let keys = Keys::new(1);
+    let yes = keys.token(&claims(&keys));
+    let verify = |edit: &dyn Fn(&mut Claims), signer: &Keys| {
+        let mut later = claims(&keys);
+        later.iat = UnixTime(later.iat.0 + 1);
+        later.verdict = Verdict::No;
+        edit(&mut later);
+        let superseded = Revocation::Superseded {
+            token: yes.clone(),
+            by: signer.token(&later),
+        };
+        superseded.verify(&keys.jwks(), ISSUER)
+    };
+    assert_eq!(verify(&|_| (), &keys), Ok(claims(&keys)));
+    let edits: [(&str, &dyn Fn(&mut Claims)); 7] = [
+        ("sub", &|it| it.sub = Bytes([9; 32])),
+        ("aud", &|it| it.aud = "https://other.example".to_owned()),
+        ("contract", &|it| {
+            it.contract.id = "us.chip.child".to_owned()
+        }),
+        ("jurisdiction", &|it| {
+            it.jurisdiction = "NV".parse().unwrap()
+        }),
+        ("as_of", &|it| it.as_of = it.as_of.plus(-1).unwrap()),
+        ("iat", &|it| it.iat = claims(&keys).iat),
+        ("verdict", &|it| it.verdict = Verdict::Yes),
+    ];
+    for (claim, edit) in edits {
+        assert_eq!(verify(edit, &keys), Err(RevocationError::Later(claim)));
+    }
+    assert!(matches!(
+        verify(&|_| (), &Keys::new(2)),
+        Err(RevocationError::Token(_))
+    ));
+}
+
+/// Attack: who saw a token, or holds another, withdraws it.
+#[test]
+fn only_the_key_in_cnf_withdraws() {
+    let keys = Keys::new(1);
+    let claims = claims(&keys);
+    let by = |secret: [u8; 32], message: &[u8; 32]| {
+        let signature = bip340::sign(&secret, message, &mut rand::rngs::OsRng).unwrap();
+        let token = keys.token(&claims);
+        Revocation::Withdrawn { token, signature }.verify(&keys.jwks(), ISSUER)
+    };
+    let (ours, message) = (keys.wallet.secret_bytes(), withdrawal_message(&claims));
+    assert_eq!(by(ours, &message), Ok(claims.clone()));
+    assert_eq!(by([9; 32], &message), Err(RevocationError::Signature));
+    let mut other = claims.clone();
+    other.jti = Bytes([9; 32]);
+    let other = withdrawal_message(&other);
+    assert_eq!(by(ours, &other), Err(RevocationError::Signature));
 }

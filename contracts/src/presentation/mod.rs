@@ -21,7 +21,7 @@ use curve25519_dalek::scalar::Scalar;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::attestation::Attestation;
+use crate::attestation::{Attestation, SignedRoot};
 use crate::encoding::{Blob, Bytes, Bytes32, tagged_hash, to_base64url, to_jcs};
 use crate::group::Point;
 use crate::ids::{ContractRef, Jurisdiction, NodeId, Verdict};
@@ -124,6 +124,18 @@ impl Presentation {
     /// The token's `jti`: the digest in base64url.
     pub fn jti(&self) -> String {
         to_base64url(self.digest())
+    }
+
+    /// The different signed roots that the leaves stand under, in the order of their first leaves.
+    pub fn roots(&self) -> Vec<&SignedRoot> {
+        let mut roots: Vec<&SignedRoot> = Vec::new();
+        for presented in &self.attestations {
+            let root = &presented.attestation.root;
+            if !roots.contains(&root) {
+                roots.push(root);
+            }
+        }
+        roots
     }
 
     /// The nonce that a decision node is said to have given; each node checks its own.

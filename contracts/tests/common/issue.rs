@@ -229,5 +229,8 @@ pub fn bundle(
     let entry = Entry::new(EntryKind::Decision, &presentation.ledger_salt, &decision);
     let receipt = keys.receipt(5, entry, 7);
     let token = keys.token(&decision.recorded_at(ORIGIN, 5));
-    Bundle::new(presentation, token, receipt)
+    let roots = (20..).zip(presentation.roots());
+    let roots = roots.map(|(index, root)| keys.receipt(index, root.entry(), 3));
+    let roots = roots.collect();
+    Bundle::new(presentation, token, receipt, roots)
 }

@@ -52,6 +52,14 @@ pub enum Refused {
     /// A leaf was shown before.
     #[error("attestation {0}: was shown in another presentation; have the fact attested again")]
     UsedLeaf(usize),
+    /// A root that the ledger does not show.
+    #[error(
+        "attestations: the log does not show every root they stand under; have the facts attested again"
+    )]
+    Unrecorded,
+    /// The ledger did not say whether it shows the roots.
+    #[error("{0}")]
+    Ledger(#[from] crate::ledger::LedgerError),
     /// Another program or state was decided for this pseudonym, `T` or `N`.
     #[error(
         "restraint: {program} in {jurisdiction} was decided for this person and audience in {period}; another program or state needs fresh consent"
@@ -89,6 +97,8 @@ impl Refused {
             Self::Contract(_) => "contract",
             Self::Audience(_) => "audience",
             Self::UsedLeaf(_) => "replayed-attestation",
+            Self::Unrecorded => "unrecorded-root",
+            Self::Ledger(_) => "ledger-unavailable",
             Self::Restraint { .. } => "restraint",
             Self::Busy => "busy",
             Self::Db(_) => "internal",

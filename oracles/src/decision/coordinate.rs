@@ -124,6 +124,7 @@ impl DecisionRole {
         presentation: Presentation,
     ) -> Result<DecideAnswer, Problem> {
         let own = self.accept(presentation.clone()).await?;
+        let roots = self.roots(&presentation).await?;
         let entry = entry_of(&own);
         let answers = self.gather(presentation, entry).await;
         for (node, refusal) in &answers.refused {
@@ -165,9 +166,12 @@ impl DecisionRole {
         }
         absent.sort_unstable();
         absent.dedup();
+        let token = token::assemble(&input, &signature);
+        self.announce(&token).await;
         Ok(DecideAnswer {
-            token: token::assemble(&input, &signature),
+            token,
             receipt: context.receipt,
+            roots,
             absent,
         })
     }
@@ -244,6 +248,7 @@ impl From<Refused> for Problem {
         let code = refused.code();
         match refused {
             Refused::Db(error) => error.into(),
+            Refused::Ledger(error) => error.into(),
             Refused::Busy => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 code,

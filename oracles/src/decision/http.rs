@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
+use contracts::revocation::{MAX_REVOCATION_BYTES, Revocation};
 use contracts::status::MEDIA_TYPE;
 
 use super::DecisionRole;
@@ -12,7 +13,7 @@ use crate::http::json_config;
 use crate::problem::Problem;
 use crate::wire::decision::{DecideRequest, MAX_DECIDE_BODY, NonceAnswer};
 
-/// Seconds that readers may keep keys and lists before they ask again.
+/// Seconds that readers may keep keys before they ask again.
 const MAX_AGE: &str = "max-age=300";
 
 /// The routes of a member.
@@ -24,7 +25,12 @@ pub(super) fn routes(config: &mut web::ServiceConfig, role: &Arc<DecisionRole>) 
                 .app_data(role.clone())
                 .app_data(json_config(MAX_DECIDE_BODY))
                 .route("/nonce", web::post().to(nonce))
-                .route("/decide", web::post().to(decide)),
+                .route("/decide", web::post().to(decide))
+                .service(
+                    web::resource("/revoke")
+                        .app_data(json_config(MAX_REVOCATION_BYTES))
+                        .route(web::post().to(revoke)),
+                ),
         )
         .service(
             web::resource("/.well-known/jwks.json")
@@ -60,6 +66,13 @@ async fn decide(
     Ok(HttpResponse::Ok().json(answer))
 }
 
+async fn revoke(
+    role: web::Data<DecisionRole>,
+    revocation: web::Json<Revocation>,
+) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(role.revoke(revocation.into_inner()).await?))
+}
+
 async fn jwks(role: web::Data<DecisionRole>) -> Result<HttpResponse, Problem> {
     let keys = role.jwks();
     if keys.keys().is_empty() {
@@ -76,9 +89,9 @@ async fn status_list(
     role: web::Data<DecisionRole>,
     list: web::Path<u64>,
 ) -> Result<HttpResponse, Problem> {
-    let jws = role.status_list(*list).await?;
+    let (jws, max_age) = role.status_list(*list).await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, MEDIA_TYPE))
-        .insert_header((header::CACHE_CONTROL, MAX_AGE))
+        .insert_header((header::CACHE_CONTROL, format!("max-age={max_age}")))
         .body(jws))
 }

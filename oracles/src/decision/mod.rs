@@ -10,6 +10,7 @@ mod check;
 mod coordinate;
 mod http;
 mod nonce;
+mod revoke;
 mod role;
 mod status;
 mod store;

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use contracts::attestation::SignedRoot;
 use contracts::ids::Committee;
 use contracts::jwk::{JwkSet, ed25519_key, thumbprint};
 use contracts::presentation::{AudienceKind, MAX_PRESENTATION_BYTES, Presentation};
-use contracts::receipt::Entry;
+use contracts::receipt::{Entry, Receipt};
 use contracts::token;
 use contracts::trust::CommitteeKey;
-use contracts::units::{Day, UnixTime};
+use contracts::units::UnixTime;
 use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -19,10 +20,10 @@ use super::check::{self, Keys, Refused};
 use super::coordinate::{TOKEN, TokenSource};
 use super::nonce::Nonces;
 use super::store::{Accepted, Store};
-use super::{http, status};
+use super::{http, revoke, status};
 use crate::ceremony::KeyId;
 use crate::keys::{KeyError, Standing};
-use crate::ledger::{self, Client};
+use crate::ledger::{self, Client, Ledger as _};
 use crate::node::{Node, Router, StartError};
 use crate::peer::{Refusal, Topic};
 
@@ -95,7 +96,8 @@ pub struct DecisionRole {
     pub(super) store: Store,
     pub(super) nonces: Nonces,
     pub(super) ledger: Client,
-    pub(super) lists: Mutex<HashMap<u64, (Day, String)>>,
+    /// Lists as last signed, and when.
+    pub(super) lists: Mutex<HashMap<u64, (UnixTime, String)>>,
     checks: Arc<Semaphore>,
 }
 
@@ -200,6 +202,7 @@ impl DecisionRole {
             Ok::<_, Refused>((presentation, compiled))
         });
         let (presentation, compiled) = checked.await.map_err(|_| Refused::Busy)??;
+        self.roots(&presentation).await?;
         let accepted = Accepted {
             claims: check::claims_of(&presentation, &self.config.issuer)?,
             salt: presentation.ledger_salt,
@@ -208,6 +211,17 @@ impl DecisionRole {
             .accept(&presentation, &compiled, &accepted, me, now)
             .await?;
         Ok(accepted)
+    }
+
+    /// Receipts of the roots that a presentation's leaves stand under: what a fact committee signed out of sight of the
+    /// log counts for nothing.
+    ///
+    /// # Errors
+    /// [`Refused::Unrecorded`], or [`Refused::Ledger`] when no member of the ledger committee answers.
+    pub(super) async fn roots(&self, presentation: &Presentation) -> Result<Vec<Receipt>, Refused> {
+        let roots = presentation.roots();
+        let entries: Vec<Entry> = roots.into_iter().map(SignedRoot::entry).collect();
+        self.ledger.find(&entries).await?.ok_or(Refused::Unrecorded)
     }
 
     /// The signing input of the token recorded at an index, for claims this node accepted.
@@ -279,6 +293,7 @@ pub async fn mount(node: &Arc<Node>, router: &mut Router) -> Result<(), StartErr
             })
         }
     });
+    revoke::mount(&role, router);
     let key = KeyId::Signing(Committee::Decision);
     router.signs(key, TOKEN, TokenSource(role.clone()));
     router.signs(key, status::LIST, status::ListSource(role.clone()));

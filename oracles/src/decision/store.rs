@@ -1,10 +1,12 @@
 //! What a decision node must not forget: nonces used, presentations it accepted, leaves and programs seen.
 
-use contracts::encoding::{Bytes, Bytes32, to_base64url};
+use contracts::encoding::{Bytes, Bytes32, tagged_hash, to_base64url};
 use contracts::ids::NodeId;
 use contracts::presentation::Presentation;
+use contracts::revocation::Revocation;
 use contracts::rules::Compiled;
-use contracts::token::DecisionClaims;
+use contracts::status::StatusList;
+use contracts::token::{Claims, DecisionClaims};
 use contracts::units::UnixTime;
 use sqlx::{Any, AnyPool, Row, Transaction};
 
@@ -13,7 +15,9 @@ use super::nonce::Nonces;
 use crate::db::{self, DbError};
 use crate::wire::decision::MAX_SKEW;
 
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_1.sql")];
+/// Tokens of one subject, audience and question that are compared at most.
+const MAX_COMPARED: i64 = 64;
 /// How long a program decided restrains others after the month it was decided in, in seconds: to the end of any month.
 const RESTRAINT_KEPT: i64 = 32 * 86_400;
 
@@ -24,6 +28,15 @@ pub struct Accepted {
     pub claims: DecisionClaims,
     /// The salt of its ledger entry.
     pub salt: Bytes32,
+}
+
+/// A token's place in the status lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// Which list.
+    pub list: u64,
+    /// Where in it.
+    pub idx: u64,
 }
 
 /// A decision node's memory.
@@ -153,6 +166,128 @@ impl Store {
         transaction.commit().await?;
         Ok(())
     }
+}
+
+impl Store {
+    /// Keeps a token, and returns the others that were issued on the same question for the same subject and audience.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn note_issued(
+        &self,
+        claims: &Claims,
+        token: &str,
+        now: UnixTime,
+    ) -> Result<Vec<String>, DbError> {
+        let question = [
+            claims.sub.0.as_slice(),
+            claims.aud.as_bytes(),
+            claims.contract.id.as_bytes(),
+            claims.jurisdiction.code().as_bytes(),
+        ];
+        let subject = to_base64url(tagged_hash("shp/v1/issued-subject", &question));
+        let mut transaction = db::begin_write(&self.pool).await?;
+        for table in ["decision_issued", "decision_revoked"] {
+            sqlx::query(sqlx::AssertSqlSafe(format!(
+                "DELETE FROM {table} WHERE expires < $1"
+            )))
+            .bind(now.0 - MAX_SKEW)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        sqlx::query(
+            "INSERT INTO decision_issued (jti, subject, token, expires) VALUES ($1, $2, $3, $4)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(claims.jti.to_string())
+        .bind(subject.as_str())
+        .bind(token)
+        .bind(claims.exp.0)
+        .execute(&mut *transaction)
+        .await?;
+        let rows = sqlx::query(
+            "SELECT token FROM decision_issued WHERE subject = $1 AND jti <> $2
+             ORDER BY expires DESC LIMIT $3",
+        )
+        .bind(subject.as_str())
+        .bind(claims.jti.to_string())
+        .bind(MAX_COMPARED)
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(rows.into_iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Keeps evidence that a token is revoked; false when it is kept already.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn revoke(
+        &self,
+        slot: Slot,
+        evidence: &Revocation,
+        expires: UnixTime,
+    ) -> Result<bool, DbError> {
+        let evidence = serde_json::to_string(evidence)
+            .map_err(|error| DbError::Sql(sqlx::Error::Encode(Box::new(error))))?;
+        let written = sqlx::query(
+            "INSERT INTO decision_revoked (list, idx, evidence, expires) VALUES ($1, $2, $3, $4)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(signed(slot.list))
+        .bind(signed(slot.idx))
+        .bind(evidence)
+        .bind(expires.0)
+        .execute(&self.pool)
+        .await?;
+        Ok(written.rows_affected() == 1)
+    }
+
+    /// The bits of a list.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn revoked(&self, list: u64) -> Result<StatusList, DbError> {
+        let mut bits = StatusList::all_valid();
+        let rows = sqlx::query("SELECT idx FROM decision_revoked WHERE list = $1")
+            .bind(signed(list))
+            .fetch_all(&self.pool)
+            .await?;
+        for row in rows {
+            if let Ok(idx) = u64::try_from(row.get::<i64, _>(0)) {
+                // A slot was computed modulo the list's size.
+                let _ = bits.revoke(idx);
+            }
+        }
+        Ok(bits)
+    }
+
+    /// The evidence for some bits of a list, of those that are set here.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn evidence(
+        &self,
+        list: u64,
+        indices: impl Iterator<Item = u64>,
+    ) -> Result<Vec<Revocation>, DbError> {
+        let mut all = Vec::new();
+        for idx in indices {
+            let row =
+                sqlx::query("SELECT evidence FROM decision_revoked WHERE list = $1 AND idx = $2")
+                    .bind(signed(list))
+                    .bind(signed(idx))
+                    .fetch_optional(&self.pool)
+                    .await?;
+            all.extend(row.and_then(|row| serde_json::from_str(&row.get::<String, _>(0)).ok()));
+        }
+        Ok(all)
+    }
+}
+
+/// No list or index comes near the end of 63 bits; one from a caller that does is in no row.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Leaf hashes of a presentation, and the instant from which each is expired anyway.

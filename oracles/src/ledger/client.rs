@@ -112,6 +112,37 @@ impl Ledger for Client {
         Ok(Some(receipt))
     }
 
+    async fn find(&self, entries: &[Entry]) -> Result<Option<Vec<Receipt>>, LedgerError> {
+        let (trust, call) = (self.trust()?, Call::Find(entries.to_vec()));
+        let mut failures = Vec::new();
+        let mut answered = false;
+        // A member may be behind: what one does not have, another may.
+        for member in self.members()? {
+            match self
+                .node
+                .call(member, CALL.with_timeout(READ_WAIT), &call)
+                .await
+            {
+                Ok(Answer::Receipts(receipts)) => {
+                    answered = true;
+                    let theirs = receipts.iter().map(|receipt| &receipt.entry);
+                    if theirs.eq(entries)
+                        && receipts
+                            .iter()
+                            .all(|receipt| receipt.verify(&trust).is_ok())
+                    {
+                        return Ok(Some(receipts));
+                    }
+                }
+                Ok(_) => failures.push(format!("node {member} answered amiss")),
+                Err(error) => failures.push(error.to_string()),
+            }
+        }
+        answered
+            .then_some(None)
+            .ok_or_else(|| LedgerError::Deadline(failures.join("; ")))
+    }
+
     async fn checkpoint(&self) -> Option<String> {
         match self.ask(&Call::State, READ_WAIT).await {
             Ok((_, Answer::State(state))) => state.checkpoint,

@@ -303,6 +303,8 @@ pub enum Call {
     State,
     /// The receipt of the entry at this index.
     Receipt(u64),
+    /// The receipts of these entries, if all are in the log.
+    Find(Vec<Entry>),
     /// Entries, whether under a checkpoint or not.
     Entries {
         /// Index of the first.
@@ -316,7 +318,8 @@ pub enum Call {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
-    /// To `Append`: a receipt for each entry, in the order asked. To `Receipt`: one, or none.
+    /// To `Append`: a receipt for each entry, in the order asked. To `Receipt`: one, or none. To `Find`: all, or
+    /// none.
     Receipts(Vec<Receipt>),
     /// To `Submit`: the entries are under this checkpoint, a signed note.
     Appended(String),

@@ -151,6 +151,12 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::Damaged`] or a database error.
     async fn receipt(&self, index: u64) -> Result<Option<Receipt>, LedgerError>;
 
+    /// Receipts of entries under the latest signed checkpoint, in order; none unless all are in the log.
+    ///
+    /// # Errors
+    /// [`LedgerError::TooMany`], [`LedgerError::Damaged`] or a database error.
+    async fn find(&self, entries: &[Entry]) -> Result<Option<Vec<Receipt>>, LedgerError>;
+
     /// The latest signed checkpoint, a C2SP signed note; none before the first entry.
     async fn checkpoint(&self) -> Option<String>;
 }

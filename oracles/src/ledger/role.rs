@@ -225,7 +225,7 @@ impl LedgerRole {
                     kind: entry.kind,
                 })
             }),
-            Call::State | Call::Receipt(_) => Ok(()),
+            Call::State | Call::Receipt(_) | Call::Find(_) => Ok(()),
             _ if sits(Committee::Ledger) => Ok(()),
             _ => Err(LedgerError::Evidence(
                 "call: only members of the ledger committee may",

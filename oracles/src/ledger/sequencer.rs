@@ -52,6 +52,10 @@ impl Member {
                 self.take_over(view, entries).await.map(Answer::View)
             }
             Call::State => Ok(Answer::State(self.state().await)),
+            Call::Find(entries) => self
+                .find(&entries)
+                .await
+                .map(|receipts| Answer::Receipts(receipts.unwrap_or_default())),
             Call::Receipt(index) => self
                 .receipt(index)
                 .await
@@ -514,6 +518,13 @@ impl Ledger for Member {
 
     async fn receipt(&self, index: u64) -> Result<Option<Receipt>, LedgerError> {
         self.store.read().await.receipt(index).await
+    }
+
+    async fn find(&self, entries: &[Entry]) -> Result<Option<Vec<Receipt>>, LedgerError> {
+        if entries.len() > MAX_BATCH {
+            return Err(LedgerError::TooMany);
+        }
+        self.receipts(entries).await
     }
 
     async fn checkpoint(&self) -> Option<String> {

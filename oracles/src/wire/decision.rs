@@ -3,7 +3,8 @@
 //! 1. `POST /v1/decision/nonce` (empty body) → [`NonceAnswer`], at every node; the presentation lists the nonces of at
 //!    least a quorum, and only nodes whose nonce is listed take part.
 //! 2. `POST /v1/decision/decide` [`DecideRequest`] at any one node, which coordinates → [`DecideAnswer`].
-//! 3. `GET /.well-known/jwks.json` → `contracts::jwk::JwkSet`; `GET /status/{list}` → a Token Status List
+//! 3. `POST /v1/decision/revoke` [`Revocation`](contracts::revocation::Revocation) at any one node → [`RevokeAnswer`].
+//! 4. `GET /.well-known/jwks.json` → `contracts::jwk::JwkSet`; `GET /status/{list}` → a Token Status List
 //!    (`application/statuslist+jwt`).
 //!
 //! Nothing in a token is a coordinator's choice: `iat` is the lower median of the instants in the nonces
@@ -46,6 +47,14 @@ pub struct NonceAnswer {
     pub expires: UnixTime,
 }
 
+/// A token is revoked: a quorum of the committee has the evidence, and signs no list without it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeAnswer {
+    /// Members that have it.
+    pub kept: Vec<NodeId>,
+}
+
 /// Asks for a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +71,8 @@ pub struct DecideAnswer {
     pub token: String,
     /// Receipt of the `decision` entry.
     pub receipt: Receipt,
+    /// Receipts of the roots that the leaves stand under, for `contracts::bundle::Bundle`.
+    pub roots: Vec<Receipt>,
     /// Members that took no part: silent, refused, or wrong.
     pub absent: Vec<NodeId>,
 }

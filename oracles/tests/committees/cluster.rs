@@ -99,8 +99,10 @@ impl Cluster {
                 clock_offset_seconds: offset,
                 peer_timeout_ms: 3_000,
                 peers: peers.clone(),
+                // Roots come from members of a fact committee, whose key nobody needs here.
                 committees: committees
                     .iter()
+                    .chain((!facts.is_empty()).then_some(&Committee::Income))
                     .map(|name| CommitteeConfig {
                         name: *name,
                         members: (1..=4).map(node).collect(),
@@ -131,7 +133,10 @@ impl Cluster {
             cluster.running.push(Some(running.await.unwrap()));
             cluster.configs.push(config);
         }
-        let (config, identity) = first.unwrap();
+        let (mut config, identity) = first.unwrap();
+        config
+            .committees
+            .retain(|committee| committee.name != Committee::Income);
         dkg::generate_all(&config, &Peers::new(&config, identity).unwrap())
             .await
             .unwrap();

@@ -23,13 +23,13 @@ use serde_json::{Value, json};
 use crate::cluster::{AUDIENCE, Cluster, INSURER, ISSUER, node};
 use crate::owner::{Attested, Facts, NOW, Owner};
 
-struct World {
-    cluster: Cluster,
-    facts: Facts,
+pub struct World {
+    pub cluster: Cluster,
+    pub facts: Facts,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with_issuers([ISSUER; 4]).await
     }
 
@@ -40,7 +40,7 @@ impl World {
         Self { cluster, facts }
     }
 
-    async fn nonces(&self, nodes: &[u16]) -> Vec<(NodeId, Bytes32)> {
+    pub async fn nonces(&self, nodes: &[u16]) -> Vec<(NodeId, Bytes32)> {
         let mut nonces = Vec::new();
         for n in nodes {
             let answer: NonceAnswer = self
@@ -54,16 +54,28 @@ impl World {
         nonces
     }
 
-    fn attested(&self, owner: &mut Owner) -> Attested {
-        owner.attest(&self.facts, "CA", AUDIENCE)
+    async fn attested(&self, owner: &mut Owner) -> Attested {
+        self.attest(owner, "CA", AUDIENCE).await
     }
 
-    async fn presentation(&self, owner: &mut Owner) -> Presentation {
-        let attested = self.attested(owner);
+    /// Has facts attested and the roots entered in the log.
+    async fn attest(&self, owner: &mut Owner, state: &str, audience: &str) -> Attested {
+        let attested = owner.attest(&self.facts, state, audience);
+        let ledger = oracles::ledger::of(self.cluster.node(1).node());
+        ledger.append(&attested.roots()).await.unwrap();
+        attested
+    }
+
+    pub async fn presentation(&self, owner: &mut Owner) -> Presentation {
+        let attested = self.attested(owner).await;
         owner.present(&attested, self.nonces(&[1, 2, 3, 4]).await)
     }
 
-    async fn decide(&self, at: u16, presentation: &Presentation) -> Result<DecideAnswer, Problem> {
+    pub async fn decide(
+        &self,
+        at: u16,
+        presentation: &Presentation,
+    ) -> Result<DecideAnswer, Problem> {
         let request = DecideRequest {
             presentation: presentation.clone(),
         };
@@ -81,7 +93,7 @@ impl World {
     }
 
     /// Verified as a relying party does it: through the served keys.
-    async fn claims(&self, at: u16, answer: &DecideAnswer) -> Claims {
+    pub async fn claims(&self, at: u16, answer: &DecideAnswer) -> Claims {
         self.claims_for(AUDIENCE, at, answer).await
     }
 
@@ -93,7 +105,7 @@ impl World {
 }
 
 /// A little after the cluster's clock started.
-const NOW_LATER: UnixTime = UnixTime(NOW.0 + 600);
+pub const NOW_LATER: UnixTime = UnixTime(NOW.0 + 600);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_is_audited_offline_and_shown_again_gets_the_same_claims() {
@@ -106,7 +118,12 @@ async fn a_decision_is_audited_offline_and_shown_again_gets_the_same_claims() {
     assert_eq!(claims.jti, presentation.digest());
     assert_eq!(claims.ledger.index, answer.receipt.index);
 
-    let bundle = Bundle::new(presentation.clone(), answer.token, answer.receipt);
+    let bundle = Bundle::new(
+        presentation.clone(),
+        answer.token,
+        answer.receipt,
+        answer.roots,
+    );
     let mut trust = world.cluster.trust_in(&world.facts.public());
     audit(&bundle.to_bytes(), &trust, registry()).unwrap();
     // Somebody else's trust does not do.
@@ -138,7 +155,7 @@ async fn a_decision_is_audited_offline_and_shown_again_gets_the_same_claims() {
 async fn attack_replayed_attestation_under_another_jti() {
     let world = World::new().await;
     let mut owner = Owner::new(1);
-    let attested = world.attested(&mut owner);
+    let attested = world.attested(&mut owner).await;
     let first = owner.present(&attested, world.nonces(&[1, 2, 3, 4]).await);
     world.decide(1, &first).await.unwrap();
     let second = owner.present(&attested, world.nonces(&[1, 2, 3, 4]).await);
@@ -148,15 +165,36 @@ async fn attack_replayed_attestation_under_another_jti() {
     }
 }
 
+/// Attack: a fact committee signs a batch for one owner and keeps it out of the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_leaves_under_a_root_that_is_not_in_the_log() {
+    let world = World::new().await;
+    let mut owner = Owner::new(1);
+    let hidden = owner.attest(&world.facts, "CA", AUDIENCE);
+    let roots = hidden.roots();
+    let ledger = oracles::ledger::of(world.cluster.node(1).node());
+    ledger.append(&roots[1..]).await.unwrap();
+    let shown = owner.present(&hidden, world.nonces(&[1, 2, 3, 4]).await);
+    for at in 1..=4 {
+        assert_eq!(world.refused(at, &shown).await, "unrecorded-root");
+    }
+    // Nothing was used up.
+    ledger.append(&roots).await.unwrap();
+    let answer = world.decide(1, &shown).await.unwrap();
+    let entries: Vec<Entry> = answer.roots.iter().map(|receipt| receipt.entry).collect();
+    let expected: Vec<Entry> = shown.roots().iter().map(|root| root.entry()).collect();
+    assert_eq!(entries, expected);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn attack_replayed_forged_or_foreign_nonce() {
     let world = World::new().await;
     let mut owner = Owner::new(1);
     let nonces = world.nonces(&[1, 2, 3, 4]).await;
-    let attested = world.attested(&mut owner);
+    let attested = world.attested(&mut owner).await;
     let first = owner.present(&attested, nonces.clone());
     world.decide(1, &first).await.unwrap();
-    let attested = world.attested(&mut owner);
+    let attested = world.attested(&mut owner).await;
     let second = owner.present(&attested, nonces);
     assert_eq!(world.refused(2, &second).await, "replayed-nonce");
 
@@ -190,11 +228,11 @@ async fn attack_second_program_or_state_for_the_same_audience_and_pseudonym() {
     let mut owner = Owner::new(1);
     let presentation = world.presentation(&mut owner).await;
     world.decide(1, &presentation).await.unwrap();
-    let elsewhere = owner.attest(&world.facts, "NV", AUDIENCE);
+    let elsewhere = world.attest(&mut owner, "NV", AUDIENCE).await;
     let second = owner.present(&elsewhere, world.nonces(&[1, 2, 3, 4]).await);
     assert_eq!(world.refused(1, &second).await, "restraint");
     // Another audience sees another pseudonym, and the same question may be asked again.
-    let elsewhere = owner.attest(&world.facts, "NV", "https://other.test");
+    let elsewhere = world.attest(&mut owner, "NV", "https://other.test").await;
     let other = owner.present(&elsewhere, world.nonces(&[1, 2, 3, 4]).await);
     world.decide(1, &other).await.unwrap();
     let again = world.presentation(&mut owner).await;
@@ -206,8 +244,8 @@ async fn attack_a_second_program_or_state_asked_of_an_insurer_without_t() {
     let world = World::new().await;
     let mut owner = Owner::new(1);
     let nonces = || world.nonces(&[1, 2, 3, 4]);
-    let at = |owner: &mut Owner, state| owner.attest(&world.facts, state, INSURER);
-    let first = at(&mut owner, "CA");
+    let at = async |owner: &mut Owner, state| world.attest(owner, state, INSURER).await;
+    let first = at(&mut owner, "CA").await;
     let first = owner.enquire(&first, nonces().await);
     let answer = world.decide(1, &first).await.unwrap();
     let claims = world.claims_for(INSURER, 1, &answer).await;
@@ -217,18 +255,18 @@ async fn attack_a_second_program_or_state_asked_of_an_insurer_without_t() {
     let told = serde_json::to_string(&claims).unwrap();
     assert!(!told.contains(&n.to_string()));
     // The same question again: another subject, the same count.
-    let again = at(&mut owner, "CA");
+    let again = at(&mut owner, "CA").await;
     let again = owner.enquire(&again, nonces().await);
     assert_eq!(again.pseudonym, first.pseudonym);
     let answer = world.decide(2, &again).await.unwrap();
     let second = world.claims_for(INSURER, 2, &answer).await;
     assert_ne!(second.sub, claims.sub);
-    let elsewhere = at(&mut owner, "NV");
+    let elsewhere = at(&mut owner, "NV").await;
     let elsewhere = owner.enquire(&elsewhere, nonces().await);
     assert_eq!(world.refused(1, &elsewhere).await, "restraint");
     // Somebody else is not held back by it.
     let mut neighbour = Owner::new(2);
-    let theirs = at(&mut neighbour, "NV");
+    let theirs = at(&mut neighbour, "NV").await;
     let theirs = neighbour.enquire(&theirs, nonces().await);
     world.decide(1, &theirs).await.unwrap();
 }
@@ -238,7 +276,7 @@ async fn attack_t_shown_to_an_insurer_or_withheld_from_an_agency_or_counted_in_a
     let world = World::new().await;
     let mut owner = Owner::new(1);
     let nonces = || world.nonces(&[1, 2, 3, 4]);
-    let insurer = owner.attest(&world.facts, "CA", INSURER);
+    let insurer = world.attest(&mut owner, "CA", INSURER).await;
     let with_t = owner.present(&insurer, nonces().await);
     assert_eq!(world.refused(1, &with_t).await, "presentation");
     let listed = nonces().await;
@@ -246,10 +284,10 @@ async fn attack_t_shown_to_an_insurer_or_withheld_from_an_agency_or_counted_in_a
     let enquiry = Enquiry::at(next, Bytes([1; 32])).unwrap();
     let december = owner.show(&insurer, listed, Some(enquiry));
     assert_eq!(world.refused(1, &december).await, "presentation");
-    let agency = owner.attest(&world.facts, "CA", AUDIENCE);
+    let agency = world.attest(&mut owner, "CA", AUDIENCE).await;
     let without_t = owner.enquire(&agency, nonces().await);
     assert_eq!(world.refused(1, &without_t).await, "presentation");
-    let unregistered = owner.attest(&world.facts, "CA", "insurer.nobody");
+    let unregistered = world.attest(&mut owner, "CA", "insurer.nobody").await;
     let unregistered = owner.enquire(&unregistered, nonces().await);
     assert_eq!(world.refused(1, &unregistered).await, "audience");
 }

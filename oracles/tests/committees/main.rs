@@ -6,3 +6,4 @@ mod cluster;
 mod decision;
 mod ledger;
 mod owner;
+mod revocation;

@@ -13,6 +13,7 @@ use contracts::issuance::{
 };
 use contracts::leaf::{Leaf, PERSON};
 use contracts::presentation::{Enquiry, Held, PresentContext, Presentation, Witness, prove};
+use contracts::receipt::Entry;
 use contracts::rules::{Compiled, Outcome, registry};
 use contracts::trust::CommitteeKey;
 use contracts::units::{Day, UnixTime};
@@ -22,6 +23,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use zeroize::Zeroizing;
 
+/// The secret of the key that may use the tokens.
+pub const CONFIRMATION: [u8; 32] = [3; 32];
 /// 2026-11-20T12:00:00Z, when these tests happen.
 pub const NOW: UnixTime = UnixTime(1_795_176_000);
 
@@ -74,19 +77,35 @@ pub struct Attested {
     pub audience: String,
 }
 
+impl Attested {
+    /// The ledger entries of the roots that the leaves stand under.
+    pub fn roots(&self) -> Vec<Entry> {
+        let mut roots: Vec<Entry> = Vec::new();
+        for held in &self.witness.held {
+            let entry = held.attestation.root.entry();
+            if !roots.contains(&entry) {
+                roots.push(entry);
+            }
+        }
+        roots
+    }
+}
+
 /// A person.
 pub struct Owner {
+    /// Cents a month.
+    pub income: i64,
     rng: StdRng,
     subject: Scalar,
     enrolment: EnrolSecrets,
 }
 
-fn value(attribute: &str) -> i64 {
+fn value(attribute: &str, income: i64) -> i64 {
     match attribute {
         "identity.person" | "identity.medicaid_immigration_status" | "household.size" => 1,
         "identity.birth_date" => "1992-03-14".parse::<Day>().unwrap().number(),
         "residence.state" => 6,
-        "income.magi_monthly" => 61_237,
+        "income.magi_monthly" => income,
         _ => 0,
     }
 }
@@ -97,6 +116,7 @@ impl Owner {
         let subject = Scalar::random(&mut rng);
         let enrolment = EnrolSecrets::random(Scalar::random(&mut rng), &mut rng);
         Self {
+            income: 61_237,
             rng,
             subject,
             enrolment,
@@ -113,7 +133,7 @@ impl Owner {
         let values: Vec<Option<i64>> = compiled
             .facts
             .iter()
-            .map(|fact| Some(value(&fact.attribute.0)))
+            .map(|fact| Some(value(&fact.attribute.0, self.income)))
             .collect();
         let (verdict, reasons) = match compiled.evaluate(&values).verdict {
             Outcome::Yes => (Verdict::Yes, Vec::new()),
@@ -152,7 +172,7 @@ impl Owner {
             };
             let r_d = *self.enrolment.subject_blinding(attribute.domain).unwrap();
             let s_d = Point::new(PEDERSEN.commit(self.subject, r_d)).unwrap();
-            let value = value(&fact.attribute.0);
+            let value = value(&fact.attribute.0, self.income);
             let expires = today.plus(i64::from(attribute.freshness_days)).unwrap();
             let person = person.then_some(&c_person);
             let leaf = build_leaf(&context, &request, value, true, &s_d, person, expires).unwrap();
@@ -217,7 +237,7 @@ impl Owner {
         nonces: Vec<(NodeId, Bytes32)>,
         enquiry: Option<Enquiry>,
     ) -> Presentation {
-        let secret = secp256k1::SecretKey::from_slice(&[3; 32]).unwrap();
+        let secret = secp256k1::SecretKey::from_slice(&CONFIRMATION).unwrap();
         let cnf = secp256k1::PublicKey::from_secret_key(secp256k1::SECP256K1, &secret);
         let context = PresentContext {
             audience: attested.audience.clone(),

@@ -1,5 +1,6 @@
 //! Decisions: nonces of the decision nodes, a presentation, a token that says what was proved.
 
+use contracts::attestation::SignedRoot;
 use contracts::encoding::Bytes32;
 use contracts::ids::{Committee, NodeId};
 use contracts::presentation::Presentation;
@@ -20,6 +21,8 @@ pub struct Decision {
     pub token: String,
     /// Receipt of its ledger entry.
     pub receipt: Receipt,
+    /// Receipts of the roots that the presentation's leaves stand under.
+    pub roots: Vec<Receipt>,
 }
 
 /// Refusals that a new presentation, with fresh nonces and other leaves, answers.
@@ -93,6 +96,7 @@ impl Oracles {
             let decision = Decision {
                 token: answer.token,
                 receipt: answer.receipt,
+                roots: answer.roots,
             };
             self.check_decision(presentation, &decision)
                 .map_err(Failure::Wrong)?;
@@ -166,6 +170,14 @@ impl Oracles {
         ) != recorded
         {
             return Err("the receipt is not that of the token's ledger entry".to_owned());
+        }
+        let roots = presentation.roots().into_iter().map(SignedRoot::entry);
+        if !roots.eq(decision.roots.iter().map(|receipt| receipt.entry)) {
+            return Err("the receipts are not those of the leaves' roots".to_owned());
+        }
+        for root in &decision.roots {
+            root.verify(&self.trust())
+                .map_err(|error| error.to_string())?;
         }
         if claims.ledger.origin != self.trust().origin() {
             return Err("the token names another log".to_owned());

@@ -51,7 +51,12 @@ impl Service {
         let (question, key) = self.keyed(profile, id).await?;
         let decision: Decision = self.decided(&question, &key, kind::DECISION).await?;
         let proved: Proved = self.decided(&question, &key, kind::PROVED).await?;
-        let bundle = Bundle::new(proved.presentation, decision.token, decision.receipt);
+        let bundle = Bundle::new(
+            proved.presentation,
+            decision.token,
+            decision.receipt,
+            decision.roots,
+        );
         Ok(bundle.to_bytes())
     }
 

@@ -1,6 +1,7 @@
 //! Decision and ledger nodes.
 
 use actix_web::{HttpResponse, web};
+use contracts::attestation::SignedRoot;
 use contracts::checkpoint::Checkpoint;
 use contracts::encoding::{Bytes, Bytes32};
 use contracts::jwk::thumbprint;
@@ -113,9 +114,13 @@ fn fresh(net: &Network, shown: &Presentation) -> Result<DecideAnswer, Problem> {
     };
     let receipt = net.with(|memory| receipt(net, memory, entry));
     let claims = claims.recorded_at(ORIGIN, receipt.index);
+    let roots = shown.roots().into_iter().map(SignedRoot::entry);
     Ok(DecideAnswer {
         token: sign(&net.decision_key, &claims),
         receipt,
+        roots: roots
+            .map(|entry| net.with(|memory| self::receipt(net, memory, entry)))
+            .collect(),
         absent: vec![],
     })
 }

@@ -42,7 +42,7 @@ fn oracle(key: &SigningKey, revoked: &[u64]) -> (String, ServerHandle) {
     for idx in revoked {
         list.revoke(*idx).unwrap();
     }
-    let claims = StatusListClaims::new(&list, &status::uri(ISSUER, 0), now(0), 600);
+    let claims = StatusListClaims::new(&list, &status::uri(ISSUER, 0), now(0), 600, 600);
     let input = status::signing_input(&claims, &thumbprint(&key.verifying_key()));
     let list = status::assemble(&input, &Bytes(key.sign(input.as_bytes()).to_bytes()));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
