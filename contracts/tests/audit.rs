@@ -519,6 +519,7 @@ fn wire_format_of_a_bundle() {
     // One attestation stands for all; long random strings by their length.
     let attestations = json["presentation"]["attestations"].as_array_mut().unwrap();
     attestations.truncate(1);
+    json["roots"].as_array_mut().unwrap().truncate(1);
     fn shorten(value: &mut Value) {
         match value {
             Value::String(text) if text.len() > 40 => {

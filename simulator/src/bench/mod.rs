@@ -1,8 +1,11 @@
 //! `bench [NAME]`: figures as ratios taken in one run, a table on stderr and a JSON line per figure on stdout.
 
+mod attest;
 mod fixture;
+mod frost;
 mod proof;
 mod rules;
+mod sign;
 
 use serde::Serialize;
 
@@ -28,7 +31,12 @@ pub struct Figure {
 type Bench = fn() -> Result<Vec<Figure>, String>;
 
 /// The benchmarks, by name.
-const BENCHES: [(&str, Bench); 2] = [("proof", proof::run), ("rules", rules::run)];
+const BENCHES: [(&str, Bench); 4] = [
+    ("proof", proof::run),
+    ("rules", rules::run),
+    ("attest", attest::run),
+    ("sign", sign::run),
+];
 
 /// Runs one benchmark, or all.
 ///
@@ -70,4 +78,10 @@ pub fn run(name: Option<&str>) -> Result<(), String> {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Runs what waits on the network from a benchmark, which is called on a thread of the runtime.
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::block_in_place(|| runtime.block_on(work))
 }

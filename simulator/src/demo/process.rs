@@ -93,6 +93,11 @@ impl RoleProcess {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
+    /// Its process id; none once it has ended.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// SIGKILL, and wait until it is gone.
     pub async fn kill(&mut self) {
         let _ = self.child.kill().await;
