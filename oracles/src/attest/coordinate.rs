@@ -30,7 +30,7 @@ const ASKED_TOGETHER: usize = 128;
 /// JSON bytes of an answer to one call: 128 requests of 128 leaves.
 pub(super) const MAX_ACK_ANSWER: usize = 3 << 20;
 /// How long the slower members have once what a quorum said is enough for every leaf.
-const GRACE: Duration = Duration::from_millis(50);
+const GRACE: Duration = Duration::from_millis(250);
 
 /// Asks a member what it acknowledged for requests.
 #[derive(Debug, Clone, Serialize, Deserialize)]

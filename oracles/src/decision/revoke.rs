@@ -90,7 +90,7 @@ pub(super) fn mount(role: &Arc<DecisionRole>, router: &mut Router) {
 
 impl DecisionRole {
     fn between_members(&self, from: NodeId) -> Result<(), Refusal> {
-        let member = self.members.contains(&from);
+        let member = self.committee().members.contains(&from);
         member.then_some(()).ok_or_else(|| {
             Refusal::new(
                 "not-a-member",
@@ -158,9 +158,10 @@ impl DecisionRole {
         }
     }
 
-    fn others(&self) -> impl Iterator<Item = NodeId> + '_ {
+    fn others(&self) -> impl Iterator<Item = NodeId> + use<> {
         let me = self.node.id();
-        self.members.iter().copied().filter(move |node| *node != me)
+        let members = self.committee().members.into_iter();
+        members.filter(move |node| *node != me)
     }
 
     /// Revokes a token: answers once a quorum has the evidence.
@@ -188,10 +189,11 @@ impl DecisionRole {
             if taken { &mut kept } else { &mut silent }.push(node);
         }
         kept.sort_unstable();
-        if kept.len() < usize::from(self.threshold) {
+        let needed = self.committee().threshold;
+        if kept.len() < usize::from(needed) {
             return Err(Problem::quorum(QuorumFailure {
                 committee: Committee::Decision.to_string(),
-                needed: self.threshold,
+                needed,
                 answered: kept,
                 silent,
                 refused: Vec::new(),
