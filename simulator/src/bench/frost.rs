@@ -31,11 +31,6 @@ impl Bare {
         })
     }
 
-    /// Members that sign.
-    pub fn signers(&self) -> usize {
-        self.signers.len()
-    }
-
     /// Both rounds of every signer and the aggregation, which verifies the signature, one after the other. `message` is
     /// what each signer rebuilds before it commits.
     pub fn sign(&self, mut message: impl FnMut() -> Vec<u8>) -> Result<(), String> {
