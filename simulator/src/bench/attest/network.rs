@@ -159,6 +159,7 @@ impl Network {
                 keys: &keys,
                 secrets: &secrets,
                 response: &NodeKeyPair::generate(),
+                replaces: false,
             };
             let enrolled = self
                 .oracles
