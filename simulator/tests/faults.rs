@@ -23,7 +23,8 @@ fn faults(arguments: &[&str]) -> (bool, String) {
 
 #[test]
 fn a_sample_of_faults_among_four_and_seven_ends_in_time_names_culprits_and_attests_nothing_wrong() {
-    let (held, text) = faults(&["--seed", &seed()]);
+    // Other tests may keep the machine busy: an honest node must not look silent for that.
+    let (held, text) = faults(&["--seed", &seed(), "--patience", "2"]);
     assert!(held, "{text}");
     assert!(text.contains(", 0 went wrong"), "{text}");
 }

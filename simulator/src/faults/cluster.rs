@@ -14,7 +14,7 @@ use oracles::wire::info::NodeInfo;
 use oracles::wire::ledger::CheckpointAnswer;
 use serde_json::json;
 
-use super::bounds;
+use super::bounds::{ATTEMPTS, Bounds};
 use super::byzantine::Orders;
 use super::fault::{At, Fault};
 use super::sources::{Reads, Sources};
@@ -142,7 +142,7 @@ impl<'a> Cluster<'a> {
         let mut configs =
             oracle_config::configs(folder, &network, &access, sources.clock_offset, count)?;
         for config in &mut configs {
-            config.peer_timeout_ms = bounds::PEER_MS;
+            config.peer_timeout_ms = sources.bounds.peer_ms();
         }
         Ok(Self {
             folder,
@@ -277,6 +277,7 @@ impl<'a> Cluster<'a> {
     /// # Errors
     /// It does not start.
     pub async fn start_profile(&mut self) -> Result<(), DemoError> {
+        let bounds: Bounds = self.sources.bounds;
         let (_, token) = self.folder.secret("messages")?;
         let any_key = serde_json::to_value(Bytes32::from(
             ed25519_dalek::SigningKey::generate(&mut rand::rngs::OsRng)
@@ -296,10 +297,10 @@ impl<'a> Cluster<'a> {
                 agency_key: &any_key,
                 clock_offset: self.sources.clock_offset,
                 ask: Some(json!({
-                    "nonce_wait_ms": bounds::NONCE_WAIT_MS,
-                    "call_timeout_ms": bounds::CALL_MS,
-                    "coordinate_timeout_ms": bounds::COORDINATE_MS,
-                    "attempts": bounds::ATTEMPTS,
+                    "nonce_wait_ms": bounds.nonce_wait_ms(),
+                    "call_timeout_ms": bounds.call_ms(),
+                    "coordinate_timeout_ms": bounds.coordinate_ms(),
+                    "attempts": ATTEMPTS,
                 })),
             },
         )?;

@@ -51,6 +51,9 @@ pub struct FaultOptions {
     /// A single scenario: who does what wrong, NODE:FAULT. May be given more than once.
     #[arg(long, value_name = "NODE:FAULT")]
     pub at: Vec<At>,
+    /// Multiplies every time-out and bound, for a machine that is busy with other work.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10))]
+    pub patience: u32,
     /// Print who named a faulty node in which words.
     #[arg(long)]
     pub words: bool,
@@ -112,8 +115,11 @@ pub enum FaultsError {
 /// Set-up, or scenarios that went wrong, after all were played.
 pub async fn run(options: FaultOptions) -> Result<(), FaultsError> {
     let scenarios = options.scenarios();
+    let bounds = bounds::Bounds {
+        patience: options.patience,
+    };
     let hub = Folder::open(None)?;
-    let mut sources = sources::Sources::start(&hub).await?;
+    let mut sources = sources::Sources::start(&hub, bounds).await?;
     let mut templates: BTreeMap<u16, Folder> = BTreeMap::new();
     let since = Instant::now();
     let mut wrong = 0;

@@ -10,7 +10,6 @@ use oracles::ceremony::KeyId;
 use oracles::wire::ledger::{CheckpointAnswer, ConsistencyAnswer};
 use profile::api::types::{Question, State};
 
-use super::bounds;
 use super::client::{self, Owner, Step, decide, timed};
 use super::cluster::{Cluster, copy_template};
 use super::fault::{At, Fault};
@@ -121,7 +120,8 @@ impl Play<'_> {
 
     fn decision_bounds(&self) -> (Duration, Duration) {
         let n = self.scenario.n;
-        (bounds::attestation(n), bounds::decision(n))
+        let bounds = self.sources.bounds;
+        (bounds.attestation(n), bounds.decision(n))
     }
 
     /// Everything that owners ask for, which must succeed.
@@ -140,13 +140,13 @@ impl Play<'_> {
         let steps = &mut self.steps;
         let enrol = Owner::enrol(&self.cluster, self.sources, person);
         let mut violation = None;
-        if let Some(owner) = timed(steps, "enrol", bounds::enrolment(n), enrol).await
+        if let Some(owner) = timed(steps, "enrol", self.sources.bounds.enrolment(n), enrol).await
             && let Some(question) = decide(steps, &owner, bounds).await
         {
             violation = audited(&owner, &question, truth).await.err();
         }
         let append = client::append(&self.cluster);
-        timed(steps, "append", bounds::append(n), append).await;
+        timed(steps, "append", self.sources.bounds.append(n), append).await;
         self.violations.extend(violation);
     }
 
@@ -156,9 +156,14 @@ impl Play<'_> {
         self.cluster.start_profile().await?;
         let n = self.scenario.n;
         let enrol = Owner::enrol(&self.cluster, self.sources, ASKED_ABOUT);
-        if timed(&mut self.steps, "enrol", bounds::enrolment(n), enrol)
-            .await
-            .is_none()
+        if timed(
+            &mut self.steps,
+            "enrol",
+            self.sources.bounds.enrolment(n),
+            enrol,
+        )
+        .await
+        .is_none()
         {
             self.must_succeed();
             return Ok(());
@@ -221,7 +226,7 @@ impl Play<'_> {
         self.steps.push(Step {
             name: "generate",
             took,
-            bound: bounds::generation(),
+            bound: self.sources.bounds.generation(),
             result: Ok(()),
         });
         // A key that somebody uses already is a key that must not be lost.
@@ -238,7 +243,7 @@ impl Play<'_> {
         self.steps.push(Step {
             name: "generate again",
             took: since.elapsed(),
-            bound: bounds::generation(),
+            bound: self.sources.bounds.generation(),
             result: again.map_err(|error| error.to_string()),
         });
         self.must_succeed();
@@ -272,7 +277,7 @@ impl Play<'_> {
                 self.steps.push(Step {
                     name: "generate again",
                     took: since.elapsed(),
-                    bound: bounds::generation(),
+                    bound: self.sources.bounds.generation(),
                     result: ended?.map_err(|error| error.to_string()),
                 });
                 break;

@@ -7,6 +7,7 @@ use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 
+use super::bounds::Bounds;
 use crate::demo::folder::Folder;
 use crate::demo::network::Network;
 use crate::demo::oracle_config::SourceAccess;
@@ -20,6 +21,8 @@ pub const ASKED_ABOUT: &str = "ana";
 /// Two payroll services, one of which knows of the job that was lost, an EHR, a registry, and a doctored copy of it.
 pub struct Sources<'a> {
     network: Network<'a>,
+    /// The time-outs of the scenarios.
+    pub bounds: Bounds,
     /// The day of the scenarios.
     pub today: Day,
     /// Seconds that clocks are moved by.
@@ -46,7 +49,7 @@ impl<'a> Sources<'a> {
     ///
     /// # Errors
     /// A file, a process or a fixture.
-    pub async fn start(folder: &'a Folder) -> Result<Self, DemoError> {
+    pub async fn start(folder: &'a Folder, bounds: Bounds) -> Result<Self, DemoError> {
         let now = oracles::clock::Clock::system().now();
         let day = now
             .day()
@@ -96,6 +99,7 @@ impl<'a> Sources<'a> {
             .map_err(DemoError::Other)?;
         Ok(Self {
             network,
+            bounds,
             today,
             clock_offset,
             people,
