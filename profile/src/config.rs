@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use contracts::encoding::Bytes32;
 use contracts::ids::{Committee, NodeId, quorum};
-use contracts::issuance::{MAX_LEAVES, MAX_NONCES};
+use contracts::issuance::MAX_NONCES;
 use contracts::jwk::ed25519_key;
+use contracts::presentation::AudienceKind;
 use ed25519_dalek::VerifyingKey;
 use serde::Deserialize;
 use url::Url;
@@ -248,6 +249,38 @@ impl Default for AskConfig {
     }
 }
 
+/// An audience that keeps no cases: it is shown no pseudonym, and nothing is filed with it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnquiryConfig {
+    /// Its registered id, the `aud` of its tokens.
+    pub audience: String,
+    /// `insurer` or `provider`.
+    pub kind: AudienceKind,
+}
+
+/// How leaves are bought ahead.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StockConfig {
+    /// Leaves of a fact, for one contract and audience, below which more are bought; 0 buys nothing ahead.
+    pub low_water: u32,
+    /// Seconds after a question until its leaves are replaced: at least this, at most twice this, drawn at random.
+    pub delay_seconds: u32,
+    /// Milliseconds between two looks for what is due.
+    pub interval_ms: u64,
+}
+
+impl Default for StockConfig {
+    fn default() -> Self {
+        Self {
+            low_water: 1,
+            delay_seconds: 6 * 3_600,
+            interval_ms: 30_000,
+        }
+    }
+}
+
 /// A profile service. [`ProfileConfig::parse`] reads and checks it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -273,12 +306,18 @@ pub struct ProfileConfig {
     pub notifier: NotifierConfig,
     /// The agencies.
     pub agencies: Vec<AgencyConfig>,
+    /// Insurers and providers.
+    #[serde(default)]
+    pub enquiries: Vec<EnquiryConfig>,
     /// Approval by text.
     #[serde(default)]
     pub approval: ApprovalConfig,
     /// How the oracles are asked.
     #[serde(default)]
     pub ask: AskConfig,
+    /// How leaves are bought ahead.
+    #[serde(default)]
+    pub stock: StockConfig,
 }
 
 impl ProfileConfig {
@@ -307,16 +346,25 @@ impl ProfileConfig {
     /// [`ConfigError::Field`].
     pub fn check(&self) -> Result<(), ConfigError> {
         self.check_nodes()?;
-        for agency in &self.agencies {
-            let length = agency.audience.len();
-            if length == 0 || length > crate::api::types::MAX_AUDIENCE {
+        let agencies = self.agencies.iter().map(|agency| &agency.audience);
+        let enquiries = self.enquiries.iter().map(|entry| &entry.audience);
+        let mut audiences = BTreeSet::new();
+        for audience in agencies.chain(enquiries) {
+            if !(1..=crate::api::types::MAX_AUDIENCE).contains(&audience.len()) {
                 return Err(bad("agencies.audience", "1 to 200 bytes"));
             }
+            if !audiences.insert(audience) {
+                return Err(bad("agencies.audience", "name each audience once"));
+            }
+        }
+        for agency in &self.agencies {
             agency.key()?;
         }
-        let audiences: BTreeSet<_> = self.agencies.iter().map(|a| &a.audience).collect();
-        if audiences.len() != self.agencies.len() {
-            return Err(bad("agencies.audience", "name each audience once"));
+        for entry in &self.enquiries {
+            if entry.kind.keeps_cases() {
+                let problem = "insurer or provider; an agency goes under agencies";
+                return Err(bad("enquiries.kind", problem));
+            }
         }
         self.notifier_key()?;
         let within = |field: &str, value: u64, low: u64, high: u64| {
@@ -340,7 +388,16 @@ impl ProfileConfig {
         within("ask.call_timeout_ms", ask.call_timeout_ms, 100, 120_000)?;
         let coordinate = ask.coordinate_timeout_ms;
         within("ask.coordinate_timeout_ms", coordinate, 100, 120_000)?;
-        within("ask.attempts", ask.attempts.into(), 1, 10)
+        within("ask.attempts", ask.attempts.into(), 1, 10)?;
+        let stock = &self.stock;
+        within("stock.low_water", stock.low_water.into(), 0, 8)?;
+        within(
+            "stock.delay_seconds",
+            stock.delay_seconds.into(),
+            0,
+            604_800,
+        )?;
+        within("stock.interval_ms", stock.interval_ms, 10, 3_600_000)
     }
 
     fn check_nodes(&self) -> Result<(), ConfigError> {
@@ -380,11 +437,6 @@ impl ProfileConfig {
     pub fn notifier_key(&self) -> Result<VerifyingKey, ConfigError> {
         ed25519_key(&self.notifier.public_key.0)
             .map_err(|error| bad("notifier.public_key", error.to_string()))
-    }
-
-    /// Facts of one domain that one request can carry at this number of indexes.
-    pub fn facts_per_request(&self) -> usize {
-        MAX_LEAVES / usize::try_from(self.ask.indexes.max(1)).unwrap_or(1)
     }
 }
 

@@ -11,6 +11,7 @@ mod question;
 pub mod seal;
 mod server;
 mod service;
+mod stock;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -1,12 +1,14 @@
 //! Starting and stopping the service.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use contracts::trust::{MAX_TRUST_BYTES, Trust};
 use oracles::clock::Clock;
+use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::agency::Agency;
@@ -16,6 +18,7 @@ use crate::notifier::Notifier;
 use crate::oracle::Oracles;
 use crate::seal::SealKey;
 use crate::service::{Locks, Service, token_hash};
+use crate::stock;
 use crate::store::{Store, StoreError};
 
 /// Requests answered at the same time by each worker's runtime are many; workers are few.
@@ -48,6 +51,7 @@ pub struct Running {
     handle: ServerHandle,
     task: JoinHandle<std::io::Result<()>>,
     following: AbortHandle,
+    refilling: AbortHandle,
 }
 
 impl Running {
@@ -64,6 +68,8 @@ impl Running {
     /// Answers what is being answered, then stops.
     pub async fn stop(self) {
         self.following.abort();
+        // What it was about is in the database.
+        self.refilling.abort();
         self.handle.stop(true).await;
         if let Err(error) = self.task.await {
             tracing::warn!(%error, "the server's task did not end cleanly");
@@ -115,10 +121,14 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
         oracles: Oracles::new(&config, trust, clock),
         notifier,
         agencies,
+        enquiries: config.enquiries.clone(),
         approval: config.approval.clone(),
+        stock: config.stock.clone(),
+        provers: Arc::new(Semaphore::new(cores())),
         clock,
         locks: Locks::default(),
     });
+    let refilling = tokio::spawn(stock::run(service.clone())).abort_handle();
     let follower = service.clone();
     let listener = TcpListener::bind(config.listen).map_err(StartError::Listen)?;
     let address = listener.local_addr().map_err(StartError::Listen)?;
@@ -145,5 +155,11 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
         address,
         handle,
         task: tokio::spawn(server),
+        refilling,
     })
+}
+
+/// Cores that proofs may keep busy.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

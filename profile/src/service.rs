@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use contracts::encoding::{Bytes32, tagged_hash, to_base64url};
+use contracts::presentation::AudienceKind;
 use oracles::clock::Clock;
 use oracles::problem::Problem;
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::agency::Agency;
-use crate::config::ApprovalConfig;
+use crate::config::{ApprovalConfig, EnquiryConfig, StockConfig};
 use crate::notifier::Notifier;
 use crate::oracle::Oracles;
 use crate::seal::SealKey;
@@ -26,7 +28,11 @@ pub struct Service {
     pub(crate) notifier: Notifier,
     /// In the order of the configuration: it decides which audience a leaf's index is for.
     pub(crate) agencies: Vec<Agency>,
+    pub(crate) enquiries: Vec<EnquiryConfig>,
     pub(crate) approval: ApprovalConfig,
+    pub(crate) stock: StockConfig,
+    /// Proofs that are made at once: each keeps a core busy.
+    pub(crate) provers: Arc<Semaphore>,
     pub(crate) clock: Clock,
     pub(crate) locks: Locks,
 }
@@ -40,6 +46,15 @@ impl Service {
                 Problem::internal()
             })?;
         Ok(Wallet::new(&entropy)?)
+    }
+
+    /// What an audience is configured as.
+    pub(crate) fn kind(&self, audience: &str) -> Option<AudienceKind> {
+        if self.agencies.iter().any(|one| one.audience() == audience) {
+            return Some(AudienceKind::Agency);
+        }
+        let found = self.enquiries.iter().find(|one| one.audience == audience);
+        found.map(|one| one.kind)
     }
 
     /// The agency of an audience.

@@ -10,7 +10,7 @@ use contracts::trust::CommitteeKey;
 use contracts::units::UnixTime;
 
 use crate::peer::Refusal;
-use crate::wire::decision::{MAX_SKEW, NONCE_LIFETIME, TOKEN_LIFETIME, nonce_time};
+use crate::wire::decision::{MAX_SKEW, NONCE_LIFETIME, TOKEN_LIFETIME, decided_at};
 
 /// Why a presentation is refused; each names the check.
 #[derive(Debug, thiserror::Error)]
@@ -129,21 +129,6 @@ impl CommitteeKeys for Keys {
     }
 }
 
-/// The instant of a decision: the lower median of the instants in its nonces.
-///
-/// Each node takes part only if its own nonce is listed, so with at most f false instants among them the median lies
-/// between instants of honest nodes, or before them by no more than [`check_nonces`] allows.
-fn decided_at(presentation: &Presentation) -> UnixTime {
-    let mut times: Vec<UnixTime> = presentation
-        .nonces
-        .iter()
-        .map(|(_, nonce)| nonce_time(nonce))
-        .collect();
-    times.sort_unstable();
-    let middle = times.len().saturating_sub(1) / 2;
-    times.get(middle).copied().unwrap_or(UnixTime(0))
-}
-
 /// The claims of the token for a presentation. They follow from it and the issuer alone, so every signer, whenever and
 /// whoever asks, derives the same.
 ///
@@ -153,7 +138,7 @@ pub fn claims_of(
     presentation: &Presentation,
     issuer: &str,
 ) -> Result<DecisionClaims, PresentationError> {
-    let iat = decided_at(presentation);
+    let iat = decided_at(&presentation.nonces);
     Ok(DecisionClaims {
         iss: issuer.to_owned(),
         sub: presentation.subject(),
@@ -196,7 +181,7 @@ pub fn check_nonces(
     if presentation.nonce_of(me).is_none() {
         return Err(Refused::NoNonce);
     }
-    let iat = decided_at(presentation);
+    let iat = decided_at(&presentation.nonces);
     let oldest = now.0.saturating_sub(NONCE_LIFETIME + MAX_SKEW);
     let newest = now.0.saturating_add(MAX_SKEW);
     if !(oldest..=newest).contains(&iat.0) {
@@ -253,7 +238,7 @@ pub fn verify(
     now: UnixTime,
 ) -> Result<(), PresentationError> {
     presentation::verify(presentation, compiled, keys, now)?;
-    let iat = decided_at(presentation);
+    let iat = decided_at(&presentation.nonces);
     if iat.day() != now.day() {
         presentation::verify(presentation, compiled, keys, iat)?;
     }

@@ -35,6 +35,17 @@ pub fn nonce_time(nonce: &Bytes32) -> UnixTime {
     UnixTime(i64::from_be_bytes([a, b, c, d, e, f, g, h]))
 }
 
+/// The instant of a decision, `iat`: the lower median of the instants in its nonces.
+///
+/// Each node takes part only if its own nonce is listed, so with at most f false instants among them the median lies
+/// between instants of honest nodes, or before them by no more than they let a nonce's instant lie in the past.
+pub fn decided_at(nonces: &[(NodeId, Bytes32)]) -> UnixTime {
+    let mut times: Vec<UnixTime> = nonces.iter().map(|(_, nonce)| nonce_time(nonce)).collect();
+    times.sort_unstable();
+    let middle = times.len().saturating_sub(1) / 2;
+    times.get(middle).copied().unwrap_or(UnixTime(0))
+}
+
 /// A nonce for one presentation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

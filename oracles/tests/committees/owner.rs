@@ -18,7 +18,7 @@ use contracts::rules::{Compiled, Outcome, registry};
 use contracts::trust::CommitteeKey;
 use contracts::units::{Day, UnixTime};
 use curve25519_dalek::scalar::Scalar;
-use oracles::wire::decision::nonce_time;
+use oracles::wire::decision::decided_at;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use zeroize::Zeroizing;
@@ -224,9 +224,7 @@ impl Owner {
 
     /// The same without `T`, for an audience that keeps no cases.
     pub fn enquire(&mut self, attested: &Attested, nonces: Vec<(NodeId, Bytes32)>) -> Presentation {
-        let mut times: Vec<_> = nonces.iter().map(|(_, nonce)| nonce_time(nonce)).collect();
-        times.sort_unstable();
-        let enquiry = Enquiry::at(times[(times.len() - 1) / 2], Bytes(self.rng.r#gen()));
+        let enquiry = Enquiry::at(decided_at(&nonces), Bytes(self.rng.r#gen()));
         self.show(attested, nonces, Some(enquiry.unwrap()))
     }
 

@@ -98,11 +98,15 @@ pub struct AskQuestion {
     pub jurisdiction: Jurisdiction,
     /// The day decided for; within a few days of today.
     pub as_of: Day,
-    /// Registered id of the one who gets the token; an agency of the configuration.
+    /// Registered id of the one who gets the token; one of the configuration.
     pub audience: String,
     /// Facts that the committees are to attest as withheld without reading a source; never `identity.person`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub withhold: Vec<AttributeId>,
+    /// Whether every fact is read anew: to be set when something has changed. Else leaves that were attested ahead for
+    /// this contract and audience serve while they are fresh.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anew: bool,
 }
 
 /// Where a question stands. Each `POST /v1/questions/{question}/advance` does the next step and stores it.
@@ -139,6 +143,8 @@ pub enum Outcome {
     Declined,
     /// YES, and no reply came before the deadline, or the notifier closed the question without one.
     NoReply,
+    /// A YES token for an audience that keeps no cases, with which nothing is filed.
+    Yes,
     /// A NO token.
     No,
     /// Facts are missing; nothing was proved.

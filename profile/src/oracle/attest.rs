@@ -259,8 +259,15 @@ impl Oracles {
             let handle = sent.owner.handles.iter().find(|(id, _)| id == node);
             let Some((_, handle)) = handle else { continue };
             request.handle = handle.clone();
-            let plaintext = zeroize::Zeroizing::new(
+            let mut plaintext = zeroize::Zeroizing::new(
                 serde_json::to_vec(&request).map_err(OracleError::internal)?,
+            );
+            // `true` is shorter than `false`: without this the length would count the withheld leaves.
+            plaintext.extend(
+                sent.leaves
+                    .iter()
+                    .filter(|leaf| leaf.withheld)
+                    .map(|_| b' '),
             );
             let info = |epoch| request_info(sent.domain, *node, epoch);
             let sealed = self

@@ -65,6 +65,7 @@ impl Service {
             as_of: ask.as_of,
             audience: &ask.audience,
             withhold: &ask.withhold,
+            anew: ask.anew,
             wallet_index,
             created_at: now,
         };
@@ -74,7 +75,11 @@ impl Service {
     }
 
     fn check_question(&self, ask: &AskQuestion) -> Result<contracts::rules::Compiled, Problem> {
-        self.agency(&ask.audience)?;
+        if self.kind(&ask.audience).is_none() {
+            return Err(Problem::bad_request(
+                "audience: not one that this service is configured for",
+            ));
+        }
         let today = self.clock.today();
         if ask.as_of > today || today.number() - ask.as_of.number() > MAX_AS_OF_AGE_DAYS {
             return Err(Problem::bad_request(format!(

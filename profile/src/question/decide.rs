@@ -34,6 +34,10 @@ impl Work<'_> {
         if presentation.verdict == Verdict::No {
             return self.finish(tx, Outcome::No).await;
         }
+        if presentation.enquiry.is_some() {
+            // Nothing is filed where no cases are kept.
+            return self.finish(tx, Outcome::Yes).await;
+        }
         let approval = &self.service.approval;
         let days = i64::from(approval.deadline_days);
         let deadline = self.service.clock.now().0 + days * DAY;

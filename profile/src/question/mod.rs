@@ -28,6 +28,8 @@ use crate::store::questions::{enqueue, mark_sent, put_document, save};
 use crate::store::{StoreError, StoredProfile, StoredQuestion, Tx};
 use crate::wallet::Wallet;
 
+pub(crate) use attest::domain_of;
+
 /// Kinds of document that a question keeps.
 pub(crate) mod kind {
     /// [`super::Proved`].

@@ -8,6 +8,7 @@ use contracts::units::Day;
 use oracles::wire::HpkeBox;
 use oracles::wire::enrol::MemberHandle;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, StoredQuestion, Tx, json, number, parsed, to_json};
 
@@ -33,10 +34,8 @@ pub struct Fetched<'a> {
     pub audience: &'a str,
     /// Whether it was asked for as withheld.
     pub withheld: bool,
-    /// The question that fetched it.
-    pub question: Bytes32,
-    /// Whether its audience is another than that question's.
-    pub other_audience: bool,
+    /// The question that it is for; none for the stock.
+    pub question: Option<Bytes32>,
     /// Index of its wallet keys.
     pub wallet_index: u32,
     /// Purpose salt, subject blinding and opening, sealed under the leaf's own key.
@@ -50,8 +49,6 @@ pub struct StoredLeaf {
     pub attestation: Attestation,
     /// Whether it was asked for as withheld.
     pub withheld: bool,
-    /// Whether a question to another audience fetched it.
-    pub other_audience: bool,
     /// Index of its wallet keys.
     pub wallet_index: u32,
     /// Purpose salt, subject blinding and opening, sealed.
@@ -130,8 +127,7 @@ impl Store {
         .transpose()
     }
 
-    /// Unused leaves that a question may show on `today`, oldest first: those that it fetched, and those that another
-    /// question fetched for its audience. A new question to the same audience reads the sources anew.
+    /// Unused leaves of a question that may be shown on `today`, oldest first.
     ///
     /// # Errors
     /// The database's.
@@ -141,9 +137,9 @@ impl Store {
         today: Day,
     ) -> Result<Vec<StoredLeaf>, StoreError> {
         sqlx::query(
-            "SELECT attestation, withheld, other_audience, wallet_index, opening FROM attestation
+            "SELECT attestation, withheld, wallet_index, opening FROM attestation
              WHERE profile = $1 AND contract = $2 AND audience = $3 AND used_by IS NULL
-               AND observed <= $4 AND expires >= $4 AND (question = $5 OR other_audience = 1)
+               AND observed <= $4 AND expires >= $4 AND question = $5
              ORDER BY observed, wallet_index",
         )
         .bind(question.profile.to_string())
@@ -154,17 +150,18 @@ impl Store {
         .fetch_all(self.pool())
         .await?
         .iter()
-        .map(|row| {
-            Ok(StoredLeaf {
-                attestation: json(row, "attestation")?,
-                withheld: number(row, "withheld")? != 0,
-                other_audience: number(row, "other_audience")? != 0,
-                wallet_index: number(row, "wallet_index")?,
-                opening: row.try_get("opening")?,
-            })
-        })
+        .map(read_leaf)
         .collect()
     }
+}
+
+pub(super) fn read_leaf(row: &AnyRow) -> Result<StoredLeaf, StoreError> {
+    Ok(StoredLeaf {
+        attestation: json(row, "attestation")?,
+        withheld: number(row, "withheld")? != 0,
+        wallet_index: number(row, "wallet_index")?,
+        opening: row.try_get("opening")?,
+    })
 }
 
 /// Replaces a profile's handles by new ones.
@@ -249,8 +246,8 @@ pub async fn put_leaf(tx: &mut Tx, profile: &str, leaf: &Fetched<'_>) -> Result<
     let AttributeId(attribute) = &facts.attribute;
     sqlx::query(
         "INSERT INTO attestation (leaf_hash, profile, domain, attribute, period, contract, audience, withheld,
-                                  question, other_audience, wallet_index, attestation, opening, observed, expires)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                                  question, wallet_index, attestation, opening, observed, expires)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
          ON CONFLICT (leaf_hash) DO NOTHING",
     )
     .bind(facts.hash().to_string())
@@ -261,8 +258,7 @@ pub async fn put_leaf(tx: &mut Tx, profile: &str, leaf: &Fetched<'_>) -> Result<
     .bind(leaf.contract.to_string())
     .bind(leaf.audience)
     .bind(i64::from(leaf.withheld))
-    .bind(leaf.question.to_string())
-    .bind(i64::from(leaf.other_audience))
+    .bind(leaf.question.map_or_else(String::new, |id| id.to_string()))
     .bind(i64::from(leaf.wallet_index))
     .bind(to_json(leaf.attestation))
     .bind(leaf.opening)

@@ -4,6 +4,7 @@ pub mod facts;
 pub mod idempotency;
 pub mod profiles;
 pub mod questions;
+pub mod stock;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -12,13 +13,17 @@ pub use facts::{Fetched, StoredLeaf, StoredSubject};
 pub use idempotency::Remembered;
 pub use profiles::{NewProfile, StoredProfile};
 pub use questions::{NewQuestion, OutboxItem, StoredQuestion};
+pub use stock::{Due, Pair};
 
 use oracles::db::{self, DbError};
 use sqlx::{Any, AnyPool, Row, Transaction};
 
 use crate::wallet::{MAX_INDEX, Use};
 
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_profile.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_profile.sql"),
+    include_str!("../../migrations/0002_stock.sql"),
+];
 
 /// A transaction of either database.
 pub type Tx = Transaction<'static, Any>;

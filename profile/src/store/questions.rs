@@ -29,6 +29,8 @@ pub struct NewQuestion<'a> {
     pub audience: &'a str,
     /// Facts to be asked for as withheld.
     pub withhold: &'a [AttributeId],
+    /// Whether its facts are read anew.
+    pub anew: bool,
     /// Index of the wallet key that seals its documents.
     pub wallet_index: u32,
     /// Now.
@@ -52,6 +54,8 @@ pub struct StoredQuestion {
     pub audience: String,
     /// Facts to be asked for as withheld.
     pub withhold: Vec<AttributeId>,
+    /// Whether its facts are read anew, whatever the stock holds.
+    pub anew: bool,
     /// Where it stands.
     pub state: State,
     /// How it ended.
@@ -109,6 +113,7 @@ fn read(row: &AnyRow) -> Result<StoredQuestion, StoreError> {
         as_of: parsed(row, "as_of")?,
         audience: row.try_get("audience")?,
         withhold: json(row, "withhold")?,
+        anew: number(row, "anew")? != 0,
         state: from_word(&row.try_get::<String, _>("state")?, "state")?,
         outcome: optional("outcome")?
             .map(|text| from_word(&text, "outcome"))
@@ -238,8 +243,8 @@ fn open<T: DeserializeOwned>(
 pub async fn insert_question(tx: &mut Tx, new: &NewQuestion<'_>) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO question (question, profile, contract_id, contract_hash, jurisdiction, as_of, audience, withhold,
-                               state, wallet_index, version, created_at, changed_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11)",
+                               anew, state, wallet_index, version, created_at, changed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12, $12)",
     )
     .bind(new.question.to_string())
     .bind(new.profile.to_string())
@@ -249,6 +254,7 @@ pub async fn insert_question(tx: &mut Tx, new: &NewQuestion<'_>) -> Result<(), S
     .bind(new.as_of.to_string())
     .bind(new.audience)
     .bind(to_json(new.withhold))
+    .bind(i64::from(new.anew))
     .bind(word(&State::Asked))
     .bind(i64::from(new.wallet_index))
     .bind(new.created_at.0)

@@ -71,6 +71,7 @@ async fn with_question() -> (TestStore, StoredQuestion) {
         as_of: "2026-11-20".parse().unwrap(),
         audience: "us.ca.dhcs",
         withhold: &["medical.pregnant".into()],
+        anew: false,
         wallet_index: 0,
         created_at: UnixTime(5),
     };

@@ -131,7 +131,13 @@ async fn request(
     body: web::Json<attest::SealedRequest>,
 ) -> Result<HttpResponse, Problem> {
     net.door(node, &format!("{domain}/request")).await?;
-    if domain == Domain::Income && net.lies(Lie::BadIncomeRequest(node)) {
+    net.with(|memory| {
+        let length = body.sealed.sealed.ciphertext.0.len();
+        let lengths = memory.request_lengths.entry(domain).or_default();
+        lengths.insert(length);
+    });
+    let down = domain == Domain::Income && net.lies(Lie::BadIncomeRequest(node));
+    if down || net.lies(Lie::CommitteeDown(domain)) {
         return Err(lost());
     }
     let id = node_id(node);

@@ -13,7 +13,7 @@ use contracts::token;
 use ed25519_dalek::{Signer, SigningKey};
 use oracles::decision::claims_of;
 use oracles::problem::Problem;
-use oracles::wire::decision::{DecideAnswer, DecideRequest, NonceAnswer};
+use oracles::wire::decision::{DecideAnswer, DecideRequest, NonceAnswer, decided_at};
 use oracles::wire::ledger::{AppendAnswer, AppendRequest};
 
 use super::{ISSUER, Lie, Memory, Network, ORIGIN, later, lost, node_id};
@@ -96,6 +96,7 @@ fn fresh(net: &Network, shown: &Presentation) -> Result<DecideAnswer, Problem> {
         .compile(&shown.contract.id, &shown.jurisdiction, shown.as_of)
         .unwrap();
     verify(shown, &compiled, &net.trust, net.clock.now()).unwrap();
+    shown.check_month(decided_at(&shown.nonces)).unwrap();
     let jti = shown.digest();
     let replayed = net.with(|memory| {
         let mut leaves = shown
@@ -112,7 +113,10 @@ fn fresh(net: &Network, shown: &Presentation) -> Result<DecideAnswer, Problem> {
         kind: EntryKind::Decision,
         commitment: claims.commitment(&shown.ledger_salt),
     };
-    let receipt = net.with(|memory| receipt(net, memory, entry));
+    let receipt = net.with(|memory| {
+        memory.shown.push(shown.clone());
+        receipt(net, memory, entry)
+    });
     let claims = claims.recorded_at(ORIGIN, receipt.index);
     let roots = shown.roots().into_iter().map(SignedRoot::entry);
     Ok(DecideAnswer {

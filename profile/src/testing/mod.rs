@@ -58,6 +58,8 @@ pub(crate) enum Lie {
     OtherIncome(u16),
     /// A node of the income committee answers requests with 503.
     BadIncomeRequest(u16),
+    /// Every node of a committee answers requests with 503.
+    CommitteeDown(Domain),
     /// A node that coordinates gives one leaf's path for another.
     OtherLeafsPath(u16),
     /// A node that coordinates signs the root with a key of its own.
@@ -130,6 +132,10 @@ struct Memory {
     calls: BTreeMap<String, u32>,
     /// Everything that came in, for canaries.
     heard: Vec<Vec<u8>>,
+    /// Presentations that decision nodes accepted.
+    shown: Vec<contracts::presentation::Presentation>,
+    /// Bytes of sealed requests, by domain, as anybody on the wire sees them.
+    request_lengths: BTreeMap<Domain, BTreeSet<usize>>,
 }
 
 /// The parties' state and keys.
@@ -242,6 +248,11 @@ pub(crate) const NAVIGATOR: &str = "navigator-token";
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// A world whose service is configured differently.
+    pub(crate) async fn with(edit: impl FnOnce(&mut ProfileConfig)) -> Self {
         let network = web::Data::new(Network::new());
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -265,7 +276,8 @@ impl World {
 
         let folder = tempfile::tempdir().unwrap();
         let store = TestStore::open().await;
-        let config = config(&base, &network, folder.path(), &store.url);
+        let mut config = config(&base, &network, folder.path(), &store.url);
+        edit(&mut config);
         let service = start(config.clone()).await.unwrap();
         Self {
             network,
@@ -319,6 +331,17 @@ impl World {
                 memory.entries.len(),
             )
         })
+    }
+
+    /// What decision nodes accepted.
+    pub(crate) fn shown(&self) -> Vec<contracts::presentation::Presentation> {
+        self.network.with(|memory| memory.shown.clone())
+    }
+
+    /// Lengths that sealed requests of a domain had since the last look.
+    pub(crate) fn request_lengths(&self, domain: Domain) -> BTreeSet<usize> {
+        let lengths = |memory: &mut Memory| memory.request_lengths.remove(&domain);
+        self.network.with(lengths).unwrap_or_default()
     }
 
     pub(crate) fn trust(&self) -> &Trust {
@@ -411,6 +434,7 @@ impl World {
             as_of: self.network.clock.today(),
             audience: AUDIENCE.to_owned(),
             withhold: vec![],
+            anew: false,
         }
     }
 
@@ -517,6 +541,10 @@ fn config(
             "public_key": public(&network.notifier_key),
         },
         "agencies": [agency(AUDIENCE), agency("us.or.oha")],
+        "enquiries": [
+            {"audience": "insurer.one", "kind": "insurer"}, {"audience": "insurer.two", "kind": "insurer"},
+            {"audience": "clinic", "kind": "provider"},
+        ],
         "approval": {"wait_seconds": 0, "undo_seconds": 2},
         "ask": {"nonce_wait_ms": 300, "call_timeout_ms": 1500, "coordinate_timeout_ms": 1500},
     });

@@ -3,4 +3,5 @@
 mod api;
 mod attacks;
 mod resume;
+mod stock;
 mod story;

@@ -224,6 +224,7 @@ impl<'a> Story<'a> {
             as_of: self.today,
             audience: AUDIENCE.to_owned(),
             withhold: Vec::new(),
+            anew: false,
         };
         let path = format!("/v1/profiles/{}/questions", enrolled.profile);
         let key = format!("demo-{}-{}", enrolled.id, self.today);
