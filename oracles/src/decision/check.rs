@@ -227,17 +227,16 @@ pub fn short(text: &str) -> String {
         .collect()
 }
 
-/// Verifies the presentation now and as of its own instant, which is what an auditor can repeat later.
+/// Verifies a presentation that holds now as of its own instant, which is what an auditor can repeat later.
 ///
 /// # Errors
 /// [`PresentationError`].
-pub fn verify(
+pub fn verify_at_its_instant(
     presentation: &Presentation,
     compiled: &Compiled,
     keys: &Keys,
     now: UnixTime,
 ) -> Result<(), PresentationError> {
-    presentation::verify(presentation, compiled, keys, now)?;
     let iat = decided_at(&presentation.nonces);
     if iat.day() != now.day() {
         presentation::verify(presentation, compiled, keys, iat)?;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use contracts::attestation::SignedRoot;
 use contracts::ids::Committee;
@@ -14,23 +13,18 @@ use contracts::trust::CommitteeKey;
 use contracts::units::UnixTime;
 use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
 use super::check::{self, Keys, Refused};
 use super::coordinate::{TOKEN, TokenSource};
 use super::nonce::Nonces;
 use super::store::{Accepted, Store};
+use super::verifier::Verifier;
 use super::{http, revoke, status};
 use crate::ceremony::KeyId;
 use crate::keys::{KeyError, Standing};
 use crate::ledger::{self, Client, Ledger as _};
 use crate::node::{Node, Router, StartError};
 use crate::peer::{Refusal, Topic};
-
-/// Presentations that a node checks at once; each keeps a core busy for milliseconds.
-const CHECKS_AT_ONCE: usize = 4;
-/// How long a presentation waits for its turn.
-const CHECK_WAIT: Duration = Duration::from_secs(3);
 
 /// Asks a member to check a presentation and store its acceptance.
 pub(super) const ACCEPT: Topic<Presentation, AcceptAnswer> =
@@ -98,7 +92,7 @@ pub struct DecisionRole {
     pub(super) ledger: Client,
     /// Lists as last signed, and when.
     pub(super) lists: Mutex<HashMap<u64, (UnixTime, String)>>,
-    checks: Arc<Semaphore>,
+    verifier: Verifier,
 }
 
 impl DecisionRole {
@@ -189,19 +183,10 @@ impl DecisionRole {
             return Err(Refused::UnknownNonce(me));
         }
         self.store.precheck(&presentation, me).await?;
-        let turn = tokio::time::timeout(CHECK_WAIT, self.checks.clone().acquire_owned())
-            .await
-            .ok()
-            .and_then(Result::ok)
-            .ok_or(Refused::Busy)?;
-        let keys = self.keys();
-        let checked = self.node.runtime().spawn_blocking(move || {
-            let _turn = turn;
-            let compiled = check::compile(&presentation)?;
-            check::verify(&presentation, &compiled, &keys, now)?;
-            Ok::<_, Refused>((presentation, compiled))
-        });
-        let (presentation, compiled) = checked.await.map_err(|_| Refused::Busy)??;
+        let (presentation, compiled) = self
+            .verifier
+            .verify(presentation, self.keys(), now)
+            .await?;
         self.roots(&presentation).await?;
         let accepted = Accepted {
             claims: check::claims_of(&presentation, &self.config.issuer)?,
@@ -275,7 +260,7 @@ pub async fn mount(node: &Arc<Node>, router: &mut Router) -> Result<(), StartErr
         node: node.clone(),
         config,
         lists: Mutex::default(),
-        checks: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
+        verifier: Verifier::start(node.runtime()),
     });
     let accepting = role.clone();
     router.answers(ACCEPT, move |_node, from, presentation| {

@@ -293,6 +293,31 @@ async fn attack_t_shown_to_an_insurer_or_withheld_from_an_agency_or_counted_in_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn presentations_that_wait_together_are_each_answered_as_alone() {
+    let world = World::new().await;
+    let mut shown = Vec::new();
+    for seed in 1..=10 {
+        let mut presentation = world.presentation(&mut Owner::new(seed)).await;
+        match seed {
+            4 => presentation.attestations[2].holder_signature.0[5] ^= 1,
+            7 => presentation.proof.0[40] ^= 1,
+            _ => {}
+        }
+        shown.push(presentation);
+    }
+    let decided = futures::future::join_all(shown.iter().map(|one| world.decide(1, one))).await;
+    for (index, answer) in decided.into_iter().enumerate() {
+        match index {
+            3 | 6 => assert_eq!(answer.unwrap_err().code(), "presentation", "{index}"),
+            _ => {
+                let claims = world.claims(1, &answer.unwrap()).await;
+                assert_eq!(claims.jti, shown[index].digest());
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn attack_a_presentation_changed_on_its_way() {
     let world = World::new().await;
     let good = world.presentation(&mut Owner::new(1)).await;
