@@ -82,7 +82,7 @@ async fn no_two_audiences_receive_one_leaf() {
     ];
     for round in ["first", "second"] {
         for audience in audiences {
-            let question = ask(&world, &owner, &format!("{round} {audience}"), audience).await;
+            let question = ask(&world, &owner, &format!("{round}-{audience}"), audience).await;
             world.until(&owner, &question, State::Done).await;
         }
         settled(&world).await;
@@ -113,7 +113,12 @@ async fn no_two_audiences_receive_one_leaf() {
 
 #[actix_web::test]
 async fn leaves_are_bought_before_they_run_out_and_a_question_waits_for_no_source() {
-    let mut world = World::with(eager).await;
+    let mut world = World::with(|config| {
+        eager(config);
+        // Three are bought, so one question brings it below the mark.
+        config.stock.low_water = 3;
+    })
+    .await;
     let owner = world.owner("987-65-4402").await;
     let first = ask(&world, &owner, "q1", AUDIENCE).await;
     world.until(&owner, &first, State::Proved).await;
@@ -239,7 +244,8 @@ async fn a_crash_between_proving_and_marking_reuses_nothing() {
 
 #[actix_web::test]
 async fn attack_a_request_whose_length_tells_what_is_withheld() {
-    let world = World::new().await;
+    // All nodes' nonces are waited for: a request grows with them.
+    let world = World::with(|config| config.ask.nonce_wait_ms = 10_000).await;
     let mut lengths = Vec::new();
     for (ssn, withhold) in [
         ("987-65-4406", vec![]),

@@ -29,7 +29,7 @@ const SINGLY: &str = "the same ones verified one by one";
 const BATCHED: &str = "us.medicaid.adult-group/YES";
 const BATCHES: [usize; 3] = [1, 16, 256];
 /// Runs whose median counts.
-const RUNS: usize = 15;
+const RUNS: usize = 9;
 /// Runs of a batch: a batch is an average already.
 const BATCH_RUNS: usize = 5;
 

@@ -135,6 +135,7 @@ impl<'c, 'a> Owner<'c, 'a> {
             as_of: self.sources.today,
             audience: AUDIENCE.to_owned(),
             withhold: Vec::new(),
+            anew: false,
         };
         self.cluster
             .network
