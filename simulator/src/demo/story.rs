@@ -305,6 +305,7 @@ fn done(question: &Question) -> String {
         State::Approved => "the answer is YES, signed by notifier and wallet".to_owned(),
         State::Filed => "the agency verified the token and accepted the application".to_owned(),
         State::Done => match question.outcome {
+            Some(Outcome::Yes) => "yes, for somebody with whom nothing is filed".to_owned(),
             Some(Outcome::No) => format!(
                 "the decision oracles signed a NO token: {}",
                 question.reasons.join(", ")
