@@ -183,10 +183,7 @@ impl DecisionRole {
             return Err(Refused::UnknownNonce(me));
         }
         self.store.precheck(&presentation, me).await?;
-        let (presentation, compiled) = self
-            .verifier
-            .verify(presentation, self.keys(), now)
-            .await?;
+        let (presentation, compiled) = self.verifier.verify(presentation, self.keys(), now).await?;
         self.roots(&presentation).await?;
         let accepted = Accepted {
             claims: check::claims_of(&presentation, &self.config.issuer)?,
