@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod node;
 pub mod peer;
 pub mod problem;
+pub mod rollback;
 pub mod sources;
 pub mod tamper;
 pub mod wire;

@@ -11,6 +11,7 @@ use contracts::units::Day;
 use super::nonce::NonceError;
 use crate::db::DbError;
 use crate::problem::{Problem, QuorumFailure};
+use crate::rollback::MarkError;
 
 /// Why a request is refused, or a batch not signed. Names fields and fixes, never a value.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +135,9 @@ pub enum AttestError {
     /// The ledger did not take the root.
     #[error("ledger: {0}")]
     Ledger(String),
+    /// This node may have forgotten what it signed, or nobody would remember that it did.
+    #[error(transparent)]
+    Mark(#[from] MarkError),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -179,6 +183,7 @@ impl From<AttestError> for Problem {
             AttestError::Quorum(failure) => Problem::quorum(*failure),
             AttestError::Signing(error) => (*error).into(),
             AttestError::Registry(error) => (*error).into(),
+            AttestError::Mark(_) => unavailable("unsure", "The node does not sign now", detail),
             AttestError::Ledger(_) => {
                 unavailable("ledger", "The ledger did not take the root", detail)
             }

@@ -49,6 +49,7 @@ use self::store::AckStore;
 use crate::clock::Clock;
 use crate::enrol::Registrar;
 use crate::problem::Problem;
+use crate::rollback::Marks;
 use crate::sources::{AttributeConfig, SourceConfig, Sources};
 use crate::wire::attest::{
     AttestAnswer, AttestBatches, AttestCall, NonceAnswer, NonceRequest, SealedRequest,
@@ -126,6 +127,7 @@ pub(crate) struct Shared {
     /// Batches that this node coordinates at once.
     batches: Semaphore,
     pub(crate) keys: Arc<dyn CommitteeKeys + Send + Sync>,
+    pub(crate) marks: Marks,
     /// Set when the node sits on the identity committee and enrols.
     pub(crate) registrar: OnceLock<Arc<Registrar>>,
 }
@@ -159,6 +161,7 @@ impl Attestor {
     /// Checks a request, reads the sources, and answers once every leaf is acknowledged durably.
     pub(crate) async fn request(&self, call: SealedRequest) -> Result<AttestAnswer, AttestError> {
         let shared = &self.shared;
+        shared.marks.ready(self.seat.domain.into()).await?;
         let now = shared.clock.now();
         let (seat, keys) = (Arc::clone(&self.seat), Arc::clone(&shared.keys));
         // Curve operations for up to 128 leaves: not on a thread that others wait for.
@@ -184,6 +187,7 @@ impl Attestor {
             .store
             .acknowledge(self.seat.domain, &reference, caller, &observed.acks, now)
             .await?;
+        shared.marks.record(self.seat.domain.into()).await?;
         Ok(AttestAnswer {
             node: self.seat.node,
             leaves: observed.answers,

@@ -222,6 +222,7 @@ pub(crate) async fn mount(
         quota: Quota::new(node.db().clone(), config.requests_per_day),
         batches: Semaphore::new(BATCHES_AT_ONCE),
         keys: Arc::new(keys),
+        marks: node.marks().clone(),
         registrar: OnceLock::new(),
     });
     let closing = Closing {

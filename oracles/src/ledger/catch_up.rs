@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use contracts::ids::NodeId;
+use contracts::ids::{NodeId, max_faults};
 use contracts::receipt::Entry;
 use futures::future::join_all;
 
-use super::message::{Answer, Call, State};
+use super::message::{Answer, Call, Lock, State};
 use super::{LedgerError, MAX_FETCH, Member};
 
 /// How long a peer has to say what it holds, or to send entries.
@@ -119,5 +119,53 @@ impl Member {
         }
         self.recovered.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Asks the others how far the views have come and takes part in none of those: this member may have acknowledged
+    /// anything in them. It takes over the highest lock, which it may have held itself. All must answer but those that may be faulty; a false high answer keeps this member out until
+    /// it is replaced, and does no other harm.
+    ///
+    /// # Errors
+    /// [`LedgerError::Quorum`] or a database error.
+    pub async fn skip_views(&self) -> Result<(), LedgerError> {
+        let others = self.members.nodes.iter().filter(|node| **node != self.me);
+        let answers = join_all(others.map(|node| async move {
+            let answer = self.links.call(*node, &Call::State, FETCH_WAIT).await;
+            (*node, answer)
+        }))
+        .await;
+        let count = u16::try_from(self.members.nodes.len()).unwrap_or(u16::MAX);
+        let needed = count - 1 - max_faults(count);
+        let mut highest = 0;
+        let mut locked: Option<Lock> = None;
+        let mut missing = Vec::new();
+        let mut answered = 0;
+        for (node, answer) in answers {
+            match answer {
+                Ok(Answer::State(state)) => {
+                    answered += 1;
+                    let view = state.certificate.map_or(0, |it| it.view);
+                    highest = highest.max(view).max(state.promised);
+                    let genuine = state
+                        .lock
+                        .filter(|lock| lock.verify(&self.members, self.identity.as_ref()).is_ok());
+                    let rank = |lock: &Option<Lock>| lock.as_ref().map(|it| it.position.rank());
+                    if rank(&genuine) > rank(&locked) {
+                        locked = genuine;
+                    }
+                }
+                Ok(_) => missing.push((node, "does not say what it holds".to_owned())),
+                Err(error) => missing.push((node, error.to_string())),
+            }
+        }
+        if answered < usize::from(needed) {
+            return Err(LedgerError::Quorum {
+                step: "rejoin",
+                answered,
+                needed,
+                missing,
+            });
+        }
+        self.leave_views(highest, locked).await
     }
 }

@@ -133,7 +133,9 @@ impl Member {
             self.extend_checked(held, &missing, proposal.base, proposal.base_root)
                 .await?;
         }
-        self.acknowledge(proposal).await
+        let ack = self.acknowledge(proposal).await?;
+        self.links.witnessed().await?;
+        Ok(ack)
     }
 
     /// Appends fetched entries if they lead to the root expected.
@@ -325,6 +327,8 @@ impl Member {
             standing.promised = view;
             store.stand(standing).await?;
         }
+        drop(store);
+        self.links.witnessed().await?;
         Ok(Report::new(
             &self.members.origin,
             self.me,
@@ -382,7 +386,26 @@ impl Member {
             lock: store.standing().lock.clone(),
             checkpoint: store.checkpoint().map(|(_, note)| note.clone()),
             size: store.size(),
+            promised: store.standing().promised,
         }
+    }
+
+    /// Leaves, durably, every view up to `highest`, and stands by the highest lock that others hold.
+    pub(super) async fn leave_views(
+        &self,
+        highest: u64,
+        lock: Option<Lock>,
+    ) -> Result<(), LedgerError> {
+        let _changing = self.changing.lock().await;
+        let mut store = self.store.write().await;
+        let mut standing = store.standing().clone();
+        let known = highest.max(standing.view).max(standing.promised);
+        standing.promised = known.saturating_add(1);
+        let held = standing.lock.as_ref().map(|lock| lock.position.rank());
+        if let Some(lock) = lock.filter(|lock| Some(lock.position.rank()) > held) {
+            standing.lock = Some(lock);
+        }
+        store.stand(standing).await
     }
 
     /// Entries this member holds, at most [`MAX_FETCH`].

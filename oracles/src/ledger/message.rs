@@ -356,4 +356,6 @@ pub struct State {
     pub checkpoint: Option<String>,
     /// Entries stored.
     pub size: u64,
+    /// The highest view it reported for.
+    pub promised: u64,
 }

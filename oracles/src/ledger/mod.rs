@@ -68,6 +68,9 @@ pub enum LedgerError {
     /// Too early after a start.
     #[error("ledger: this member has not yet heard from a quorum since it started")]
     Recovering,
+    /// This member may have forgotten what it acknowledged, or nobody would remember that it did.
+    #[error("{0}")]
+    Unsure(String),
     /// Entries that only genesis may add, and with this content.
     #[error("ledger: {0} entries are those of the committees' keys and registered contracts only")]
     NotGenesis(contracts::receipt::EntryKind),
@@ -175,6 +178,15 @@ pub trait Links: Send + Sync {
     /// # Errors
     /// [`LedgerError::Signing`], naming the members that did not take part or signed wrongly.
     async fn sign(&self, members: &[NodeId], lock: &Lock) -> Result<Bytes<64>, LedgerError>;
+
+    /// Has the others remember that this member acknowledged or reported something, before it says so; see
+    /// [`crate::rollback`].
+    ///
+    /// # Errors
+    /// [`LedgerError::Unsure`]: it must not say so.
+    async fn witnessed(&self) -> Result<(), LedgerError> {
+        Ok(())
+    }
 }
 
 /// Links that a member shares with the tasks it starts.

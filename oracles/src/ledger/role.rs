@@ -125,6 +125,12 @@ impl Links for NodeLinks {
             .and_then(|signature| Bytes::from_slice(signature).ok())
             .ok_or_else(|| LedgerError::Signing("no 64-byte signature".to_owned()))
     }
+
+    async fn witnessed(&self) -> Result<(), LedgerError> {
+        let marks = self.0.marks();
+        let recorded = marks.record(Committee::Ledger).await;
+        recorded.map_err(|error| LedgerError::Unsure(error.to_string()))
+    }
 }
 
 /// The ledger role of a node: a member once the committee's key exists.
@@ -303,6 +309,15 @@ impl LedgerRole {
     }
 }
 
+impl LedgerRole {
+    /// Takes part again after this member forgot what it acknowledged: in no view in which it may have.
+    async fn rejoin(&self) -> Result<(), LedgerError> {
+        let member = self.member().await?;
+        member.recover().await?;
+        member.skip_views().await
+    }
+}
+
 struct CheckpointSource(Arc<LedgerRole>);
 
 #[async_trait]
@@ -375,6 +390,14 @@ pub async fn mount(node: &Arc<Node>, router: &mut Router) -> Result<(), StartErr
     );
     let serving = role.clone();
     router.routes(move |config| http::routes(config, &serving));
+    let rejoining = Arc::downgrade(&role);
+    node.marks().rejoin_ledger(Box::new(move || {
+        let role = rejoining.upgrade();
+        Box::pin(async move {
+            let role = role.ok_or_else(|| "the node stops".to_owned())?;
+            role.rejoin().await.map_err(|error| error.to_string())
+        })
+    }));
     node.spawn(role.run());
     Ok(())
 }

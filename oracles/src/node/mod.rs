@@ -29,6 +29,7 @@ use crate::config::{ConfigError, NodeConfig};
 use crate::db;
 use crate::keys::{KeyError, KeyStore, NodeIdentity, OperatorKey};
 use crate::peer::{self, PeerError, Peers, Refusal, Topic};
+use crate::rollback::Marks;
 
 pub use router::Router;
 pub use server::{Doors, RunningNode, start, start_bare, start_with};
@@ -88,6 +89,7 @@ pub struct Node {
     db: AnyPool,
     keys: KeyStore,
     peers: Peers,
+    marks: Marks,
     runtime: Handle,
     inbox: peer::Inbox,
     nonces: NonceStore,
@@ -111,14 +113,18 @@ impl Node {
         let operator = OperatorKey::load(&config.operator_key_file())?;
         let identity = NodeIdentity::load(&config.identity_file(), &operator)?;
         let pool = db::connect(&config.database_url()).await?;
+        let peers = Peers::new(&config, identity)?;
+        let inbox = peer::Inbox::new();
+        let marks = Marks::open(&config, pool.clone(), peers.clone(), inbox.run()).await?;
         Ok(Arc::new(Self {
             id: config.id,
             clock: Clock::with_offset(config.clock_offset_seconds),
             keys: KeyStore::open(pool.clone(), operator).await?,
             db: pool,
-            peers: Peers::new(&config, identity)?,
+            peers,
+            marks,
             runtime: Handle::current(),
-            inbox: peer::Inbox::new(),
+            inbox,
             nonces: NonceStore::default(),
             generations: dkg::Sessions::default(),
             epoch_sessions: epoch::Sessions::default(),
@@ -158,6 +164,11 @@ impl Node {
     /// Its identity and its peers.
     pub fn peers(&self) -> &Peers {
         &self.peers
+    }
+
+    /// Its marks, by which it knows whether it has forgotten what it signed.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// The runtime that long work runs on; HTTP workers come and go with the server.

@@ -24,7 +24,7 @@ use crate::ceremony::{dkg, epoch, sign};
 use crate::config::NodeConfig;
 use crate::peer::{self, Pins};
 use crate::problem::Problem;
-use crate::{attest, decision, enrol, http, ledger};
+use crate::{attest, decision, enrol, http, ledger, rollback};
 
 /// HTTP workers of each door. Work that takes time runs on the process's own runtime, not on them.
 const HTTP_WORKERS: usize = 2;
@@ -192,6 +192,7 @@ where
     dkg::mount(&mut router);
     epoch::mount(&mut router);
     sign::mount(&mut router);
+    rollback::mount(&node, &mut router);
     mount(&node, &mut router).await?;
     node.set_router(router);
     let peers = open_peers(&node, doors.peers)?;

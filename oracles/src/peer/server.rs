@@ -29,6 +29,10 @@ impl Inbox {
             replay: ReplayGuard::default(),
         }
     }
+
+    pub(crate) fn run(&self) -> RunId {
+        self.run
+    }
 }
 
 /// `POST /peer/{topic}`.

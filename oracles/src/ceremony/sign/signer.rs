@@ -117,6 +117,8 @@ pub(super) async fn commit(
         source(Arc::clone(node), call, context)
     };
     let messages = rebuilt.await?;
+    // What was rebuilt rests on this node's memory, and the signature on it will outlive that: see `rollback`.
+    node.marks().record(key.committee()).await?;
     let sized = messages
         .iter()
         .all(|message| message.len() <= MAX_MESSAGE_BYTES);
