@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use contracts::ids::{Committee, NodeId};
 
 use crate::ceremony::epoch::Kind;
@@ -13,14 +13,25 @@ use crate::config::NodeConfig;
 use crate::keys::{KeyError, NodeIdentity, OperatorKey, PublicKeys};
 use crate::peer::Peers;
 use crate::wire::info::{self, NodeInfo};
-use crate::{http, node};
+use crate::{backup, http, node};
 
 /// Runs one oracle node, or generates its keys.
 #[derive(Debug, Parser)]
 #[command(name = "oracle", version)]
 struct Arguments {
+    /// How lines are written to the log, on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Json, global = true)]
+    log: LogFormat,
     #[command(subcommand)]
     command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// One JSON object a line
+    Json,
+    /// For people
+    Text,
 }
 
 #[derive(Debug, Subcommand)]
@@ -66,6 +77,24 @@ enum Command {
         /// Stop when standard input closes, for a parent process that must not leave nodes behind
         #[arg(long)]
         until_stdin_closes: bool,
+    },
+    /// Write the node's keys and database to one file, encrypted under its operator key; it may run meanwhile
+    Backup {
+        /// The node's configuration
+        #[arg(long)]
+        config: PathBuf,
+        /// The file, which may not exist yet
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Put a backup back in the place of lost files; the node then signs nothing until its peers told it what it forgot
+    Restore {
+        /// The node's configuration
+        #[arg(long)]
+        config: PathBuf,
+        /// The backup
+        #[arg(long)]
+        from: PathBuf,
     },
     /// Print what the running node says of itself
     Info {
@@ -139,7 +168,7 @@ async fn change_epoch(config: &NodeConfig, committee: Committee, kind: Kind) -> 
 
 /// Parses arguments (the first is the program's name) and does what they say, on a runtime of its own.
 ///
-/// Logs go to standard error as JSON lines, filtered by `RUST_LOG` (`info` if not set).
+/// Logs go to standard error, as JSON lines unless `--log text` is given, filtered by `RUST_LOG` (`info` if not set).
 pub fn run_role<I, T>(arguments: I) -> ExitCode
 where
     I: IntoIterator<Item = T>,
@@ -156,12 +185,14 @@ where
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    // A host program may have set up its own logging already.
-    let _ = tracing_subscriber::fmt()
-        .json()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .try_init();
+        .with_writer(std::io::stderr);
+    // A host program may have set up its own logging already.
+    let _ = match arguments.log {
+        LogFormat::Json => log.json().try_init(),
+        LogFormat::Text => log.try_init(),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -220,6 +251,21 @@ async fn run(command: Command) -> Result<(), String> {
             stop_signal(until_stdin_closes).await;
             running.drain().await;
         }
+        Command::Backup { config, out } => {
+            let made = backup::backup(&load(&config)?, &out)
+                .await
+                .map_err(|error| error.to_string())?;
+            println!("node {}: {}", made.node, described(&made));
+        }
+        Command::Restore { config, from } => {
+            let put = backup::restore(&load(&config)?, &from).map_err(|error| error.to_string())?;
+            println!(
+                "node {} as of {}: {}",
+                put.node,
+                put.made_at.0,
+                described(&put)
+            );
+        }
         Command::Info { config } => {
             let config = load(&config)?;
             let own = config.own().map_err(|error| error.to_string())?;
@@ -234,6 +280,13 @@ async fn run(command: Command) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn described(contents: &backup::Contents) -> String {
+    match contents.database {
+        Some(bytes) => format!("keys and {bytes} bytes of database"),
+        None => "keys; the database is Postgres, which has tools of its own".to_owned(),
+    }
 }
 
 async fn stop_signal(until_stdin_closes: bool) {

@@ -395,6 +395,14 @@ impl NodeConfig {
             .unwrap_or_else(|| crate::db::sqlite_url(&self.data_dir.join("node.db")))
     }
 
+    /// The database's file; none where it is Postgres.
+    pub fn database_file(&self) -> Option<PathBuf> {
+        let url = self.database_url();
+        let path = url.strip_prefix("sqlite:")?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
+    }
+
     /// The operator key file.
     pub fn operator_key_file(&self) -> PathBuf {
         self.operator_key_file

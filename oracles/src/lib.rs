@@ -6,6 +6,7 @@ extern crate self as oracles;
 
 pub mod agreement;
 pub mod attest;
+pub mod backup;
 pub mod ceremony;
 pub mod cli;
 pub mod clock;

@@ -9,6 +9,7 @@ mod tls;
 pub use epochs::Standing;
 pub(crate) use epochs::keys_of;
 pub use identity::{NodeIdentity, PublicKeys};
+pub(crate) use operator::write_new;
 pub use operator::{OperatorKey, SealedAtRest};
 pub use store::{KeyRecord, KeyStatus, KeyStore, NewKey};
 pub use tls::{TlsIdentity, pin_of};

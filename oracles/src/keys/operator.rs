@@ -120,7 +120,7 @@ impl fmt::Debug for OperatorKey {
 }
 
 /// Writes a file that must not exist yet, readable by its owner only, and waits until it is on disk.
-pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<(), KeyError> {
+pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), KeyError> {
     let failed = |cause: std::io::Error| {
         if cause.kind() == std::io::ErrorKind::AlreadyExists {
             KeyError::Exists(path.display().to_string())

@@ -24,7 +24,7 @@ mod store;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use contracts::ids::{Committee, NodeId, max_faults};
@@ -46,6 +46,8 @@ use crate::wire::decision::NONCE_LIFETIME;
 
 /// Pause between tries to hear the others after a start.
 const START_PAUSE: Duration = Duration::from_millis(100);
+/// Pause between looks at whether the committee has other members.
+const MEMBERS_PAUSE: Duration = Duration::from_secs(5);
 /// Pause between looks at whether a node that is behind has caught up.
 const CATCH_UP_PAUSE: Duration = Duration::from_secs(1);
 
@@ -121,11 +123,22 @@ struct Progress {
 }
 
 struct Seat {
-    others: Vec<NodeId>,
-    faults: usize,
     standing: watch::Sender<Standing>,
     tickets: AtomicU64,
     progress: Mutex<Progress>,
+}
+
+/// The other members of a committee as it stands.
+struct Others {
+    nodes: Vec<NodeId>,
+    faults: usize,
+}
+
+impl Others {
+    /// Members that must answer: who does not counts as faulty.
+    fn needed(&self) -> usize {
+        self.nodes.len().saturating_sub(self.faults)
+    }
 }
 
 type Rejoin = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
@@ -140,7 +153,9 @@ struct Inner {
     clock: Clock,
     peers: Peers,
     store: Store,
-    seats: BTreeMap<Committee, Seat>,
+    /// A seat per committee that this node serves or came to serve.
+    seats: RwLock<BTreeMap<Committee, Arc<Seat>>>,
+    node: OnceLock<Weak<Node>>,
     /// How the ledger's member takes part again after it was behind.
     rejoin: OnceLock<Rejoin>,
 }
@@ -160,34 +175,23 @@ impl Marks {
         peers: Peers,
         run: RunId,
     ) -> Result<Self, DbError> {
-        let served = config.committees.iter().filter(|it| config.serves(it.name));
-        let seats = served.map(|committee| {
-            let members = u16::try_from(committee.members.len()).unwrap_or(u16::MAX);
-            let others = committee.members.iter().copied();
-            let seat = Seat {
-                others: others.filter(|node| *node != config.id).collect(),
-                faults: usize::from(max_faults(members)),
-                standing: watch::Sender::new(Standing::Starting),
-                tickets: AtomicU64::new(0),
-                progress: Mutex::default(),
-            };
-            (committee.name, seat)
-        });
         Ok(Self(Arc::new(Inner {
             me: config.id,
             run,
             clock: Clock::with_offset(config.clock_offset_seconds),
             peers,
             store: Store::open(pool).await?,
-            seats: seats.collect(),
+            seats: RwLock::default(),
+            node: OnceLock::new(),
             rejoin: OnceLock::new(),
         })))
     }
 
     /// Where this node stands on each of its committees.
     pub fn standings(&self) -> BTreeMap<Committee, Standing> {
-        let seats = self.0.seats.iter();
+        let seats = self.0.seats.read().unwrap_or_else(PoisonError::into_inner);
         seats
+            .iter()
             .map(|(committee, seat)| (*committee, *seat.standing.borrow()))
             .collect()
     }
@@ -197,9 +201,38 @@ impl Marks {
         let _ = self.0.rejoin.set(rejoin);
     }
 
-    fn seat(&self, committee: Committee) -> Result<&Seat, MarkError> {
-        let seat = self.0.seats.get(&committee);
-        seat.ok_or(MarkError::NoSeat(committee))
+    /// The seat on a committee; one that the node came to by a change of members begins here.
+    fn seat(&self, committee: Committee) -> Result<Arc<Seat>, MarkError> {
+        let poisoned = PoisonError::into_inner;
+        if let Some(seat) = self.0.seats.read().unwrap_or_else(poisoned).get(&committee) {
+            return Ok(Arc::clone(seat));
+        }
+        let node = self.0.node.get().and_then(Weak::upgrade);
+        let node = node.filter(|node| node.serves(committee));
+        let node = node.ok_or(MarkError::NoSeat(committee))?;
+        let mut seats = self.0.seats.write().unwrap_or_else(PoisonError::into_inner);
+        let seat = seats.entry(committee).or_insert_with(|| {
+            let seat = Arc::new(Seat {
+                standing: watch::Sender::new(Standing::Starting),
+                tickets: AtomicU64::new(0),
+                progress: Mutex::default(),
+            });
+            node.spawn(self.clone().keep(committee, Arc::clone(&seat)));
+            seat
+        });
+        Ok(Arc::clone(seat))
+    }
+
+    fn others(&self, committee: Committee) -> Others {
+        let node = self.0.node.get().and_then(Weak::upgrade);
+        let standing = node.and_then(|node| node.standing(committee));
+        let members = standing.map(|it| it.members).unwrap_or_default();
+        let count = u16::try_from(members.len()).unwrap_or(u16::MAX);
+        let others = members.into_iter().filter(|node| *node != self.0.me);
+        Others {
+            nodes: others.collect(),
+            faults: usize::from(max_faults(count)),
+        }
     }
 
     /// Waits, at most a peer's time-out, until this node may acknowledge.
@@ -238,7 +271,7 @@ impl Marks {
         // Everything with a ticket by now is durable, so the mark that is taken next covers it.
         let upto = seat.tickets.load(Ordering::SeqCst);
         let mark = self.0.store.raise(committee).await?;
-        match self.announce(committee, seat, mark).await {
+        match self.announce(committee, mark).await {
             Ok(()) => {
                 progress.done = upto;
                 Ok(())
@@ -250,23 +283,19 @@ impl Marks {
         }
     }
 
-    async fn announce(
-        &self,
-        committee: Committee,
-        seat: &Seat,
-        mark: u64,
-    ) -> Result<(), MarkError> {
+    async fn announce(&self, committee: Committee, mark: u64) -> Result<(), MarkError> {
         let inner = &self.0;
+        let others = self.others(committee);
         let call = Arc::new(MarkCall {
             run: inner.run,
             mark: SignedMark::new(inner.me, committee, mark, inner.peers.identity()),
         });
         let mut calls = JoinSet::new();
-        for node in seat.others.iter().copied() {
+        for node in others.nodes {
             let (peers, call) = (inner.peers.clone(), Arc::clone(&call));
             calls.spawn(async move { peers.call(node, MARK, call.as_ref()).await });
         }
-        let needed = seat.faults + 1;
+        let needed = others.faults + 1;
         let mut stored = 0;
         while stored < needed {
             match calls.join_next().await {
@@ -289,13 +318,10 @@ impl Marks {
         Ok(())
     }
 
-    /// Hears the others, and takes part when that is safe.
-    async fn start(self, committee: Committee) {
-        let Ok(seat) = self.seat(committee) else {
-            return;
-        };
+    /// Hears the others, takes part when that is safe, and tells newcomers how far it has come.
+    async fn keep(self, committee: Committee, seat: Arc<Seat>) {
         loop {
-            match self.hear(committee, seat).await {
+            match self.hear(committee).await {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(error) => tracing::error!(%committee, %error, "could not compare marks"),
@@ -306,21 +332,39 @@ impl Marks {
             Ok(own) if own.behind_until.is_none() => {}
             _ => {
                 seat.standing.send_replace(Standing::Behind);
-                self.catch_up(committee, seat).await;
+                self.catch_up(committee).await;
             }
         }
         seat.standing.send_replace(Standing::Ready);
+        let mut told = self.others(committee).nodes;
+        loop {
+            tokio::time::sleep(MEMBERS_PAUSE).await;
+            let others = self.others(committee).nodes;
+            if others == told {
+                continue;
+            }
+            let Ok(own) = self.0.store.own(committee).await else {
+                continue;
+            };
+            if own.mark == 0 || self.announce(committee, own.mark).await.is_ok() {
+                told = others;
+            }
+        }
     }
 
     /// Whether enough others answered; what they remember is then compared with what this node does.
-    async fn hear(&self, committee: Committee, seat: &Seat) -> Result<bool, DbError> {
+    async fn hear(&self, committee: Committee) -> Result<bool, DbError> {
         let inner = &self.0;
+        let others = self.others(committee);
+        if others.nodes.is_empty() {
+            return Ok(false);
+        }
         let call = StartCall {
             committee,
             run: inner.run,
         };
         let call = &call;
-        let answers = join_all(seat.others.iter().map(|node| async move {
+        let answers = join_all(others.nodes.iter().map(|node| async move {
             let answer = inner.peers.call(*node, START, call).await.ok()?;
             let mark = answer
                 .mark
@@ -329,7 +373,7 @@ impl Marks {
         }))
         .await;
         let heard: Vec<u64> = answers.into_iter().flatten().collect();
-        if heard.len() < seat.others.len() - seat.faults {
+        if heard.len() < others.needed() {
             return Ok(false);
         }
         let remembered = heard.into_iter().max().unwrap_or(0);
@@ -351,12 +395,12 @@ impl Marks {
         Ok(true)
     }
 
-    async fn catch_up(&self, committee: Committee, seat: &Seat) {
+    async fn catch_up(&self, committee: Committee) {
         let inner = &self.0;
         let mut adopted = false;
         loop {
             if !adopted {
-                match self.adopt(committee, seat).await {
+                match self.adopt(committee).await {
                     Ok(()) => adopted = true,
                     Err(error) => tracing::warn!(%committee, %error, "catching up"),
                 }
@@ -375,18 +419,18 @@ impl Marks {
         }
     }
 
-    async fn adopt(&self, committee: Committee, seat: &Seat) -> Result<(), String> {
+    async fn adopt(&self, committee: Committee) -> Result<(), String> {
         let inner = &self.0;
         if committee == Committee::Ledger
             && let Some(rejoin) = inner.rejoin.get()
         {
             return rejoin().await;
         }
-        let needed = seat.others.len() - seat.faults;
+        let others = self.others(committee);
         adopt::tables(
             committee,
-            &seat.others,
-            needed,
+            &others.nodes,
+            others.needed(),
             &inner.peers,
             inner.store.pool(),
         )
@@ -428,9 +472,9 @@ impl Marks {
         ))
     }
 
-    fn member(&self, committee: Committee, from: NodeId) -> Result<&Seat, Refusal> {
-        let seat = self.0.seats.get(&committee);
-        seat.filter(|seat| seat.others.contains(&from))
+    fn member(&self, committee: Committee, from: NodeId) -> Result<Arc<Seat>, Refusal> {
+        let seat = self.seat(committee).ok();
+        seat.filter(|_| self.others(committee).nodes.contains(&from))
             .ok_or_else(|| Refusal::new("rollback", "not between members of that committee"))
     }
 }
@@ -453,7 +497,9 @@ pub(crate) fn mount(node: &Arc<Node>, router: &mut Router) {
         node.marks().answer_mark(from, call).await
     });
     adopt::mount(router);
-    for committee in node.marks().0.seats.keys() {
-        node.spawn(node.marks().clone().start(*committee));
+    let _ = node.marks().0.node.set(Arc::downgrade(node));
+    for committee in Committee::ALL {
+        // Opens it, where there is one.
+        let _ = node.marks().seat(committee);
     }
 }

@@ -1,12 +1,13 @@
 //! `GET /v1/info`: who a node is and which keys its committees hold. Public.
 
 use contracts::encoding::{Blob, Bytes32};
-use contracts::ids::NodeId;
+use contracts::ids::{Committee, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::ceremony::{KeyId, Suite};
 use crate::keys::KeyError;
 use crate::node::Node;
+use crate::rollback::Standing;
 
 /// Largest answer, in bytes.
 pub const MAX_ANSWER_BODY: usize = 64 << 10;
@@ -23,8 +24,28 @@ pub struct NodeInfo {
     pub hpke_key: Bytes32,
     /// Epoch of that key.
     pub hpke_epoch: u64,
+    /// Version of its program.
+    pub version: String,
+    /// SHA-256 of the SubjectPublicKeyInfo of the certificate it shows to other nodes.
+    pub tls_pin: Bytes32,
+    /// The committees it serves, and whether it signs for them now.
+    pub committees: Vec<SeatInfo>,
     /// The committee keys it holds a share of and may use.
     pub keys: Vec<KeyInfo>,
+}
+
+/// A seat on a committee.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeatInfo {
+    /// The committee.
+    pub committee: Committee,
+    /// The epoch that is configured.
+    pub epoch: u64,
+    /// The members that are configured.
+    pub members: Vec<NodeId>,
+    /// Whether the node remembers what it signed.
+    pub standing: Standing,
 }
 
 /// A committee key.
@@ -70,8 +91,21 @@ impl NodeInfo {
                 })
             })
             .collect::<Result<_, KeyError>>()?;
+        let standings = node.marks().standings();
+        let committees = node.config().committees.iter();
+        let committees = committees.filter_map(|committee| {
+            Some(SeatInfo {
+                committee: committee.name,
+                epoch: committee.epoch,
+                members: committee.members.clone(),
+                standing: *standings.get(&committee.name)?,
+            })
+        });
         Ok(Self {
             node: node.id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            tls_pin: own.tls().pin(),
+            committees: committees.collect(),
             identity_key: own.identity_key(),
             hpke_key: *own.hpke().public(),
             hpke_epoch: node.peers().get(node.id()).map_or(1, |own| own.hpke_epoch),

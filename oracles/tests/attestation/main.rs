@@ -11,3 +11,4 @@ mod owner;
 mod attacks;
 mod changes;
 mod flow;
+mod restored;

@@ -273,7 +273,17 @@ pub struct Draft {
 
 impl Draft {
     pub async fn new(network: &Network, who: &Enrolled, domain: Domain, wishes: &[Wish]) -> Self {
-        let request_id = random().into();
+        Self::under(network, who, domain, wishes, random().into()).await
+    }
+
+    /// As [`Self::new`], under a request id that may be in use.
+    pub async fn under(
+        network: &Network,
+        who: &Enrolled,
+        domain: Domain,
+        wishes: &[Wish],
+        request_id: Bytes32,
+    ) -> Self {
         let authorisation_key = who.owner.key(domain);
         let reference = request_ref(&request_id, &authorisation_key);
         let mut nonces = Vec::new();
