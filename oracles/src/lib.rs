@@ -19,6 +19,7 @@ pub mod hpke;
 pub mod http;
 pub mod keys;
 pub mod ledger;
+pub mod metrics;
 pub mod node;
 pub mod peer;
 pub mod problem;

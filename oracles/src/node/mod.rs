@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::config::{ConfigError, NodeConfig};
 use crate::db;
 use crate::keys::{KeyError, KeyStore, NodeIdentity, OperatorKey};
+use crate::metrics::Metrics;
 use crate::peer::{self, PeerError, Peers, Refusal, Topic};
 use crate::rollback::Marks;
 
@@ -164,6 +165,11 @@ impl Node {
     /// Its identity and its peers.
     pub fn peers(&self) -> &Peers {
         &self.peers
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &Metrics {
+        self.peers.metrics()
     }
 
     /// Its marks, by which it knows whether it has forgotten what it signed.

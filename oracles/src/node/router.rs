@@ -27,6 +27,7 @@ type Run = Box<
 
 /// A handler of one peer topic.
 pub(crate) struct Handler {
+    pub(crate) topic: &'static str,
     pub(crate) max_request: usize,
     pub(crate) max_response: usize,
     run: Run,
@@ -56,6 +57,7 @@ impl Handler {
             .boxed()
         });
         Self {
+            topic,
             max_request: self.max_request,
             max_response: usize::MAX,
             run,
@@ -112,6 +114,7 @@ impl Router {
             .boxed()
         });
         let handler = Handler {
+            topic: topic.name(),
             max_request,
             max_response: topic.max_response(),
             run,

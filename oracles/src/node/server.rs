@@ -6,11 +6,12 @@
 use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::dev::{Extensions, Server, ServerHandle};
-use actix_web::middleware::from_fn;
+use actix_web::body::MessageBody;
+use actix_web::dev::{Extensions, Server, ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use futures::FutureExt;
@@ -24,7 +25,7 @@ use crate::ceremony::{dkg, epoch, sign};
 use crate::config::NodeConfig;
 use crate::peer::{self, Pins};
 use crate::problem::Problem;
-use crate::{attest, decision, enrol, http, ledger, rollback};
+use crate::{attest, decision, enrol, http, ledger, metrics, rollback};
 
 /// HTTP workers of each door. Work that takes time runs on the process's own runtime, not on them.
 const HTTP_WORKERS: usize = 2;
@@ -251,7 +252,7 @@ fn open_peers(node: &Arc<Node>, listener: TcpListener) -> Result<Door, StartErro
     Ok(Door::open(address, server))
 }
 
-/// The door of owners and the public: every route of the roles, `/healthz`, `/v1/info`.
+/// The door of owners and the public: every route of the roles, `/healthz`, `/metrics`, `/v1/info`.
 fn open_owners(node: &Arc<Node>, listener: TcpListener) -> Result<Door, StartError> {
     let failed = listen_error(node.config.listen);
     let address = listener.local_addr().map_err(&failed)?;
@@ -262,7 +263,9 @@ fn open_owners(node: &Arc<Node>, listener: TcpListener) -> Result<Door, StartErr
             .app_data(state.clone())
             .app_data(http::json_config(http::MAX_BODY_BYTES))
             .wrap(from_fn(http::bounded_body))
+            .wrap(from_fn(counted))
             .route("/healthz", web::get().to(health))
+            .route("/metrics", web::get().to(metrics))
             .route("/v1/info", web::get().to(info))
             .route("/v1/epochs", web::get().to(epochs))
             .configure(|config| {
@@ -319,6 +322,29 @@ async fn mount_roles(node: &Arc<Node>, router: &mut Router) -> Result<(), StartE
     let shared = attest::mount(node, router).await?;
     enrol::mount(node, router, &shared).await?;
     Ok(())
+}
+
+/// Counts a request under its route's pattern, which names nobody.
+async fn counted(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let began = Instant::now();
+    let node = request.app_data::<web::Data<Arc<Node>>>().cloned();
+    let answer = next.call(request).await?;
+    if let Some(node) = node {
+        let route = answer.request().match_pattern();
+        let route = route.as_deref().unwrap_or("none");
+        node.metrics()
+            .owner_request(route, answer.status().as_u16(), began.elapsed());
+    }
+    Ok(answer)
+}
+
+async fn metrics(node: web::Data<Arc<Node>>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(metrics::CONTENT_TYPE)
+        .body(node.metrics().encode(node.marks()))
 }
 
 async fn health(node: web::Data<Arc<Node>>) -> Result<HttpResponse, Problem> {

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::{NodeConfig, PeerConfig};
 use crate::http;
 use crate::keys::{KeyError, NodeIdentity};
+use crate::metrics::Metrics;
 
 /// First byte of an answer's plaintext.
 pub(super) const ANSWER_OK: u8 = 0;
@@ -36,6 +37,7 @@ struct Inner {
     /// A client per node, which takes that node's certificate and no other.
     clients: BTreeMap<NodeId, reqwest::Client>,
     runs: Mutex<HashMap<NodeId, RunId>>,
+    metrics: Metrics,
 }
 
 impl Peers {
@@ -79,6 +81,7 @@ impl Peers {
             timeout: config.peer_timeout(),
             clients,
             runs: Mutex::default(),
+            metrics: Metrics::default(),
         })))
     }
 
@@ -105,6 +108,11 @@ impl Peers {
     /// The time-out of calls whose topic names none.
     pub fn timeout(&self) -> Duration {
         self.0.timeout
+    }
+
+    /// What this node counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     pub(super) fn clock(&self) -> Clock {
@@ -154,12 +162,23 @@ impl Peers {
         timeout: Option<Duration>,
     ) -> Result<Vec<u8>, PeerError> {
         let timeout = timeout.unwrap_or(self.0.timeout);
-        tokio::time::timeout(timeout, self.exchange_twice(to, topic, body, max_response))
+        let answer = self.exchange_twice(to, topic, body, max_response);
+        let answer = tokio::time::timeout(timeout, answer)
             .await
-            .map_err(|_| PeerError::Silent {
-                node: to,
-                cause: format!("no answer within {} ms", timeout.as_millis()),
-            })?
+            .unwrap_or_else(|_| {
+                Err(PeerError::Silent {
+                    node: to,
+                    cause: format!("no answer within {} ms", timeout.as_millis()),
+                })
+            });
+        let outcome = match &answer {
+            Ok(_) => "answered",
+            Err(PeerError::Silent { .. }) => "silent",
+            Err(PeerError::Refused { .. }) => "refused",
+            Err(PeerError::Invalid { .. } | PeerError::Unknown(_)) => "invalid",
+        };
+        self.0.metrics.peer_call(to, topic, outcome);
+        answer
     }
 
     /// A node that was started anew since the last message says so once, and is asked again.

@@ -1,6 +1,7 @@
 //! The receiving end: authenticates, opens, takes once, dispatches, answers in kind.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use contracts::encoding::Bytes;
@@ -99,6 +100,7 @@ pub async fn receive(
                 peers.clock().now(),
             )
             .map_err(|error| Problem::forbidden("replayed", error.to_string()))?;
+        let began = Instant::now();
         let task = handler.run(Arc::clone(node), header.from, plaintext.to_vec());
         // On a task of its own: a caller that hangs up must not stop a handler between two writes.
         let result = node
@@ -106,6 +108,14 @@ pub async fn receive(
             .spawn(task)
             .await
             .unwrap_or_else(|error| Err(Refusal::internal(&error)));
+        let outcome = if result.is_ok() {
+            "answered"
+        } else {
+            "refused"
+        };
+        peers
+            .metrics()
+            .peer_request(handler.topic, outcome, began.elapsed());
         match result {
             Ok(body) if body.len() <= handler.max_response => {
                 [&[ANSWER_OK], body.as_slice()].concat()

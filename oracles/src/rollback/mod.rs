@@ -63,6 +63,17 @@ pub enum Standing {
     Behind,
 }
 
+impl Standing {
+    /// Every standing by name, and whether it is this one.
+    pub fn named(self) -> [(&'static str, bool); 3] {
+        [
+            ("starting", self == Self::Starting),
+            ("ready", self == Self::Ready),
+            ("behind", self == Self::Behind),
+        ]
+    }
+}
+
 /// Why a node acknowledges nothing now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -48,11 +48,22 @@ pub async fn sign<C: Serialize>(
         topic: topic.name(),
         context,
     };
-    match key.suite() {
+    let signed = match key.suite() {
         Suite::Secp256k1 => ceremony.run::<frost_secp256k1::Secp256K1Sha256>().await,
         Suite::Ed25519 => ceremony.run::<frost_ed25519::Ed25519Sha512>().await,
-        Suite::Ristretto255 => Err(SignError::NotSigning(key)),
+        Suite::Ristretto255 => return Err(SignError::NotSigning(key)),
+    };
+    let metrics = node.metrics();
+    match &signed {
+        Ok(signed) => {
+            metrics.ceremony(key.as_str(), "signed");
+            for fault in &signed.faults {
+                metrics.fault(fault.node, fault.kind.name());
+            }
+        }
+        Err(_) => metrics.ceremony(key.as_str(), "failed"),
     }
+    signed
 }
 
 struct Ceremony<'a> {

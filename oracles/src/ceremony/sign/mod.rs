@@ -159,6 +159,19 @@ pub enum FaultKind {
     WrongShare,
 }
 
+impl FaultKind {
+    /// One word for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::Refused(_) => "refused",
+            Self::Disagrees => "disagrees",
+            Self::Invalid(_) => "invalid",
+            Self::WrongShare => "wrong-share",
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let node = self.node;
