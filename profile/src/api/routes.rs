@@ -9,7 +9,8 @@ use oracles::problem::Problem;
 
 use super::auth::{self, Owner};
 use super::types::{
-    AskQuestion, EnrolProfile, IDEMPOTENCY_KEY, MAX_ENROL_BODY, MAX_IDEMPOTENCY_KEY, MAX_SMALL_BODY,
+    AskQuestion, EnrolProfile, IDEMPOTENCY_KEY, MAX_ENROL_BODY, MAX_IDEMPOTENCY_KEY,
+    MAX_SMALL_BODY, OpenAttributes,
 };
 use crate::question::no_question;
 use crate::service::Service;
@@ -119,6 +120,13 @@ pub(crate) const ROUTES: &[Route] = &[
         Who::Owner,
         0,
         |it| it.to(bundle),
+    ),
+    route(
+        Method::POST,
+        "/v1/questions/{question}/openings",
+        Who::Owner,
+        MAX_SMALL_BODY,
+        |it| it.to(openings),
     ),
 ];
 
@@ -274,6 +282,19 @@ async fn bundle(
 ) -> Result<HttpResponse, Problem> {
     let id = question_id(&path)?;
     let bytes = service.bundle(&owner.0, &id).await?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .body(bytes))
+}
+
+async fn openings(
+    service: web::Data<Service>,
+    owner: Owner,
+    path: web::Path<String>,
+    call: web::Json<OpenAttributes>,
+) -> Result<HttpResponse, Problem> {
+    let id = question_id(&path)?;
+    let bytes = service.openings(&owner.0, &id, &call.attributes).await?;
     Ok(HttpResponse::Ok()
         .content_type("application/json")
         .body(bytes))

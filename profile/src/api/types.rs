@@ -221,3 +221,11 @@ pub struct TokenAnswer {
     /// The compact JWS.
     pub token: String,
 }
+
+/// Body of `POST /v1/questions/{question}/openings`: what the owner chooses to open to whom they show the bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenAttributes {
+    /// Attributes of the question; a leaf of each is opened, and no other.
+    pub attributes: Vec<AttributeId>,
+}

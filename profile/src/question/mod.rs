@@ -9,6 +9,7 @@ mod ask;
 mod attest;
 mod decide;
 mod file;
+mod openings;
 mod prove;
 mod view;
 

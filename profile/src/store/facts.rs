@@ -127,6 +127,34 @@ impl Store {
         .transpose()
     }
 
+    /// One leaf, used or not.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn leaf(
+        &self,
+        profile: &Bytes32,
+        leaf: &Bytes32,
+    ) -> Result<Option<StoredLeaf>, StoreError> {
+        let row = sqlx::query(
+            "SELECT attestation, withheld, wallet_index, opening FROM attestation
+             WHERE leaf_hash = $1 AND profile = $2",
+        )
+        .bind(leaf.to_string())
+        .bind(profile.to_string())
+        .fetch_optional(self.pool())
+        .await?;
+        row.map(|row| {
+            Ok(StoredLeaf {
+                attestation: json(&row, "attestation")?,
+                withheld: number(&row, "withheld")? != 0,
+                wallet_index: number(&row, "wallet_index")?,
+                opening: row.try_get("opening")?,
+            })
+        })
+        .transpose()
+    }
+
     /// Unused leaves of a question that may be shown on `today`, oldest first.
     ///
     /// # Errors

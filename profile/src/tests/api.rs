@@ -61,9 +61,10 @@ async fn an_owners_token_opens_no_other_profile() {
     let mut tried = BTreeSet::new();
     for route in ROUTES.iter().filter(|route| route.who == Who::Owner) {
         let path = filled(route.path, &profile, &question);
-        let body = match route.path.ends_with("enrol") {
-            true => json!({"claims": [], "contact": "c"}),
-            false => serde_json::to_value(world.question()).unwrap(),
+        let body = match route.path {
+            path if path.ends_with("enrol") => json!({"claims": [], "contact": "c"}),
+            path if path.ends_with("openings") => json!({"attributes": ["household.size"]}),
+            _ => serde_json::to_value(world.question()).unwrap(),
         };
         let method = route.method.as_str();
         let (status, answer) = world
@@ -76,7 +77,7 @@ async fn an_owners_token_opens_no_other_profile() {
         );
         tried.insert(route.path);
     }
-    assert_eq!(tried.len(), 7);
+    assert_eq!(tried.len(), 8);
     let path = format!("/v1/questions/{question}");
     let (_, body) = world
         .call("GET", &path, Some(&owner.token), None, None)
@@ -258,5 +259,11 @@ async fn token_and_bundle_wait_for_the_decision() {
             .await;
         assert_eq!((status, code(&body)), (409, "not-decided"));
     }
+    let path = format!("/v1/questions/{question}/openings");
+    let chosen = serde_json::json!({ "attributes": ["household.size"] });
+    let (status, body) = world
+        .call("POST", &path, Some(&owner.token), None, Some(&chosen))
+        .await;
+    assert_eq!((status, code(&body)), (409, "not-decided"));
     world.end().await;
 }

@@ -59,6 +59,35 @@ async fn a_yes_travels_from_attestation_to_receipts() {
         .unwrap();
     let now = oracles::clock::Clock::system().now();
     verify(shown, &compiled, world.trust(), now).unwrap();
+
+    // The owner opens one value of it, for a hearing, and no other.
+    let income = "income.magi_monthly";
+    let path = format!("/v1/questions/{id}/openings");
+    let open = |attributes: serde_json::Value| serde_json::json!({ "attributes": attributes });
+    let (status, body) = world
+        .call(
+            "POST",
+            &path,
+            Some(&owner.token),
+            None,
+            Some(&open([income].into())),
+        )
+        .await;
+    assert_eq!(status, 200, "{body}");
+    let file = contracts::encoding::to_jcs(&body).unwrap();
+    let openings = contracts::openings::Openings::parse(&file).unwrap();
+    let opened = openings.check(shown).unwrap();
+    assert_eq!((opened.len(), opened[0].attribute.0.as_str()), (1, income));
+    assert!(opened[0].value.is_some());
+    for refused in [
+        open(["medical.asthma"].into()),
+        open(Vec::<String>::new().into()),
+    ] {
+        let (status, _) = world
+            .call("POST", &path, Some(&owner.token), None, Some(&refused))
+            .await;
+        assert_eq!(status, 400);
+    }
     world.end().await;
 }
 
