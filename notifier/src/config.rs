@@ -91,6 +91,8 @@ pub enum Permission {
     Contacts,
     /// Send texts and read replies (a profile service).
     Messages,
+    /// See dead letters and send them again (whoever runs the notifier).
+    Operate,
 }
 
 /// Somebody who may call the API.
@@ -105,20 +107,139 @@ pub struct CallerConfig {
     pub may: Vec<Permission>,
 }
 
-/// How texts leave.
+/// A provider of text messages.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum GatewayConfig {
+pub enum ProviderConfig {
     /// A file per text in a folder.
     File {
+        /// Its name.
+        name: String,
         /// The folder.
         folder: PathBuf,
     },
     /// As `file`, shown on standard output too; lines typed on standard input are replies of the phone last texted.
     Console {
+        /// Its name.
+        name: String,
         /// The folder.
         folder: PathBuf,
     },
+    /// A carrier with the Twilio Programmable Messaging API.
+    Twilio {
+        /// Its name, which its webhooks are addressed by.
+        name: String,
+        /// Where its API is.
+        #[serde(default = "twilio_base", deserialize_with = "address")]
+        base_url: url::Url,
+        /// The account.
+        account_sid: String,
+        /// An API key; the account's auth token signs in where it is absent.
+        api_key: Option<String>,
+        /// The key's secret, or the auth token.
+        password: Secret,
+        /// The sending number in E.164, or the `MG…` of a messaging service.
+        from: String,
+        /// Auth tokens that webhooks may be signed with: the present one, and the next while it replaces it.
+        webhook_tokens: Vec<Secret>,
+        /// Where our webhooks are seen from outside, without `/v1`.
+        #[serde(deserialize_with = "address")]
+        public_url: url::Url,
+        /// How long an answer is waited for.
+        #[serde(default = "time_out")]
+        timeout_seconds: u64,
+        /// After how long a text that was taken is surely on the carrier's list.
+        #[serde(default = "twilio_settle")]
+        settle_seconds: u64,
+    },
+    /// An SMSC.
+    Smpp {
+        /// Its name.
+        name: String,
+        /// `host:port`; the session is in clear text, run it inside a tunnel.
+        address: String,
+        /// `system_id`.
+        system_id: String,
+        /// `password`.
+        password: Secret,
+        /// The sending number or short code.
+        from: String,
+        /// How long a response is waited for.
+        #[serde(default = "time_out")]
+        timeout_seconds: u64,
+        /// How long a receipt is waited for where a response was lost.
+        #[serde(default = "smpp_settle")]
+        settle_seconds: u64,
+    },
+}
+
+impl ProviderConfig {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::File { name, .. }
+            | Self::Console { name, .. }
+            | Self::Twilio { name, .. }
+            | Self::Smpp { name, .. } => name,
+        }
+    }
+}
+
+/// When and how often texts may go.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    /// First hour of the day, where the recipient is, at which an unasked text may go, and the hour from which none may;
+    /// `[0, 24]` is always.
+    pub texting_hours: [i8; 2],
+    /// Unasked texts a phone gets in 24 hours.
+    pub daily_cap: i64,
+    /// Answers a phone gets in 24 hours.
+    pub answer_cap: i64,
+    /// Contacts that may be registered for one phone in 24 hours.
+    pub enrolments_per_day: i64,
+    /// Hours before its deadline at which an unanswered question is asked again.
+    pub reminder_hours: i64,
+    /// Days after which a phone must be verified again.
+    pub reverify_days: i64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            texting_hours: [9, 20],
+            daily_cap: 3,
+            answer_cap: 30,
+            enrolments_per_day: 5,
+            reminder_hours: 24,
+            reverify_days: 365,
+        }
+    }
+}
+
+/// How hand-overs are repeated.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    /// First wait after a failed hand-over, seconds; it doubles, up to 300.
+    pub base_seconds: i64,
+    /// Hand-overs before a text is a dead letter.
+    pub max_attempts: i64,
+    /// Seconds after which a provider is asked about a text that no receipt came for.
+    pub receipt_wait_seconds: i64,
+    /// Texts handed over at once.
+    pub concurrency: usize,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            base_seconds: 2,
+            max_attempts: 10,
+            receipt_wait_seconds: 600,
+            concurrency: 64,
+        }
+    }
 }
 
 /// A notifier.
@@ -133,12 +254,18 @@ pub struct Config {
     pub operator_key: Secret,
     /// Seed of the Ed25519 key that replies are signed with: 32 bytes, base64url.
     pub signing_key: Secret,
-    /// Key that the gateway signs its webhooks with.
-    pub gateway_key: Secret,
+    /// Key that webhooks to `/v1/gateway` are signed with (the way in of `file` and `console`); without it they are refused.
+    pub gateway_key: Option<Secret>,
     /// Who may call.
     pub callers: Vec<CallerConfig>,
-    /// How texts leave.
-    pub gateway: GatewayConfig,
+    /// How texts leave: the first provider takes them, the next where it does not.
+    pub providers: Vec<ProviderConfig>,
+    /// When and how often texts may go.
+    #[serde(default)]
+    pub rules: Rules,
+    /// How hand-overs are repeated.
+    #[serde(default)]
+    pub retry: Retry,
     /// Whom texts tell people to call for help.
     #[serde(default = "help_line")]
     pub help_line: String,
@@ -149,6 +276,30 @@ pub struct Config {
 
 fn help_line() -> String {
     "211".to_owned()
+}
+
+fn twilio_base() -> url::Url {
+    url::Url::parse("https://api.twilio.com").expect("a constant")
+}
+
+fn address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<url::Url, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let url = url::Url::parse(&text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or_else(|| serde::de::Error::custom("an address that begins with https:// or http://"))
+}
+
+fn time_out() -> u64 {
+    15
+}
+
+fn twilio_settle() -> u64 {
+    60
+}
+
+fn smpp_settle() -> u64 {
+    120
 }
 
 impl Config {
@@ -175,6 +326,42 @@ impl Config {
                 "help_line",
                 "a telephone number of at most 14 characters",
             ));
+        }
+        let mut names = std::collections::HashSet::new();
+        let plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let fine = |name: &str| !name.is_empty() && name.len() <= 40 && plain(name);
+        if config.providers.is_empty()
+            || !config
+                .providers
+                .iter()
+                .all(|one| fine(one.name()) && names.insert(one.name()))
+        {
+            return Err(bad(
+                "providers.name",
+                "give at least one provider, and each a name of its own: letters, digits, -",
+            ));
+        }
+        if crate::rules::hours::Hours::new(
+            config.rules.texting_hours[0],
+            config.rules.texting_hours[1],
+        )
+        .is_none()
+        {
+            return Err(bad(
+                "rules.texting_hours",
+                "two hours from 0 to 24, at least seven apart",
+            ));
+        }
+        let positive = [
+            config.rules.daily_cap,
+            config.rules.answer_cap,
+            config.rules.reverify_days,
+            config.retry.base_seconds,
+            config.retry.max_attempts,
+            config.retry.receipt_wait_seconds,
+        ];
+        if positive.iter().any(|value| *value < 1) || config.retry.concurrency == 0 {
+            return Err(bad("rules, retry", "every number is at least 1"));
         }
         Ok(config)
     }
@@ -216,11 +403,13 @@ mod tests {
     #[test]
     fn the_example_is_a_configuration_and_errors_name_the_field() {
         let example = include_str!("../notifier.example.toml");
-        assert_eq!(Config::parse(example).unwrap().callers.len(), 2);
+        assert_eq!(Config::parse(example).unwrap().callers.len(), 3);
         let error = Config::parse(&example.replace("listen", "lisen")).unwrap_err();
         assert!(error.to_string().contains("lisen"), "{error}");
         let error = Config::parse(&example.replace("\"211\"", "\"\"")).unwrap_err();
         assert!(error.to_string().contains("help_line"), "{error}");
+        let error = Config::parse(&example.replace("[9, 20]", "[20, 9]")).unwrap_err();
+        assert!(error.to_string().contains("texting_hours"), "{error}");
         let error = Secret::Env("SHP_NO_SUCH_VARIABLE".to_owned())
             .read_key("operator_key")
             .unwrap_err();

@@ -18,9 +18,9 @@ struct Arguments {
 async fn main() -> Result<(), StartError> {
     tracing_subscriber::fmt()
         .json()
-        .with_env_filter(
+        .with_env_filter(notifier::log_filter(
             EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
-        )
+        ))
         .with_writer(std::io::stderr)
         .init();
     let arguments = Arguments::parse();

@@ -41,24 +41,28 @@ impl fmt::Debug for Phone {
     }
 }
 
-/// A sealed number that does not open: another key, another contact, or damage.
+/// Something sealed that does not open: another key, another place, or damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a sealed phone number does not open under the operator key")]
+#[error("something sealed does not open under the operator key")]
 pub struct Sealed;
 
-/// Keys made from the operator's: one seals numbers, one finds them.
+/// Keys made from the operator's: to seal numbers and what texts say, and to find numbers and codes again.
 #[derive(ZeroizeOnDrop)]
 pub struct PhoneKeys {
     seal: [u8; 32],
+    text: [u8; 32],
     index: [u8; 32],
+    digest: [u8; 32],
 }
 
 impl PhoneKeys {
-    /// Derives both keys.
+    /// Derives the keys.
     pub fn new(operator_key: &[u8; 32]) -> Self {
         Self {
             seal: mac(operator_key, b"notifier/v1/phone-seal"),
+            text: mac(operator_key, b"notifier/v1/text-seal"),
             index: mac(operator_key, b"notifier/v1/phone-index"),
+            digest: mac(operator_key, b"notifier/v1/digest"),
         }
     }
 
@@ -67,24 +71,14 @@ impl PhoneKeys {
         URL_SAFE_NO_PAD.encode(mac(&self.index, phone.0.as_bytes()))
     }
 
+    /// A keyed digest of something said or shown once: a recovery code, a text without an id.
+    pub fn digest(&self, purpose: &str, text: &str) -> String {
+        URL_SAFE_NO_PAD.encode(mac(&self.digest, format!("{purpose}\n{text}").as_bytes()))
+    }
+
     /// Seals a number for one contact.
-    ///
-    /// # Panics
-    /// Never: the AEAD takes far longer messages than a phone number.
     pub fn seal(&self, contact: &str, phone: &Phone) -> String {
-        let mut sealed = vec![0; NONCE_BYTES];
-        OsRng.fill_bytes(&mut sealed);
-        let payload = Payload {
-            msg: phone.0.as_bytes(),
-            aad: contact.as_bytes(),
-        };
-        let nonce: [u8; NONCE_BYTES] = sealed.as_slice().try_into().expect("made with this length");
-        let ciphertext = self
-            .cipher()
-            .encrypt(&nonce.into(), payload)
-            .expect("a phone number is short");
-        sealed.extend(ciphertext);
-        URL_SAFE_NO_PAD.encode(sealed)
+        seal(&self.seal, contact, phone.0.as_bytes())
     }
 
     /// Opens a number sealed for this contact.
@@ -92,27 +86,53 @@ impl PhoneKeys {
     /// # Errors
     /// [`Sealed`].
     pub fn open(&self, contact: &str, sealed: &str) -> Result<Phone, Sealed> {
-        let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| Sealed)?;
-        let (nonce, ciphertext) = bytes.split_at_checked(NONCE_BYTES).ok_or(Sealed)?;
-        let nonce: [u8; NONCE_BYTES] = nonce.try_into().map_err(|_| Sealed)?;
-        let payload = Payload {
-            msg: ciphertext,
-            aad: contact.as_bytes(),
-        };
-        let opened = Zeroizing::new(
-            self.cipher()
-                .decrypt(&nonce.into(), payload)
-                .map_err(|_| Sealed)?,
-        );
+        let opened = open(&self.seal, contact, sealed)?;
         std::str::from_utf8(&opened)
             .ok()
             .and_then(Phone::parse)
             .ok_or(Sealed)
     }
 
-    fn cipher(&self) -> ChaCha20Poly1305 {
-        ChaCha20Poly1305::new(&self.seal.into())
+    /// Seals what a text is filled in with, for one message or decision.
+    pub fn seal_text(&self, place: &str, text: &str) -> String {
+        seal(&self.text, place, text.as_bytes())
     }
+
+    /// Opens what was sealed for this message or decision.
+    ///
+    /// # Errors
+    /// [`Sealed`].
+    pub fn open_text(&self, place: &str, sealed: &str) -> Result<String, Sealed> {
+        let opened = open(&self.text, place, sealed)?;
+        String::from_utf8(opened.to_vec()).map_err(|_| Sealed)
+    }
+}
+
+fn seal(key: &[u8; 32], place: &str, text: &[u8]) -> String {
+    let mut nonce = [0; NONCE_BYTES];
+    OsRng.fill_bytes(&mut nonce);
+    let payload = Payload {
+        msg: text,
+        aad: place.as_bytes(),
+    };
+    let ciphertext = ChaCha20Poly1305::new(key.into())
+        .encrypt(&nonce.into(), payload)
+        .expect("the AEAD takes far longer messages than a text");
+    let mut sealed = nonce.to_vec();
+    sealed.extend(ciphertext);
+    URL_SAFE_NO_PAD.encode(sealed)
+}
+
+fn open(key: &[u8; 32], place: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, Sealed> {
+    let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| Sealed)?;
+    let (nonce, ciphertext) = bytes.split_at_checked(NONCE_BYTES).ok_or(Sealed)?;
+    let nonce: [u8; NONCE_BYTES] = nonce.try_into().map_err(|_| Sealed)?;
+    let payload = Payload {
+        msg: ciphertext,
+        aad: place.as_bytes(),
+    };
+    let opened = ChaCha20Poly1305::new(key.into()).decrypt(&nonce.into(), payload);
+    opened.map(Zeroizing::new).map_err(|_| Sealed)
 }
 
 fn mac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {

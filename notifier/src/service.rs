@@ -1,7 +1,13 @@
 //! The running service.
 
+mod answers;
+mod clock;
+mod enrol;
 mod inbound;
+mod metrics;
 mod outbox;
+mod providers;
+mod reports;
 mod requests;
 
 use std::net::{SocketAddr, TcpListener};
@@ -12,18 +18,22 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use crate::api;
-use crate::config::{Config, ConfigError, GatewayConfig, Permission};
-use crate::gateway::{Console, FileGateway, Gateway, typed, webhook};
+use crate::config::{Config, ConfigError, Permission, Retry, Rules};
 use crate::phone::PhoneKeys;
+use crate::provider::{Provider, webhook};
+use crate::rules::hours::Hours;
+use crate::rules::plan::Limits;
 use crate::store::{Store, StoreError};
 
+pub(crate) use answers::Reply;
+pub(crate) use enrol::PhoneChange;
+pub(crate) use requests::MessageRequest;
 pub use requests::RequestError;
-pub(crate) use requests::{MessageRequest, Reply};
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +45,7 @@ pub enum StartError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The address or the gateway's folder.
+    /// The address or a provider's folder.
     #[error("{what}: {source}")]
     Io {
         /// What was being done.
@@ -43,6 +53,9 @@ pub enum StartError {
         /// The cause.
         source: std::io::Error,
     },
+    /// No HTTP client can be made.
+    #[error("an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
 }
 
 /// Somebody who may call.
@@ -58,15 +71,27 @@ impl Caller {
     }
 }
 
+/// What a carrier's webhooks are checked with.
+pub(crate) struct Carrier {
+    pub(crate) name: String,
+    pub(crate) public_url: url::Url,
+    pub(crate) tokens: Vec<Zeroizing<String>>,
+}
+
 /// What every handler and worker shares.
 pub(crate) struct Service {
     pub(crate) store: Store,
     pub(crate) signing_key: SigningKey,
+    pub(crate) metrics: metrics::Metrics,
+    pub(crate) carriers: Vec<Carrier>,
     phones: PhoneKeys,
-    gateway_key: Zeroizing<String>,
-    gateway: Arc<dyn Gateway>,
+    gateway_key: Option<Zeroizing<String>>,
+    providers: providers::Providers,
     callers: Vec<Caller>,
     help_line: String,
+    rules: Rules,
+    limits: Limits,
+    retry: Retry,
     clock_offset: i64,
     /// Rung when a message was queued.
     queued: Notify,
@@ -84,8 +109,8 @@ impl Service {
         self.callers.iter().find(|caller| caller.token == digest)
     }
 
-    pub(crate) fn gateway_key(&self) -> &[u8] {
-        self.gateway_key.as_bytes()
+    pub(crate) fn gateway_key(&self) -> Option<&[u8]> {
+        self.gateway_key.as_ref().map(|key| key.as_bytes())
     }
 }
 
@@ -139,6 +164,17 @@ impl Running {
 /// # Errors
 /// [`StartError`].
 pub async fn start(config: Config) -> Result<Running, StartError> {
+    start_with(config, None).await
+}
+
+/// Starts the service with a provider of the caller's own making in place of the configured ones.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start_with(
+    config: Config,
+    provider: Option<Arc<dyn Provider>>,
+) -> Result<Running, StartError> {
     let signing_key = SigningKey::from_bytes(&*config.signing_key.read_key("signing_key")?);
     let operator_key = config.operator_key.read_key("operator_key")?;
     let mut callers = Vec::new();
@@ -150,31 +186,42 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             may: caller.may.clone(),
         });
     }
-    let io = |what: String| move |source| StartError::Io { what, source };
-    let mut console = None;
-    let gateway: Arc<dyn Gateway> = match &config.gateway {
-        GatewayConfig::File { folder } => {
-            Arc::new(FileGateway::new(folder).map_err(io(format!("making {}", folder.display())))?)
-        }
-        GatewayConfig::Console { folder } => {
-            let gateway =
-                Console::new(folder).map_err(io(format!("making {}", folder.display())))?;
-            console = Some(gateway.clone());
-            Arc::new(gateway)
-        }
+    let gateway_key = config
+        .gateway_key
+        .as_ref()
+        .map(|key| key.read("gateway_key"))
+        .transpose()?;
+    let [from, until] = config.rules.texting_hours;
+    let hours = Hours::new(from, until).ok_or(ConfigError::Field {
+        field: "rules.texting_hours".to_owned(),
+        problem: "two hours from 0 to 24, at least seven apart".to_owned(),
+    })?;
+    let opened = match provider {
+        Some(provider) => providers::Opened::of(vec![provider]),
+        None => providers::open(&config.providers)?,
     };
     let service = Arc::new(Service {
         store: Store::open(&config.database_url()).await?,
         phones: PhoneKeys::new(&operator_key),
-        gateway_key: config.gateway_key.read("gateway_key")?,
-        gateway,
+        metrics: metrics::Metrics::new(),
+        carriers: opened.carriers,
+        gateway_key,
+        providers: opened.providers,
         callers,
         help_line: config.help_line.clone(),
+        limits: Limits {
+            hours,
+            daily_cap: config.rules.daily_cap,
+            answer_cap: config.rules.answer_cap,
+        },
+        rules: config.rules.clone(),
+        retry: config.retry.clone(),
         clock_offset: config.clock_offset_seconds,
         queued: Notify::new(),
         signing_key,
     });
 
+    let io = |what: String| move |source| StartError::Io { what, source };
     let listener =
         TcpListener::bind(config.listen).map_err(io(format!("binding {}", config.listen)))?;
     let address = listener.local_addr().map_err(io("binding".to_owned()))?;
@@ -188,10 +235,14 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             .listen(listener)
             .map_err(io(format!("listening on {address}")))?
             .run();
-    let mut workers = vec![tokio::spawn(outbox::run(service.clone()))];
-    if let Some(console) = console {
-        workers.push(tokio::spawn(read_console(service.clone(), console)));
-    }
+    let mut workers = opened.tasks;
+    workers.push(tokio::spawn(outbox::run(service.clone())));
+    workers.push(tokio::spawn(clock::run(service.clone())));
+    workers.push(tokio::spawn(providers::listen(
+        service.clone(),
+        opened.heard,
+        opened.console,
+    )));
     Ok(Running {
         address,
         key: service.signing_key.verifying_key(),
@@ -199,26 +250,4 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         server: tokio::spawn(server),
         workers,
     })
-}
-
-/// Takes typed lines as texts from the phone texted last.
-async fn read_console(service: Arc<Service>, console: Console) {
-    let (sender, mut lines) = mpsc::channel::<String>(16);
-    // Reading standard input blocks and cannot be cancelled, so it gets a thread that ends with the input or the process.
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lines().map_while(Result::ok) {
-            if sender.blocking_send(line).is_err() {
-                return;
-            }
-        }
-    });
-    while let Some(line) = lines.recv().await {
-        let Some((from, text)) = typed(&line, console.last()) else {
-            continue;
-        };
-        let id = format!("console-{}", requests::random_id());
-        if let Err(error) = service.receive(&id, &from, &text).await {
-            tracing::error!(%error, "a typed reply was lost");
-        }
-    }
 }

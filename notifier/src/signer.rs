@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde::Serialize;
 
-use crate::reply::Answer;
+use crate::conversation::grammar::Answer;
 
 /// A reply as callers get it; what an agency checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

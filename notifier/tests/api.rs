@@ -41,7 +41,7 @@ async fn a_yes_is_confirmed_signed_after_the_window_and_verifies() {
             .texts_to(ANA, 3)
             .await
             .iter()
-            .any(|text| text.contains("Your state got your application"))
+            .any(|text| text.contains("Your state got your form"))
     );
     world.end().await;
 }
@@ -67,7 +67,7 @@ async fn a_yes_taken_back_in_the_window_is_never_signed() {
             .texts_to(BRUNO, 3)
             .await
             .iter()
-            .any(|text| text.contains("Anulamos"))
+            .any(|text| text.contains("Su SI ya no vale"))
     );
     world.end().await;
 }
@@ -142,10 +142,10 @@ async fn guessing_code_words_ends_the_decision_unanswered() {
     let world = World::new().await;
     let contact = world.contact(ANA, "en").await;
     let asked = world.ask(&contact, "d1", 0).await;
-    let wrong = ["A2", "C3", "E4", "F5", "H6", "J7"]
+    let wrong = ["A2", "C3", "E4", "F5", "H6", "J7", "M2", "P3"]
         .into_iter()
         .filter(|code| *code != asked.code);
-    for (n, code) in wrong.take(5).enumerate() {
+    for (n, code) in wrong.take(7).enumerate() {
         world
             .text(ANA, &format!("g{n}"), &format!("YES {code}"))
             .await;
@@ -159,43 +159,57 @@ async fn guessing_code_words_ends_the_decision_unanswered() {
     let texts = world.texts_to(ANA, 3).await;
     let unclear = texts
         .iter()
-        .filter(|text| text.contains("did not understand"))
+        .filter(|text| text.contains("We did not get that. Reply"))
         .count();
     assert_eq!(unclear, 1, "one clarifying text: {texts:?}");
     world.end().await;
 }
 
 #[tokio::test]
-async fn stop_is_honoured_and_swallows_no_answer() {
+async fn stop_is_honoured_swallows_no_answer_and_is_not_lifted_by_yes() {
     let world = World::new().await;
     let contact = world.contact(ANA, "en").await;
     let asked = world.ask(&contact, "d1", 1).await;
     world.texts_to(ANA, 1).await;
     world.text(ANA, "m1", "STOP").await;
+    let texts = world.texts_to(ANA, 2).await;
     assert!(
-        world
-            .texts_to(ANA, 2)
-            .await
-            .iter()
-            .any(|text| text.contains("no more texts"))
+        texts[1].contains("We will not text you any more. You can still reply"),
+        "{texts:?}"
     );
-    let (_, blocked) = world.post("/v1/messages", support::PROFILE, &json!({
-        "contact": contact, "template": "filed", "params": {"jurisdiction": "CA"}, "idempotency_key": "b",
-    })).await;
+    let told = |key: &str| {
+        json!({
+            "contact": contact, "template": "filed", "params": {"jurisdiction": "CA"}, "idempotency_key": key,
+        })
+    };
+    let (_, blocked) = world
+        .post("/v1/messages", support::PROFILE, &told("b"))
+        .await;
     assert_eq!(blocked["state"], "blocked");
-    world.text(ANA, "m2", "help").await;
-    assert_eq!(world.texts_to(ANA, 3).await.len(), 3);
-    // The answer counts, and with it the wish to hear what comes of it.
-    world.text(ANA, "m3", &format!("YES {}", asked.code)).await;
-    assert!(
-        world
-            .texts_to(ANA, 4)
-            .await
-            .iter()
-            .any(|text| text.contains("We got your YES"))
+    // A carrier takes YES for START; the phone's owner did not say START.
+    for (id, text) in [
+        ("m2", "YES".to_owned()),
+        ("m3", format!("YES {}", asked.code)),
+    ] {
+        world.text(ANA, id, &text).await;
+    }
+    assert_eq!(
+        world.reply("d1", 10).await.1["answer"],
+        "YES",
+        "the answer counts"
     );
-    assert_eq!(world.reply("d1", 10).await.1["answer"], "YES");
-    world.text(ANA, "m4", "ALTO").await;
+    let (_, still) = world
+        .post("/v1/messages", support::PROFILE, &told("c"))
+        .await;
+    assert_eq!(still["state"], "blocked", "and the block stays");
+    assert_eq!(
+        world.texts_to(ANA, 2).await.len(),
+        2,
+        "the confirmation of the STOP was the last text"
+    );
+    // HELP is answered all the same, as carriers require.
+    world.text(ANA, "m4", "help").await;
+    assert_eq!(world.texts_to(ANA, 3).await.len(), 3);
     let again = world
         .post(
             "/v1/messages",
@@ -311,19 +325,21 @@ async fn callers_do_only_what_they_may_and_see_only_their_own() {
 }
 
 #[tokio::test]
-async fn one_decision_is_open_per_phone_whatever_the_handle() {
+async fn one_decision_is_open_per_contact_and_one_per_code_word() {
     let world = World::new().await;
     let (one, two) = (
         world.contact(ANA, "en").await,
         world.contact(ANA, "es").await,
     );
     assert_ne!(one, two, "handles of one phone cannot be joined");
-    world.ask(&one, "d1", 0).await;
+    let first = world.ask(&one, "d1", 0).await;
+    let second = world.ask(&two, "d2", 0).await;
+    assert_ne!(first.code, second.code);
     let (status, problem) = world
         .post(
             "/v1/messages",
             support::OTHER,
-            &world.question(&two, "d2", 0),
+            &world.question(&one, "d3", 0),
         )
         .await;
     assert_eq!(
@@ -337,6 +353,10 @@ async fn one_decision_is_open_per_phone_whatever_the_handle() {
         (status, &problem["type"]),
         (409, &json!("urn:shp:problem:decision-exists"))
     );
+    // An answer reaches the decision its code word names, and no other.
+    world.text(ANA, "m1", &format!("NO {}", second.code)).await;
+    assert_eq!(world.reply("d2", 5).await.1["answer"], "NO");
+    assert_eq!(world.reply("d1", 0).await.0, 204);
     world.end().await;
 }
 
@@ -382,7 +402,8 @@ async fn delivery_only_moves_forward() {
     world.texts_to(ANA, 1).await;
     let path = format!("/v1/messages/{}", asked.id);
     eventually(|| async { world.get(&path, support::PROFILE).await.1["state"] == "sent" }).await;
-    let receipt = |state: &str| json!({ "reference": asked.id, "state": state });
+    let receipt =
+        |state: &str| json!({ "reference": asked.id, "provider": "file", "state": state });
     for state in ["delivered", "failed", "delivered"] {
         assert_eq!(
             world
@@ -404,7 +425,7 @@ async fn a_question_that_never_arrived_is_not_waited_for() {
     let contact = world.contact(ANA, "en").await;
     let asked = world.ask(&contact, "d1", 0).await;
     world.texts_to(ANA, 1).await;
-    let receipt = json!({ "reference": asked.id, "state": "failed" });
+    let receipt = json!({ "reference": asked.id, "provider": "file", "state": "failed" });
     assert_eq!(
         world
             .webhook("receipts", support::GATEWAY_KEY, 0, &receipt)
@@ -428,7 +449,9 @@ async fn a_death_between_handing_over_and_noting_it_sends_one_text() {
     eventually(|| async { world.get(&path, support::PROFILE).await.1["state"] == "sent" }).await;
     world.kill();
     // As the database stands when the process dies right after the gateway took the text.
-    world.sql("UPDATE message SET state = 'sending'").await;
+    world
+        .sql("UPDATE message SET state = 'sending', provider_id = NULL, sent_at = NULL WHERE template = 'apply'")
+        .await;
     world.restart().await;
     eventually(|| async { world.get(&path, support::PROFILE).await.1["state"] == "sent" }).await;
     assert_eq!(world.texts_to(ANA, 1).await.len(), 1);

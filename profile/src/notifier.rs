@@ -152,6 +152,12 @@ impl Notifier {
                     "open-decision" => {
                         "another decision of this person is open: finish it first, then advance again"
                     }
+                    "unverified" => {
+                        "the phone has not said YES to the verification text: advance again when it has"
+                    }
+                    "refused" | "suspended" => {
+                        "the phone is not this person's, or out of service: register another one"
+                    }
                     _ => "the notifier refused the text",
                 };
                 Err(Problem::conflict(problem.code(), detail))

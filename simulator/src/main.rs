@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use simulator::demo::{self, DemoOptions};
+use simulator::drill::notifier;
 use simulator::faults::{self, FaultOptions};
 use simulator::role::{self, Role};
 
@@ -21,6 +22,12 @@ struct Cli {
 enum Command {
     /// One eligibility question, answered end to end by real processes (the default).
     Demo(DemoOptions),
+    /// The notifier, killed at random, against a carrier that fails: nobody misses a text or gets one twice.
+    Drill {
+        /// Which part is drilled.
+        #[command(subcommand)]
+        part: Drill,
+    },
     /// Figures as ratios: a table on stderr, JSON lines on stdout.
     Bench {
         /// Which benchmark; all without a name.
@@ -42,6 +49,12 @@ enum Command {
     },
 }
 
+#[derive(Subcommand)]
+enum Drill {
+    /// Texts, and how they end.
+    Notifier(notifier::Options),
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -53,6 +66,9 @@ async fn main() -> ExitCode {
         }) => role::run(role, &config, &ready).await,
         Some(Command::Bench { name }) => simulator::bench::run(name.as_deref()).map_err(Into::into),
         Some(Command::Faults(options)) => faults::run(options).await.map_err(Into::into),
+        Some(Command::Drill {
+            part: Drill::Notifier(options),
+        }) => drill(&options).await.map_err(Into::into),
         Some(Command::Demo(options)) => demo::run(options).await.map_err(Into::into),
         None => demo::run(cli.demo).await.map_err(Into::into),
     };
@@ -63,4 +79,16 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+async fn drill(options: &notifier::Options) -> Result<(), String> {
+    let report = notifier::run(options).await?;
+    println!(
+        "{}",
+        serde_json::to_string(&report).map_err(|error| error.to_string())?
+    );
+    if report.holds() {
+        return Ok(());
+    }
+    Err("the drill failed: see the line above".to_owned())
 }

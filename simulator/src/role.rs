@@ -74,7 +74,7 @@ fn log_to_stderr() {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .json()
-        .with_env_filter(filter)
+        .with_env_filter(notifier::log_filter(filter))
         .with_writer(std::io::stderr)
         .init();
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{MAX_WAIT, Problem};
 use crate::config::Permission;
-use crate::service::{Caller, MessageRequest, Reply, Service};
+use crate::service::{Caller, MessageRequest, PhoneChange, Reply, Service};
 
 /// How often a waiting request looks for a reply.
 const LOOK: Duration = Duration::from_millis(100);
@@ -26,12 +26,21 @@ struct ContactRequest {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct After {
+    #[serde(default)]
+    after: i64,
+    #[serde(default)]
+    wait: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wait {
     #[serde(default)]
     wait: u64,
 }
 
-fn caller<'a>(
+pub(super) fn caller<'a>(
     request: &HttpRequest,
     service: &'a Service,
     to: Permission,
@@ -74,8 +83,30 @@ pub(super) async fn add_contact(
 ) -> Result<HttpResponse, Problem> {
     caller(&request, &service, Permission::Contacts)?;
     let contact: ContactRequest = serde_json::from_slice(&body).map_err(|_| Problem::body())?;
-    let handle = service.register(&contact.phone, &contact.language).await?;
-    Ok(HttpResponse::Created().json(json!({ "contact": handle })))
+    let enrolled = service.register(&contact.phone, &contact.language).await?;
+    Ok(HttpResponse::Created().json(enrolled))
+}
+
+pub(super) async fn contact(
+    request: HttpRequest,
+    id: Path<String>,
+    service: Data<Service>,
+) -> Result<HttpResponse, Problem> {
+    caller(&request, &service, Permission::Contacts)
+        .or_else(|_| caller(&request, &service, Permission::Messages))?;
+    Ok(HttpResponse::Ok().json(service.contact_view(&id).await?))
+}
+
+pub(super) async fn change_phone(
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+    service: Data<Service>,
+) -> Result<HttpResponse, Problem> {
+    caller(&request, &service, Permission::Contacts)?;
+    let change: PhoneChange = serde_json::from_slice(&body).map_err(|_| Problem::body())?;
+    service.change_phone(&id, &change).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 pub(super) async fn send(
@@ -119,5 +150,21 @@ pub(super) async fn reply(
             Reply::None if Instant::now() >= until => return Ok(HttpResponse::NoContent().finish()),
             Reply::None => tokio::time::sleep(LOOK).await,
         }
+    }
+}
+
+pub(super) async fn events(
+    request: HttpRequest,
+    query: Query<After>,
+    service: Data<Service>,
+) -> Result<HttpResponse, Problem> {
+    let caller = caller(&request, &service, Permission::Messages)?;
+    let until = Instant::now() + Duration::from_secs(query.wait.min(MAX_WAIT));
+    loop {
+        let events = service.events(&caller.name, query.after).await?;
+        if !events.is_empty() || Instant::now() >= until {
+            return Ok(HttpResponse::Ok().json(json!({ "events": events })));
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }

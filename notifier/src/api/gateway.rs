@@ -1,4 +1,4 @@
-//! What the gateway says.
+//! What comes in where texts leave by folder or console: webhooks signed with a key of their own.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Data};
@@ -6,8 +6,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use super::Problem;
-use crate::gateway::webhook::{SIGNATURE_HEADER, TIMESTAMP_HEADER, system_time, verify};
 use crate::phone::Phone;
+use crate::provider::webhook::{SIGNATURE_HEADER, TIMESTAMP_HEADER, system_time, verify};
+use crate::provider::{Cause, Delivery, Incoming};
 use crate::service::Service;
 
 /// Longest id the gateway gives a text, in bytes.
@@ -28,6 +29,8 @@ struct Inbound {
 struct Receipt {
     /// The reference the text was handed over with.
     reference: String,
+    /// The provider's name.
+    provider: String,
     state: ReceiptState,
 }
 
@@ -46,13 +49,14 @@ fn authentic(request: &HttpRequest, body: &[u8], service: &Service) -> Result<()
             .and_then(|value| value.to_str().ok())
     };
     let (timestamp, signature) = (header(TIMESTAMP_HEADER), header(SIGNATURE_HEADER));
-    Ok(verify(
-        service.gateway_key(),
-        timestamp,
-        signature,
-        body,
-        system_time(),
-    )?)
+    let key = service.gateway_key().ok_or_else(|| {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "no gateway_key is configured",
+        )
+    })?;
+    Ok(verify(key, timestamp, signature, body, system_time())?)
 }
 
 pub(super) async fn inbound(
@@ -71,7 +75,13 @@ pub(super) async fn inbound(
                 "from: E.164; message_id: 1 to 200 bytes",
             )
         })?;
-    service.receive(&text.message_id, &from, &text.text).await?;
+    let incoming = Incoming::Text {
+        id: Some(text.message_id),
+        from,
+        text: text.text,
+        answered: None,
+    };
+    service.hear(&incoming).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
@@ -82,7 +92,17 @@ pub(super) async fn receipt(
 ) -> Result<HttpResponse, Problem> {
     authentic(&request, &body, &service)?;
     let receipt: Receipt = serde_json::from_slice(&body).map_err(|_| Problem::body())?;
-    let delivered = matches!(receipt.state, ReceiptState::Delivered);
-    service.receipt(&receipt.reference, delivered).await?;
+    let incoming = Incoming::Report {
+        provider: receipt.provider,
+        provider_id: Some(receipt.reference.clone()),
+        reference: Some(receipt.reference),
+        to: None,
+        delivery: match receipt.state {
+            ReceiptState::Delivered => Delivery::Delivered,
+            ReceiptState::Failed => Delivery::Failed,
+        },
+        cause: Cause::Other,
+    };
+    service.hear(&incoming).await?;
     Ok(HttpResponse::Ok().finish())
 }

@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 
-use crate::gateway::webhook::Forged;
+use crate::provider::webhook::Forged;
 use crate::service::RequestError;
 use crate::store::StoreError;
 
@@ -80,6 +80,9 @@ impl From<RequestError> for Problem {
             }
             RequestError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "not-found", detail),
             RequestError::Conflict { code, .. } => Self::new(StatusCode::CONFLICT, code, detail),
+            RequestError::TooMany(_) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many", detail)
+            }
             RequestError::Store(error) => error.into(),
         }
     }

@@ -2,140 +2,313 @@
 
 use super::Service;
 use super::requests::random_id;
-use crate::decision::State;
+use crate::conversation::code::Code;
+use crate::conversation::decision::{Closed, State};
+use crate::conversation::grammar::{Answer, Meaning, read};
 use crate::phone::Phone;
-use crate::reply::{Meaning, read};
-use crate::store::{Contact, DecisionRow, Message, MessageState, NewMessage, StoreError, Write};
-use crate::template::Template;
+use crate::provider::Reserved;
+use crate::store::{Contact, ContactState, DecisionRow, NewEvent, StoreError, Write};
+use crate::text::Template;
+
+/// Within how many seconds the same words of a phone, from a provider that gives texts no id, are the same text.
+const SAME: i64 = 60;
+
+/// A text, and what it is answered with.
+struct Hearing<'a> {
+    /// Its id, or a fresh one: a command is answered once per text.
+    id: String,
+    phone: &'a str,
+    meaning: Meaning,
+    answered: Option<Reserved>,
+    /// Newest first.
+    contacts: Vec<Contact>,
+    now: i64,
+}
 
 impl Service {
-    /// Acts on a text. A text heard before, and one from a phone nobody registered, change nothing.
-    ///
-    /// # Errors
-    /// The database's; the gateway then says it again.
-    pub(crate) async fn receive(
+    /// Acts on a text. A text heard before, and one from a phone nobody registered, decide nothing and are not answered.
+    pub(super) async fn receive(
         &self,
-        message_id: &str,
+        id: Option<&str>,
         from: &Phone,
         text: &str,
+        answered: Option<Reserved>,
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let meaning = read(text);
+        let meaning = match (read(text), answered) {
+            // The carrier lets nothing through to this phone any more, whatever we would have read.
+            (Meaning::Stop { takes_back }, Some(Reserved::Stop)) => Meaning::Stop { takes_back },
+            (_, Some(Reserved::Stop)) => Meaning::Stop { takes_back: false },
+            // What a carrier takes for START may be a YES: ours is what we read.
+            (meaning, _) => meaning,
+        };
+        let phone = self.phones.index(from);
         let mut write = self.store.write().await?;
-        let phone_index = self.phones.index(from);
-        let contact = self
-            .store
-            .contact_of_phone(&mut write, &phone_index)
+        let mut contacts = self.store.contacts_of_phone(&mut write, &phone).await?;
+        let first = match id {
+            Some(id) => self.store.first_inbound(&mut write, id, now).await?,
+            None => {
+                let digest = self.phones.digest("inbound", text);
+                contacts.is_empty()
+                    || self
+                        .store
+                        .not_said_last(&mut write, &phone, &digest, now, SAME)
+                        .await?
+            }
+        };
+        contacts.retain(|contact| {
+            matches!(
+                contact.state,
+                ContactState::Verified | ContactState::Unverified
+            )
+        });
+        if !first {
+            self.metrics.heard("again");
+        } else if contacts.is_empty() {
+            self.metrics.heard("stranger");
+            // A stranger learns nothing, but is not texted later, either.
+            if matches!(meaning, Meaning::Stop { .. } | Meaning::NotMe) {
+                self.store.add_phone(&mut write, &phone).await?;
+                self.store.set_blocked(&mut write, &phone, true).await?;
+            }
+        } else {
+            self.metrics.heard(meaning.name());
+            let id = id.map_or_else(random_id, str::to_owned);
+            self.act(
+                &mut write,
+                Hearing {
+                    id,
+                    phone: &phone,
+                    meaning,
+                    answered,
+                    contacts,
+                    now,
+                },
+            )
             .await?;
-        let first = self
-            .store
-            .first_inbound(&mut write, message_id, now)
-            .await?;
-        if let (true, Some(contact)) = (first, contact) {
-            self.act(&mut write, message_id, &contact, &meaning, now)
-                .await?;
         }
         write.commit().await?;
         self.queued.notify_one();
         Ok(())
     }
 
-    async fn act(
-        &self,
-        write: &mut Write,
-        message_id: &str,
-        contact: &Contact,
-        meaning: &Meaning,
-        now: i64,
-    ) -> Result<(), StoreError> {
-        let decisions = self
-            .store
-            .recent_decisions(write, &contact.phone_index)
-            .await?;
-        let mut target = concerned(decisions, meaning);
-        let mut answer = None;
-        if let Some(row) = &mut target {
-            row.decision.settle(now);
-            answer = row.decision.hear(meaning, now);
-            self.store.save_decision(write, row).await?;
+    async fn act(&self, write: &mut Write, hearing: Hearing<'_>) -> Result<(), StoreError> {
+        let mut rows = self.store.recent_decisions(write, hearing.phone).await?;
+        for row in &mut rows {
+            let before = row.decision.state;
+            row.decision.settle(hearing.now);
+            self.save(write, row, before, hearing.now).await?;
         }
-        let phone = &contact.phone_index;
-        let command = match meaning {
-            Meaning::Stop { .. } => {
-                self.store.set_blocked(write, phone, true).await?;
-                let stands = target
-                    .as_ref()
-                    .is_some_and(|row| matches!(row.decision.state, State::Yes { .. }));
-                Some(if stands {
-                    Template::StoppedYes
-                } else {
-                    Template::Stopped
-                })
+        let blocked = hearing
+            .contacts
+            .first()
+            .is_some_and(|contact| contact.blocked);
+        let mut said: Option<(Template, DecisionRow)> = None;
+        let mut taken_back = None;
+        for at in concerned(&rows, &hearing.meaning) {
+            let Some(row) = rows.get_mut(at) else {
+                continue;
+            };
+            let before = row.decision.state;
+            let template = row.decision.hear(&hearing.meaning, hearing.now);
+            if blocked {
+                // The answer to the STOP said that no text would follow: the window runs from now.
+                row.decision.confirmed(hearing.now);
             }
-            Meaning::Start => {
-                self.store.set_blocked(write, phone, false).await?;
-                Some(Template::Started)
-            }
-            Meaning::Help => Some(Template::Help),
-            // Answering with the code word is asking to be told what comes of it (and carriers lift their block on YES).
-            Meaning::Answer(_, Some(code))
-                if target
-                    .as_ref()
-                    .is_some_and(|row| row.decision.code == *code)
-                    && answer.is_some() =>
+            self.save(write, row, before, hearing.now).await?;
+            self.after(write, row, before, template, &hearing).await?;
+            if matches!(hearing.meaning, Meaning::Stop { .. })
+                && before.is_open()
+                && !row.decision.state.is_open()
             {
-                self.store.set_blocked(write, phone, false).await?;
-                None
+                taken_back = Some(row.clone());
             }
-            Meaning::Answer(..) | Meaning::Unclear => None,
-        };
-        // One text back per text in: an answer about the decision goes before one about the texts themselves.
-        let Some(template) = answer.or(command) else {
+            if let (Some(template), None) = (template, &said) {
+                said = Some((template, row.clone()));
+            }
+        }
+        let Some((template, about)) = self
+            .command(write, &hearing, &rows, taken_back)
+            .await?
+            .or(said.map(|(template, row)| (template, Some(row))))
+        else {
             return Ok(());
         };
         // What is said about a decision is said once per decision; a command is answered each time.
-        let key = match (&target, answer) {
-            (Some(row), Some(_)) => format!("{}:{}", template.name(), row.decision_id),
-            _ => format!("{}:{message_id}", template.name()),
+        let key = match (&about, template.kind()) {
+            (Some(row), crate::text::template::Kind::Answer) => {
+                format!("{}:{}", template.name(), row.decision_id)
+            }
+            _ => format!("{}:{}", template.name(), hearing.id),
         };
-        let about = target.filter(|_| answer.is_some() || template == Template::StoppedYes);
-        let message = Message {
-            id: random_id(),
-            request_digest: String::new(),
-            contact: about
-                .as_ref()
-                .map_or(&contact.id, |row| &row.contact)
-                .clone(),
-            template,
-            jurisdiction: about.as_ref().map(|row| row.jurisdiction.clone()),
-            decision_id: about.map(|row| row.decision_id),
-            state: MessageState::Queued,
-            attempts: 0,
+        let contact = about.as_ref().and_then(|row| {
+            hearing
+                .contacts
+                .iter()
+                .find(|contact| contact.id == row.contact)
+        });
+        match contact.or(hearing.contacts.first()) {
+            Some(contact) => {
+                self.queue(write, contact, template, about.as_ref(), &key, hearing.now)
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What an answer does beyond its decision: a verification, and a dispute that comes after the fact.
+    async fn after(
+        &self,
+        write: &mut Write,
+        row: &DecisionRow,
+        before: State,
+        said: Option<Template>,
+        hearing: &Hearing<'_>,
+    ) -> Result<(), StoreError> {
+        if said == Some(Template::DisputedLate) {
+            let event = NewEvent {
+                kind: "dispute",
+                subject: &row.decision_id,
+                detail: "late",
+            };
+            self.store
+                .add_event(write, &row.caller, event, hearing.now)
+                .await?;
+        }
+        if row.decision.question != Template::Verify || before == row.decision.state {
+            return Ok(());
+        }
+        let state = match row.decision.state {
+            State::Final {
+                answer: Answer::Yes,
+                ..
+            } => ContactState::Verified,
+            State::Final {
+                answer: Answer::No, ..
+            }
+            | State::Closed(Closed::NotMe) => ContactState::Refused,
+            _ => return Ok(()),
         };
-        let new = NewMessage {
-            message: &message,
-            caller: "",
-            idempotency_key: &key,
-            now,
+        let Some(mut contact) = self.store.contact(write, &row.contact).await? else {
+            return Ok(());
         };
-        self.store.add_message(write, &new).await?;
+        contact.state = state;
+        if state == ContactState::Verified {
+            contact.verified_at = Some(hearing.now);
+        }
+        self.store.save_contact(write, &contact).await?;
+        for caller in self.store.callers_of(write, &contact.id).await? {
+            let event = NewEvent {
+                kind: "contact",
+                subject: &contact.id,
+                detail: state.as_str(),
+            };
+            self.store
+                .add_event(write, &caller, event, hearing.now)
+                .await?;
+        }
         Ok(())
+    }
+
+    /// Carries out a command, and says what to answer. One text back per text in: a STOP is answered before anything else.
+    async fn command(
+        &self,
+        write: &mut Write,
+        hearing: &Hearing<'_>,
+        rows: &[DecisionRow],
+        taken_back: Option<DecisionRow>,
+    ) -> Result<Option<(Template, Option<DecisionRow>)>, StoreError> {
+        let Hearing { phone, now, .. } = *hearing;
+        match hearing.meaning {
+            Meaning::Stop { .. } => {
+                self.store.set_blocked(write, phone, true).await?;
+                self.tell_contacts(write, phone, "stopped", now).await?;
+                let asked = |wanted: fn(&State) -> bool| {
+                    rows.iter()
+                        .find(|row| {
+                            wanted(&row.decision.state) && row.decision.question != Template::Verify
+                        })
+                        .cloned()
+                };
+                let stands = asked(|state| matches!(state, State::Yes { .. }));
+                if hearing.answered.is_some() {
+                    // The carrier's own answer was the last text. The window of a YES runs all the same.
+                    if let Some(mut row) = stands {
+                        row.decision.confirmed(now);
+                        self.store.save_decision(write, &row).await?;
+                    }
+                    return Ok(None);
+                }
+                let open = asked(|state| matches!(state, State::Open));
+                Ok(Some(match (taken_back, stands, open) {
+                    (Some(row), ..) => (Template::StoppedUndone, Some(row)),
+                    (_, Some(row), _) => (Template::StoppedYes, Some(row)),
+                    (_, _, Some(row)) => (Template::StoppedOpen, Some(row)),
+                    _ => (Template::Stopped, None),
+                }))
+            }
+            Meaning::Start => {
+                self.store.set_blocked(write, phone, false).await?;
+                self.tell_contacts(write, phone, "started", now).await?;
+                Ok(hearing
+                    .answered
+                    .is_none()
+                    .then_some((Template::Started, None)))
+            }
+            Meaning::Help => Ok(hearing.answered.is_none().then_some((Template::Help, None))),
+            Meaning::NotMe => {
+                self.suspend(write, phone, Closed::NotMe, now).await?;
+                self.store.set_blocked(write, phone, true).await?;
+                Ok(Some((Template::Refused, None)))
+            }
+            Meaning::Shared => {
+                self.store.set_shared(write, phone).await?;
+                self.tell_contacts(write, phone, "shared", now).await?;
+                Ok(Some((Template::SharedOn, None)))
+            }
+            _ => Ok(None),
+        }
     }
 }
 
-/// The decision a text is about: the one its code word names, else the one that is open.
-fn concerned(decisions: Vec<DecisionRow>, meaning: &Meaning) -> Option<DecisionRow> {
-    let named = match meaning {
-        Meaning::Answer(_, Some(code)) => {
-            decisions.iter().position(|row| row.decision.code == *code)
+/// The decisions a text is about, as places in `rows` (newest first): the one its code word names; all that are open, where the
+/// text can only take back or end; the newest open one otherwise.
+fn concerned(rows: &[DecisionRow], meaning: &Meaning) -> Vec<usize> {
+    let open: Vec<usize> = rows
+        .iter()
+        .enumerate()
+        .filter(|(_, row)| row.decision.state.is_open())
+        .map(|(at, _)| at)
+        .collect();
+    let named = |code: &Code| {
+        let of = |wanted: bool| {
+            rows.iter().position(|row| {
+                row.decision.code == *code && row.decision.state.is_open() == wanted
+            })
+        };
+        of(true).or_else(|| of(false))
+    };
+    match meaning {
+        // A wrong code word counts against every decision that it might have been a guess at.
+        Meaning::Answer(_, Some(code)) | Meaning::Undo(Some(code)) | Meaning::Wrong(Some(code)) => {
+            named(code).map_or(open, |at| vec![at])
         }
-        _ => None,
-    };
-    let open = || {
-        decisions
+        Meaning::Wrong(None) if open.is_empty() => rows
             .iter()
-            .position(|row| matches!(row.decision.state, State::Open | State::Yes { .. }))
-    };
-    let at = named.or_else(open)?;
-    decisions.into_iter().nth(at)
+            .position(|row| row.decision.question != Template::Verify)
+            .into_iter()
+            .collect(),
+        Meaning::Undo(None) if open.is_empty() => rows
+            .iter()
+            .position(|row| matches!(row.decision.state, State::Final { .. }))
+            .into_iter()
+            .collect(),
+        Meaning::Undo(None)
+        | Meaning::Wrong(None)
+        | Meaning::Stop { .. }
+        | Meaning::NotMe
+        | Meaning::Shared => open,
+        Meaning::Answer(_, None) | Meaning::Unclear => open.into_iter().take(1).collect(),
+        Meaning::Start | Meaning::Help => Vec::new(),
+    }
 }

@@ -5,17 +5,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::RngCore as _;
 use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::Service;
-use crate::code::Code;
-use crate::decision::{Closed, Decision, State};
-use crate::phone::Phone;
-use crate::signer::{self, SignedReply};
+use crate::conversation::code::Code;
+use crate::conversation::decision::{Closed, Decision};
+use crate::rules::plan::DAY;
 use crate::store::{
-    Contact, DecisionRow, Message, MessageState, NewDecision, NewMessage, StoreError,
+    Contact, ContactState, DecisionRow, Message, MessageState, NewDecision, NewMessage, StoreError,
+    Write,
 };
-use crate::template::{Language, Template};
+use crate::text::Template;
 
 /// Longest decision id, handle or idempotency key, in bytes.
 const MAX_ID_BYTES: usize = 128;
@@ -23,6 +22,8 @@ const MAX_ID_BYTES: usize = 128;
 const MAX_DEADLINE: i64 = 90 * 86_400;
 /// Longest undo window, in seconds.
 const MAX_UNDO: i64 = 86_400;
+/// Most decisions that may be open on one phone: a household's.
+const MAX_OPEN: usize = 5;
 
 /// A request that was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,9 @@ pub enum RequestError {
         /// What is at odds, and what to do.
         problem: &'static str,
     },
+    /// Too often.
+    #[error("{0}")]
+    TooMany(&'static str),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -66,7 +70,7 @@ pub struct ParamsRequest {
 pub struct MessageRequest {
     /// The contact's handle.
     pub contact: String,
-    /// `apply`, `filed` or `not_filed`.
+    /// A template for callers; see the crate's documentation.
     pub template: String,
     /// What it is filled in with.
     pub params: ParamsRequest,
@@ -98,17 +102,6 @@ pub struct Accepted {
     pub code: Option<String>,
 }
 
-/// A decision's reply, as far as there is one.
-#[derive(Debug)]
-pub(crate) enum Reply {
-    /// Nothing final yet.
-    None,
-    /// Answered for good.
-    Signed(SignedReply),
-    /// Ended without an answer.
-    Closed(Closed),
-}
-
 /// 128 random bits.
 pub(crate) fn random_id() -> String {
     let mut bytes = [0; 16];
@@ -116,7 +109,7 @@ pub(crate) fn random_id() -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn field(field: &'static str, problem: &'static str) -> RequestError {
+pub(super) fn field(field: &'static str, problem: &'static str) -> RequestError {
     RequestError::Field { field, problem }
 }
 
@@ -129,28 +122,6 @@ fn check_id(name: &'static str, id: &str) -> Result<(), RequestError> {
 }
 
 impl Service {
-    /// Registers a phone under a fresh handle. The same phone gets another handle each time, so that two profiles of one
-    /// household cannot be joined by it.
-    pub(crate) async fn register(
-        &self,
-        phone: &str,
-        language: &str,
-    ) -> Result<String, RequestError> {
-        let phone =
-            Phone::parse(phone).ok_or(field("phone", "write E.164, such as +14155550132"))?;
-        let language = Language::parse(language).ok_or(field("language", "en or es"))?;
-        let id = random_id();
-        let contact = Contact {
-            phone_index: self.phones.index(&phone),
-            sealed_phone: self.phones.seal(&id, &phone),
-            id,
-            language,
-            blocked: false,
-        };
-        self.store.add_contact(&contact, self.now()).await?;
-        Ok(contact.id)
-    }
-
     /// Queues a text.
     pub(crate) async fn request(
         &self,
@@ -158,8 +129,9 @@ impl Service {
         request: &MessageRequest,
     ) -> Result<Accepted, RequestError> {
         let template = check(request)?;
-        let json = serde_json::to_vec(request).map_err(|_| field("body", "not readable"))?;
-        let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(json));
+        let json = serde_json::to_string(request).map_err(|_| field("body", "not readable"))?;
+        // Keyed: what a request says could be guessed from a plain hash.
+        let digest = self.phones.digest("request", &json);
         let now = self.now();
         let mut write = self.store.write().await?;
         let contact = self
@@ -181,35 +153,43 @@ impl Service {
             drop(write);
             return self.accepted(&message).await;
         }
-        let mut code = None;
-        if template == Template::Apply {
-            let row = self
-                .open_decision(&mut write, caller, request, &contact, now)
-                .await?;
-            code = Some(row.decision.code.to_string());
+        if let Some(refusal) = self.unverified(&mut write, &contact, now).await? {
+            write.commit().await?;
+            self.queued.notify_one();
+            return Err(refusal);
         }
+        let mut code = None;
+        let mut row = None;
+        if template.asks() {
+            let opened = self
+                .open_decision(&mut write, caller, template, request, &contact, now)
+                .await?;
+            code = Some(opened.decision.code.to_string());
+            row = Some(opened);
+        }
+        let id = random_id();
         let message = Message {
-            id: random_id(),
+            sealed_params: self.phones.seal_text(&id, &request.params.jurisdiction),
+            caller: caller.to_owned(),
             request_digest: digest,
-            contact: contact.id,
-            template,
-            jurisdiction: Some(request.params.jurisdiction.clone()),
             decision_id: request.decision_id.clone(),
             state: if contact.blocked {
                 MessageState::Blocked
             } else {
                 MessageState::Queued
             },
-            attempts: 0,
+            ..blank(id, &contact, template, now)
         };
         let new = NewMessage {
             message: &message,
-            caller,
             idempotency_key: &request.idempotency_key,
-            now,
+            due: now,
         };
         self.store.add_message(&mut write, &new).await?;
-        write.commit().await.map_err(StoreError::from)?;
+        if let Some(row) = row.filter(|_| !contact.blocked) {
+            self.remind(&mut write, &contact, &row, now).await?;
+        }
+        write.commit().await?;
         self.queued.notify_one();
         Ok(Accepted {
             id: message.id,
@@ -218,10 +198,92 @@ impl Service {
         })
     }
 
+    /// Why a contact may not be texted; a verification that is too old is asked for again.
+    async fn unverified(
+        &self,
+        write: &mut Write,
+        contact: &Contact,
+        now: i64,
+    ) -> Result<Option<RequestError>, StoreError> {
+        let fresh = contact
+            .verified_at
+            .is_some_and(|at| at >= now - self.rules.reverify_days * DAY);
+        Ok(Some(match contact.state {
+            ContactState::Verified if fresh => return Ok(None),
+            ContactState::Verified => {
+                self.ask_to_verify(write, contact, now).await?;
+                RequestError::Conflict {
+                    code: "unverified",
+                    problem: "the phone was verified too long ago; it has been asked again: try again when it has said YES",
+                }
+            }
+            ContactState::Unverified => RequestError::Conflict {
+                code: "unverified",
+                problem: "the phone has not said YES to the verification text; try again when it has",
+            },
+            ContactState::Refused => RequestError::Conflict {
+                code: "refused",
+                problem: "the phone's owner is not this person",
+            },
+            ContactState::Suspended => RequestError::Conflict {
+                code: "suspended",
+                problem: "the number is out of service or somebody else's: register the person's present one",
+            },
+        }))
+    }
+
+    /// Queues the text that asks again, where there is time for one.
+    async fn remind(
+        &self,
+        write: &mut Write,
+        contact: &Contact,
+        row: &DecisionRow,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        let before = self.rules.reminder_hours * 3600;
+        let at = row.decision.deadline - before;
+        if before <= 0 || at - now < before {
+            return Ok(());
+        }
+        let key = format!("reminder:{}", row.decision_id);
+        self.queue(write, contact, Template::Reminder, Some(row), &key, at)
+            .await
+    }
+
+    /// Queues a text of the notifier's own; one per key.
+    pub(super) async fn queue(
+        &self,
+        write: &mut Write,
+        contact: &Contact,
+        template: Template,
+        about: Option<&DecisionRow>,
+        key: &str,
+        due: i64,
+    ) -> Result<(), StoreError> {
+        let id = random_id();
+        let jurisdiction =
+            about.and_then(|row| self.jurisdiction(&row.decision_id, &row.sealed_params));
+        let message = Message {
+            sealed_params: self
+                .phones
+                .seal_text(&id, jurisdiction.as_deref().unwrap_or_default()),
+            decision_id: about.map(|row| row.decision_id.clone()),
+            ..blank(id, contact, template, self.now())
+        };
+        let new = NewMessage {
+            message: &message,
+            idempotency_key: key,
+            due,
+        };
+        self.store.add_message(write, &new).await?;
+        Ok(())
+    }
+
     async fn open_decision(
         &self,
-        write: &mut crate::store::Write,
+        write: &mut Write,
         caller: &str,
+        question: Template,
         request: &MessageRequest,
         contact: &Contact,
         now: i64,
@@ -244,15 +306,21 @@ impl Service {
         for row in &mut recent {
             let before = row.decision.state;
             row.decision.settle(now);
-            if row.decision.state != before {
-                self.store.save_decision(write, row).await?;
-            }
-            if matches!(row.decision.state, State::Open | State::Yes { .. }) {
-                return Err(RequestError::Conflict {
-                    code: "open-decision",
-                    problem: "another decision is open for this phone; wait for its reply or its deadline",
-                });
-            }
+            self.save(write, row, before, now).await?;
+        }
+        let open: Vec<&DecisionRow> = recent
+            .iter()
+            .filter(|row| row.decision.state.is_open())
+            .collect();
+        if open.len() >= MAX_OPEN
+            || open
+                .iter()
+                .any(|row| row.contact == contact.id && row.decision.question != Template::Verify)
+        {
+            return Err(RequestError::Conflict {
+                code: "open-decision",
+                problem: "another decision is open; wait for its reply or its deadline",
+            });
         }
         let taken: Vec<Code> = recent.into_iter().map(|row| row.decision.code).collect();
         let code = match &request.code {
@@ -264,22 +332,23 @@ impl Service {
                 ))?,
             None => Code::random(&taken),
         };
+        let mut decision = Decision::new(
+            question,
+            code,
+            deadline,
+            request.undo_seconds.unwrap_or_default(),
+        );
+        if contact.blocked {
+            decision.close(Closed::Stopped);
+        }
         let row = DecisionRow {
+            sealed_params: self
+                .phones
+                .seal_text(&decision_id, &request.params.jurisdiction),
             decision_id,
             caller: caller.to_owned(),
             contact: contact.id.clone(),
-            jurisdiction: request.params.jurisdiction.clone(),
-            decision: Decision {
-                code,
-                deadline,
-                undo_seconds: request.undo_seconds.unwrap_or_default(),
-                state: if contact.blocked {
-                    State::Closed(Closed::Stopped)
-                } else {
-                    State::Open
-                },
-                wrong_codes: 0,
-            },
+            decision,
         };
         let new = NewDecision {
             row: &row,
@@ -289,65 +358,27 @@ impl Service {
         self.store.add_decision(write, &new).await?;
         Ok(row)
     }
+}
 
-    /// Where a caller's message stands.
-    pub(crate) async fn message(&self, caller: &str, id: &str) -> Result<Accepted, RequestError> {
-        let message = self.store.message(caller, id).await?;
-        self.accepted(&message.ok_or(RequestError::Unknown("message"))?)
-            .await
-    }
-
-    async fn accepted(&self, message: &Message) -> Result<Accepted, RequestError> {
-        let code = match &message.decision_id {
-            Some(id) => self
-                .store
-                .read_decision(id)
-                .await?
-                .map(|row| row.decision.code.to_string()),
-            None => None,
-        };
-        Ok(Accepted {
-            id: message.id.clone(),
-            state: message.state.shown(),
-            code,
-        })
-    }
-
-    /// A decision's reply. What is signed has been stored before, so that the clock turning back cannot unsay it.
-    pub(crate) async fn reply(
-        &self,
-        caller: &str,
-        decision_id: &str,
-    ) -> Result<Reply, RequestError> {
-        let unknown = || RequestError::Unknown("decision");
-        let row = self.store.read_decision(decision_id).await?;
-        let row = row.filter(|row| row.caller == caller).ok_or_else(unknown)?;
-        let mut settled = row.decision.clone();
-        settled.settle(self.now());
-        if settled != row.decision {
-            let mut write = self.store.write().await?;
-            // Its phone's lock first: a text that takes the YES back may be coming in this moment.
-            self.store.contact(&mut write, &row.contact).await?;
-            let mut row = self
-                .store
-                .decision(&mut write, decision_id)
-                .await?
-                .ok_or_else(unknown)?;
-            row.decision.settle(self.now());
-            self.store.save_decision(&mut write, &row).await?;
-            write.commit().await.map_err(StoreError::from)?;
-            settled = row.decision;
-        }
-        Ok(match settled.state {
-            State::Open | State::Yes { .. } => Reply::None,
-            State::Closed(closed) => Reply::Closed(closed),
-            State::Final { answer, replied_at } => Reply::Signed(signer::sign(
-                &self.signing_key,
-                decision_id,
-                answer,
-                replied_at,
-            )),
-        })
+/// A queued message of nobody and about nothing.
+fn blank(id: String, contact: &Contact, template: Template, now: i64) -> Message {
+    Message {
+        id,
+        caller: String::new(),
+        request_digest: String::new(),
+        contact: contact.id.clone(),
+        phone_index: contact.phone_index.clone(),
+        template,
+        sealed_params: String::new(),
+        decision_id: None,
+        state: MessageState::Queued,
+        reason: None,
+        attempts: 0,
+        looks: 0,
+        provider: None,
+        provider_id: None,
+        attempted_at: None,
+        created_at: now,
     }
 }
 
@@ -360,8 +391,11 @@ fn check(request: &MessageRequest) -> Result<Template, RequestError> {
     }
     let template = Template::parse(&request.template)
         .filter(|template| template.is_for_callers())
-        .ok_or(field("template", "apply, filed or not_filed"))?;
-    if template == Template::Apply {
+        .ok_or(field(
+            "template",
+            "a template for callers, such as apply, filed or not_filed",
+        ))?;
+    if template.asks() {
         let id = request.decision_id.as_deref();
         check_id(
             "decision_id",
@@ -370,6 +404,12 @@ fn check(request: &MessageRequest) -> Result<Template, RequestError> {
         if !(0..=MAX_UNDO).contains(&request.undo_seconds.unwrap_or_default()) {
             return Err(field("undo_seconds", "0 to 86400"));
         }
+        if template == Template::Change && request.undo_seconds.unwrap_or_default() != 0 {
+            return Err(field(
+                "undo_seconds",
+                "nothing is done on a YES to change: leave it out",
+            ));
+        }
     } else if request.decision_id.is_some()
         || request.code.is_some()
         || request.deadline.is_some()
@@ -377,7 +417,7 @@ fn check(request: &MessageRequest) -> Result<Template, RequestError> {
     {
         return Err(field(
             "template",
-            "only apply has decision_id, code, deadline and undo_seconds",
+            "only a question has decision_id, code, deadline and undo_seconds",
         ));
     }
     Ok(template)

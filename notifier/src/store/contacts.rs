@@ -1,9 +1,42 @@
 //! Contacts and phones.
 
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, Write};
-use crate::template::Language;
+use crate::text::Language;
+
+/// Where a contact stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContactState {
+    /// Nobody at the phone has said that it is theirs.
+    Unverified,
+    /// The phone's owner said YES to the verification text.
+    Verified,
+    /// They said NO.
+    Refused,
+    /// The number went out of service or to somebody else.
+    Suspended,
+}
+
+impl ContactState {
+    const ALL: [Self; 4] = [
+        Self::Unverified,
+        Self::Verified,
+        Self::Refused,
+        Self::Suspended,
+    ];
+
+    /// Its name in the API and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unverified => "unverified",
+            Self::Verified => "verified",
+            Self::Refused => "refused",
+            Self::Suspended => "suspended",
+        }
+    }
+}
 
 /// A contact as the notifier needs it to text somebody.
 #[derive(Debug, Clone)]
@@ -16,48 +49,107 @@ pub struct Contact {
     pub sealed_phone: String,
     /// Language of its texts.
     pub language: Language,
+    /// Where it stands.
+    pub state: ContactState,
+    /// When its owner last said that the phone is theirs.
+    pub verified_at: Option<i64>,
+    /// Keyed digest of the code that lets its number be changed.
+    pub recovery_digest: String,
+    /// Wrong recovery codes so far.
+    pub recovery_failures: i64,
     /// Whether the phone asked for no more texts.
     pub blocked: bool,
+    /// Whether others read the phone.
+    pub shared: bool,
 }
 
-const SELECT: &str = "SELECT c.id, c.phone_index, c.sealed_phone, c.language, p.blocked FROM contact c \
-                      JOIN phone p ON p.phone_index = c.phone_index";
+pub(super) const COLUMNS: &str = "c.id AS contact_id, c.phone_index AS contact_phone, c.sealed_phone, c.language, \
+    c.state AS contact_state, c.verified_at, c.recovery_digest, c.recovery_failures, p.blocked, p.shared";
+const FROM: &str = "FROM contact c JOIN phone p ON p.phone_index = c.phone_index";
 
-fn contact(row: &sqlx::any::AnyRow) -> Result<Contact, StoreError> {
+pub(super) fn contact(row: &AnyRow) -> Result<Contact, StoreError> {
     let language: String = row.try_get("language")?;
+    let state: String = row.try_get("contact_state")?;
     Ok(Contact {
-        id: row.try_get("id")?,
-        phone_index: row.try_get("phone_index")?,
+        id: row.try_get("contact_id")?,
+        phone_index: row.try_get("contact_phone")?,
         sealed_phone: row.try_get("sealed_phone")?,
         language: Language::parse(&language).ok_or(StoreError::Damaged("contact.language"))?,
+        state: ContactState::ALL
+            .into_iter()
+            .find(|known| known.as_str() == state)
+            .ok_or(StoreError::Damaged("contact.state"))?,
+        verified_at: row.try_get("verified_at")?,
+        recovery_digest: row.try_get("recovery_digest")?,
+        recovery_failures: row.try_get("recovery_failures")?,
         blocked: row.try_get::<i64, _>("blocked")? != 0,
+        shared: row.try_get::<i64, _>("shared")? != 0,
     })
 }
 
 impl Store {
-    /// Adds a contact; a phone that is blocked stays so.
+    /// Notes a phone; one that is known stays as it is.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn add_contact(&self, contact: &Contact, now: i64) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
+    pub async fn add_phone(&self, write: &mut Write, phone_index: &str) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO phone (phone_index, blocked, shared) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING")
+            .bind(phone_index)
+            .execute(&mut **write)
+            .await?;
+        Ok(())
+    }
+
+    /// Adds a contact of a phone that is noted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn add_contact(
+        &self,
+        write: &mut Write,
+        contact: &Contact,
+        now: i64,
+    ) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO phone (phone_index, blocked) VALUES ($1, 0) ON CONFLICT DO NOTHING",
-        )
-        .bind(&contact.phone_index)
-        .execute(&mut *write)
-        .await?;
-        sqlx::query(
-            "INSERT INTO contact (id, phone_index, sealed_phone, language, created_at) VALUES ($1,$2,$3,$4,$5)",
+            "INSERT INTO contact (id, phone_index, sealed_phone, language, state, verified_at, recovery_digest, \
+             recovery_failures, created_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9)",
         )
         .bind(&contact.id)
         .bind(&contact.phone_index)
         .bind(&contact.sealed_phone)
         .bind(contact.language.as_str())
+        .bind(contact.state.as_str())
+        .bind(contact.verified_at)
+        .bind(&contact.recovery_digest)
+        .bind(contact.recovery_failures)
         .bind(now)
-        .execute(&mut *write)
+        .execute(&mut **write)
         .await?;
-        Ok(write.commit().await?)
+        Ok(())
+    }
+
+    /// Stores what may change of a contact.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn save_contact(
+        &self,
+        write: &mut Write,
+        contact: &Contact,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE contact SET phone_index = $1, sealed_phone = $2, state = $3, verified_at = $4, recovery_failures = $5 \
+             WHERE id = $6",
+        )
+        .bind(&contact.phone_index)
+        .bind(&contact.sealed_phone)
+        .bind(contact.state.as_str())
+        .bind(contact.verified_at)
+        .bind(contact.recovery_failures)
+        .bind(&contact.id)
+        .execute(&mut **write)
+        .await?;
+        Ok(())
     }
 
     /// A contact, its phone locked until the transaction ends.
@@ -69,39 +161,59 @@ impl Store {
         write: &mut Write,
         id: &str,
     ) -> Result<Option<Contact>, StoreError> {
-        sqlx::query(
-            "UPDATE phone SET blocked = blocked WHERE phone_index = (SELECT phone_index FROM contact WHERE id = $1)",
-        )
-        .bind(id)
-        .execute(&mut **write)
-        .await?;
-        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} WHERE c.id = $1")))
-            .bind(id)
-            .fetch_optional(&mut **write)
-            .await?;
-        row.as_ref().map(contact).transpose()
-    }
-
-    /// The newest contact of a phone, the phone locked until the transaction ends.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn contact_of_phone(
-        &self,
-        write: &mut Write,
-        phone_index: &str,
-    ) -> Result<Option<Contact>, StoreError> {
-        sqlx::query("UPDATE phone SET blocked = blocked WHERE phone_index = $1")
-            .bind(phone_index)
-            .execute(&mut **write)
-            .await?;
+        if !self.sqlite {
+            sqlx::query("SELECT 1 FROM phone WHERE phone_index = (SELECT phone_index FROM contact WHERE id = $1) FOR UPDATE")
+                .bind(id)
+                .execute(&mut **write)
+                .await?;
+        }
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "{SELECT} WHERE c.phone_index = $1 ORDER BY c.created_at DESC, c.id LIMIT 1"
+            "SELECT {COLUMNS} {FROM} WHERE c.id = $1"
         )))
-        .bind(phone_index)
+        .bind(id)
         .fetch_optional(&mut **write)
         .await?;
         row.as_ref().map(contact).transpose()
+    }
+
+    /// A contact, to be looked at.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn read_contact(&self, id: &str) -> Result<Option<Contact>, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} {FROM} WHERE c.id = $1"
+        )))
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(contact).transpose()
+    }
+
+    /// The contacts of a phone, newest first, the phone locked until the transaction ends.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn contacts_of_phone(
+        &self,
+        write: &mut Write,
+        phone_index: &str,
+    ) -> Result<Vec<Contact>, StoreError> {
+        if !self.sqlite {
+            sqlx::query("SELECT 1 FROM phone WHERE phone_index = $1 FOR UPDATE")
+                .bind(phone_index)
+                .execute(&mut **write)
+                .await?;
+        }
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} {FROM} WHERE c.phone_index = $1 ORDER BY c.created_at DESC, c.id LIMIT 20"
+        )))
+        .bind(phone_index)
+        .fetch_all(&mut **write)
+        .await?
+        .iter()
+        .map(contact)
+        .collect()
     }
 
     /// Blocks a phone or lifts the block.
@@ -122,7 +234,19 @@ impl Store {
         Ok(())
     }
 
-    /// Records a text that came in; false if it came before (a replay, or a gateway that says things twice).
+    /// Notes that others read a phone.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn set_shared(&self, write: &mut Write, phone_index: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE phone SET shared = 1 WHERE phone_index = $1")
+            .bind(phone_index)
+            .execute(&mut **write)
+            .await?;
+        Ok(())
+    }
+
+    /// Records a text that came in; false if it came before (a replay, or a provider that says things twice).
     ///
     /// # Errors
     /// [`StoreError`].
@@ -140,5 +264,83 @@ impl Store {
         .execute(&mut **write)
         .await?;
         Ok(added.rows_affected() == 1)
+    }
+
+    /// Records a text of a provider that gives texts no id, by its keyed digest; false if it is the phone's last one, less than
+    /// `within` seconds ago.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn not_said_last(
+        &self,
+        write: &mut Write,
+        phone_index: &str,
+        digest: &str,
+        now: i64,
+        within: i64,
+    ) -> Result<bool, StoreError> {
+        let noted = sqlx::query(
+            "UPDATE phone SET last_inbound = $1, last_inbound_at = $2 WHERE phone_index = $3 \
+             AND (last_inbound IS NULL OR last_inbound <> $1 OR last_inbound_at < $4)",
+        )
+        .bind(digest)
+        .bind(now)
+        .bind(phone_index)
+        .bind(now.saturating_sub(within))
+        .execute(&mut **write)
+        .await?;
+        Ok(noted.rows_affected() == 1)
+    }
+
+    /// Contacts registered for a phone since then.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn enrolled_since(
+        &self,
+        write: &mut Write,
+        phone_index: &str,
+        since: i64,
+    ) -> Result<i64, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS enrolled FROM contact WHERE phone_index = $1 AND created_at > $2",
+        )
+        .bind(phone_index)
+        .bind(since)
+        .fetch_one(&mut **write)
+        .await?;
+        Ok(row.try_get("enrolled")?)
+    }
+
+    /// Whether a text to a contact is being handed over.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn is_sending(&self, write: &mut Write, contact: &str) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS sending FROM message WHERE contact = $1 AND state = 'sending'",
+        )
+        .bind(contact)
+        .fetch_one(&mut **write)
+        .await?;
+        Ok(row.try_get::<i64, _>("sending")? > 0)
+    }
+
+    /// Sends what is queued for a contact to its other number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn readdress(
+        &self,
+        write: &mut Write,
+        contact: &str,
+        phone_index: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE message SET phone_index = $1 WHERE contact = $2 AND state IN ('queued', 'dead')")
+            .bind(phone_index)
+            .bind(contact)
+            .execute(&mut **write)
+            .await?;
+        Ok(())
     }
 }

@@ -4,9 +4,10 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, Write};
-use crate::code::Code;
-use crate::decision::{Closed, Decision, State};
-use crate::reply::Answer;
+use crate::conversation::code::Code;
+use crate::conversation::decision::{Closed, Decision, State};
+use crate::conversation::grammar::Answer;
+use crate::text::Template;
 
 /// Decisions of one phone that are looked at for a reply.
 const RECENT: i64 = 20;
@@ -20,8 +21,8 @@ pub struct DecisionRow {
     pub caller: String,
     /// Whom.
     pub contact: String,
-    /// State whose coverage it is about.
-    pub jurisdiction: String,
+    /// What its texts are filled in with, sealed for this decision.
+    pub sealed_params: String,
     /// Where it stands.
     pub decision: Decision,
 }
@@ -37,12 +38,14 @@ pub struct NewDecision<'a> {
     pub now: i64,
 }
 
-const COLUMNS: &str = "decision_id, caller, contact, jurisdiction, code, deadline, undo_seconds, state, replied_at, \
-                       undo_until, wrong_codes";
+pub(super) const COLUMNS: &str = "d.decision_id AS d_id, d.caller AS d_caller, d.contact AS d_contact, d.question, \
+    d.sealed_params AS d_params, d.code, d.deadline, d.undo_seconds, d.state AS d_state, d.replied_at, d.undo_until, \
+    d.wrong_codes, d.unclear";
 
-fn decision(row: &AnyRow) -> Result<DecisionRow, StoreError> {
+pub(super) fn decision(row: &AnyRow) -> Result<DecisionRow, StoreError> {
     let code: String = row.try_get("code")?;
-    let state: String = row.try_get("state")?;
+    let state: String = row.try_get("d_state")?;
+    let question: String = row.try_get("question")?;
     let replied_at: Option<i64> = row.try_get("replied_at")?;
     let finished = |answer| {
         let replied_at = replied_at.ok_or(StoreError::Damaged("decision.replied_at"))?;
@@ -56,23 +59,25 @@ fn decision(row: &AnyRow) -> Result<DecisionRow, StoreError> {
         },
         "final-yes" => finished(Answer::Yes)?,
         "final-no" => finished(Answer::No)?,
-        "expired" => State::Closed(Closed::Expired),
-        "stopped" => State::Closed(Closed::Stopped),
-        "guessed" => State::Closed(Closed::Guessed),
-        "failed" => State::Closed(Closed::Failed),
-        _ => return Err(StoreError::Damaged("decision.state")),
+        closed => Closed::ALL
+            .into_iter()
+            .find(|known| known.as_str() == closed)
+            .map(State::Closed)
+            .ok_or(StoreError::Damaged("decision.state"))?,
     };
     Ok(DecisionRow {
-        decision_id: row.try_get("decision_id")?,
-        caller: row.try_get("caller")?,
-        contact: row.try_get("contact")?,
-        jurisdiction: row.try_get("jurisdiction")?,
+        decision_id: row.try_get("d_id")?,
+        caller: row.try_get("d_caller")?,
+        contact: row.try_get("d_contact")?,
+        sealed_params: row.try_get("d_params")?,
         decision: Decision {
+            question: Template::parse(&question).ok_or(StoreError::Damaged("decision.question"))?,
             code: Code::parse(&code).ok_or(StoreError::Damaged("decision.code"))?,
             deadline: row.try_get("deadline")?,
             undo_seconds: row.try_get("undo_seconds")?,
             state,
             wrong_codes: row.try_get("wrong_codes")?,
+            unclear: row.try_get("unclear")?,
         },
     })
 }
@@ -110,14 +115,16 @@ impl Store {
         let row = new.row;
         let (state, replied_at, undo_until) = columns(row.decision.state);
         sqlx::query(
-            "INSERT INTO decision (decision_id, caller, contact, phone_index, jurisdiction, code, created_at, deadline, \
-             undo_seconds, state, replied_at, undo_until, wrong_codes) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)",
+            "INSERT INTO decision (decision_id, caller, contact, phone_index, question, sealed_params, code, created_at, \
+             deadline, undo_seconds, state, replied_at, undo_until, wrong_codes, unclear) \
+             VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)",
         )
         .bind(&row.decision_id)
         .bind(&row.caller)
         .bind(&row.contact)
         .bind(new.phone_index)
-        .bind(&row.jurisdiction)
+        .bind(row.decision.question.name())
+        .bind(&row.sealed_params)
         .bind(row.decision.code.as_str())
         .bind(new.now)
         .bind(row.decision.deadline)
@@ -126,6 +133,7 @@ impl Store {
         .bind(replied_at)
         .bind(undo_until)
         .bind(row.decision.wrong_codes)
+        .bind(row.decision.unclear)
         .execute(&mut **write)
         .await?;
         Ok(())
@@ -142,12 +150,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (state, replied_at, undo_until) = columns(row.decision.state);
         sqlx::query(
-            "UPDATE decision SET state = $1, replied_at = $2, undo_until = $3, wrong_codes = $4 WHERE decision_id = $5",
+            "UPDATE decision SET state = $1, replied_at = $2, undo_until = $3, wrong_codes = $4, unclear = $5 \
+             WHERE decision_id = $6",
         )
         .bind(state)
         .bind(replied_at)
         .bind(undo_until)
         .bind(row.decision.wrong_codes)
+        .bind(row.decision.unclear)
         .bind(&row.decision_id)
         .execute(&mut **write)
         .await?;
@@ -164,7 +174,7 @@ impl Store {
         id: &str,
     ) -> Result<Option<DecisionRow>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM decision WHERE decision_id = $1"
+            "SELECT {COLUMNS} FROM decision d WHERE d.decision_id = $1"
         )))
         .bind(id)
         .fetch_optional(&mut **write)
@@ -178,12 +188,34 @@ impl Store {
     /// [`StoreError`].
     pub async fn read_decision(&self, id: &str) -> Result<Option<DecisionRow>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM decision WHERE decision_id = $1"
+            "SELECT {COLUMNS} FROM decision d WHERE d.decision_id = $1"
         )))
         .bind(id)
         .fetch_optional(&self.pool)
         .await?;
         row.as_ref().map(decision).transpose()
+    }
+
+    /// Decisions that time has ended by now, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn ripe_decisions(
+        &self,
+        now: i64,
+        limit: i64,
+    ) -> Result<Vec<DecisionRow>, StoreError> {
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM decision d WHERE (d.state = 'open' AND d.deadline < $1) \
+             OR (d.state = 'yes' AND d.undo_until <= $1) LIMIT $2"
+        )))
+        .bind(now)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?
+        .iter()
+        .map(decision)
+        .collect()
     }
 
     /// A phone's latest decisions, newest first.
@@ -196,7 +228,7 @@ impl Store {
         phone_index: &str,
     ) -> Result<Vec<DecisionRow>, StoreError> {
         sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM decision WHERE phone_index = $1 ORDER BY created_at DESC LIMIT {RECENT}"
+            "SELECT {COLUMNS} FROM decision d WHERE d.phone_index = $1 ORDER BY d.created_at DESC LIMIT {RECENT}"
         )))
         .bind(phone_index)
         .fetch_all(&mut **write)

@@ -1,19 +1,22 @@
-//! The outbox.
+//! Messages: what is to be sent, what was, and how it went.
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, Write};
-use crate::template::Template;
+use crate::text::Template;
 
-/// Where a message stands; it only moves down this list, and the last four are final.
+/// Where a message stands. Reports only ever move it down this list, and the last five are final; a dead letter alone can be
+/// put back by an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MessageState {
     /// Waiting to be sent.
     Queued,
-    /// Handed to the gateway, whose answer is not known yet.
+    /// Handed to a provider, whose answer is not known yet.
     Sending,
-    /// The gateway took it.
+    /// Nobody took it, or nobody can say whether somebody did: an operator looks at it.
+    Dead,
+    /// A provider took it.
     Sent,
     /// The phone has it.
     Delivered,
@@ -21,19 +24,23 @@ pub enum MessageState {
     Failed,
     /// The phone wants no texts.
     Blocked,
-    /// The deadline it names passed before it could be sent.
+    /// What it says was no longer so before it could be sent.
     Expired,
+    /// The number is not the person's.
+    Suspended,
 }
 
 impl MessageState {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Queued,
         Self::Sending,
+        Self::Dead,
         Self::Sent,
         Self::Delivered,
         Self::Failed,
         Self::Blocked,
         Self::Expired,
+        Self::Suspended,
     ];
 
     /// Its name in the database.
@@ -41,11 +48,13 @@ impl MessageState {
         match self {
             Self::Queued => "queued",
             Self::Sending => "sending",
+            Self::Dead => "dead",
             Self::Sent => "sent",
             Self::Delivered => "delivered",
             Self::Failed => "failed",
             Self::Blocked => "blocked",
             Self::Expired => "expired",
+            Self::Suspended => "suspended",
         }
     }
 
@@ -61,22 +70,38 @@ impl MessageState {
 /// A message as stored.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// Its id, also the gateway's reference.
+    /// Its id, also the provider's reference.
     pub id: String,
+    /// Who sends it; empty for the notifier's own.
+    pub caller: String,
     /// Digest of the request that made it.
     pub request_digest: String,
     /// Whom it goes to.
     pub contact: String,
+    /// Keyed digest of the number it goes to.
+    pub phone_index: String,
     /// What it says.
     pub template: Template,
-    /// State whose coverage it is about.
-    pub jurisdiction: Option<String>,
+    /// What it is filled in with, sealed for this message.
+    pub sealed_params: String,
     /// The decision it belongs to.
     pub decision_id: Option<String>,
     /// Where it stands.
     pub state: MessageState,
-    /// Times it was handed to the gateway.
+    /// Why it failed or died.
+    pub reason: Option<String>,
+    /// Times it was handed to a provider.
     pub attempts: i64,
+    /// Times a look-up about it got no answer.
+    pub looks: i64,
+    /// The provider it was last handed to, or is to be handed to next.
+    pub provider: Option<String>,
+    /// The provider's id of it.
+    pub provider_id: Option<String>,
+    /// When it was last handed over.
+    pub attempted_at: Option<i64>,
+    /// When it was made.
+    pub created_at: i64,
 }
 
 /// A message to be sent.
@@ -84,32 +109,39 @@ pub struct Message {
 pub struct NewMessage<'a> {
     /// The message.
     pub message: &'a Message,
-    /// Who sends it; empty for the notifier's own.
-    pub caller: &'a str,
     /// One message per caller and key.
     pub idempotency_key: &'a str,
-    /// Now.
-    pub now: i64,
+    /// Not before.
+    pub due: i64,
 }
 
-const COLUMNS: &str =
-    "id, request_digest, contact, template, jurisdiction, decision_id, state, attempts";
+pub(super) const COLUMNS: &str = "m.id, m.caller, m.request_digest, m.contact, m.phone_index, m.template, \
+    m.sealed_params, m.decision_id, m.state, m.reason, m.attempts, m.looks, m.provider, m.provider_id, m.attempted_at, \
+    m.created_at";
 
-fn message(row: &AnyRow) -> Result<Message, StoreError> {
+pub(super) fn message(row: &AnyRow) -> Result<Message, StoreError> {
     let template: String = row.try_get("template")?;
     let state: String = row.try_get("state")?;
     Ok(Message {
         id: row.try_get("id")?,
+        caller: row.try_get("caller")?,
         request_digest: row.try_get("request_digest")?,
         contact: row.try_get("contact")?,
+        phone_index: row.try_get("phone_index")?,
         template: Template::parse(&template).ok_or(StoreError::Damaged("message.template"))?,
-        jurisdiction: row.try_get("jurisdiction")?,
+        sealed_params: row.try_get("sealed_params")?,
         decision_id: row.try_get("decision_id")?,
         state: MessageState::ALL
             .into_iter()
             .find(|known| known.as_str() == state)
             .ok_or(StoreError::Damaged("message.state"))?,
+        reason: row.try_get("reason")?,
         attempts: row.try_get("attempts")?,
+        looks: row.try_get("looks")?,
+        provider: row.try_get("provider")?,
+        provider_id: row.try_get("provider_id")?,
+        attempted_at: row.try_get("attempted_at")?,
+        created_at: row.try_get("created_at")?,
     })
 }
 
@@ -125,20 +157,23 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let message = new.message;
         let added = sqlx::query(
-            "INSERT INTO message (id, caller, idempotency_key, request_digest, contact, template, jurisdiction, decision_id, \
-             state, attempts, due, created_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,0,$10,$10) \
-             ON CONFLICT (caller, idempotency_key) DO NOTHING",
+            "INSERT INTO message (id, caller, idempotency_key, request_digest, contact, phone_index, template, sealed_params, \
+             decision_id, state, unasked, attempts, looks, due, created_at) \
+             VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,0,0,$12,$13) ON CONFLICT (caller, idempotency_key) DO NOTHING",
         )
         .bind(&message.id)
-        .bind(new.caller)
+        .bind(&message.caller)
         .bind(new.idempotency_key)
         .bind(&message.request_digest)
         .bind(&message.contact)
+        .bind(&message.phone_index)
         .bind(message.template.name())
-        .bind(&message.jurisdiction)
+        .bind(&message.sealed_params)
         .bind(&message.decision_id)
         .bind(message.state.as_str())
-        .bind(new.now)
+        .bind(i64::from(message.template.is_unasked()))
+        .bind(new.due)
+        .bind(message.created_at)
         .execute(&mut **write)
         .await?;
         Ok(added.rows_affected() == 1)
@@ -155,7 +190,7 @@ impl Store {
         key: &str,
     ) -> Result<Option<Message>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM message WHERE caller = $1 AND idempotency_key = $2"
+            "SELECT {COLUMNS} FROM message m WHERE m.caller = $1 AND m.idempotency_key = $2"
         )))
         .bind(caller)
         .bind(key)
@@ -170,7 +205,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn message(&self, caller: &str, id: &str) -> Result<Option<Message>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM message WHERE caller = $1 AND id = $2"
+            "SELECT {COLUMNS} FROM message m WHERE m.caller = $1 AND m.id = $2"
         )))
         .bind(caller)
         .bind(id)
@@ -179,33 +214,61 @@ impl Store {
         row.as_ref().map(message).transpose()
     }
 
-    /// Any message.
+    /// Any message, to be changed.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn message_by_id(&self, id: &str) -> Result<Option<Message>, StoreError> {
+    pub async fn message_by_id(
+        &self,
+        write: &mut Write,
+        id: &str,
+    ) -> Result<Option<Message>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM message WHERE id = $1"
+            "SELECT {COLUMNS} FROM message m WHERE m.id = $1"
         )))
         .bind(id)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut **write)
         .await?;
         row.as_ref().map(message).transpose()
     }
 
-    /// Takes the next due message for sending, until `lease` seconds from now: a sender that dies leaves it to the next.
+    /// The message that a provider gave an id.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn claim(&self, now: i64, lease: i64) -> Result<Option<Message>, StoreError> {
+    pub async fn message_of_provider(
+        &self,
+        write: &mut Write,
+        provider: &str,
+        provider_id: &str,
+    ) -> Result<Option<Message>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "UPDATE message SET state = 'sending', attempts = attempts + 1, due = $1 WHERE id = (SELECT id FROM message \
-             WHERE state IN ('queued', 'sending') AND due <= $2 ORDER BY created_at, id LIMIT 1) \
-             AND state IN ('queued', 'sending') AND due <= $2 RETURNING {COLUMNS}"
+            "SELECT {COLUMNS} FROM message m WHERE m.provider = $1 AND m.provider_id = $2"
         )))
-        .bind(now.saturating_add(lease))
-        .bind(now)
-        .fetch_optional(&self.pool)
+        .bind(provider)
+        .bind(provider_id)
+        .fetch_optional(&mut **write)
+        .await?;
+        row.as_ref().map(message).transpose()
+    }
+
+    /// The latest message to a phone that a provider may have taken under an id nobody noted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn unresolved(
+        &self,
+        write: &mut Write,
+        provider: &str,
+        phone_index: &str,
+    ) -> Result<Option<Message>, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM message m WHERE m.phone_index = $1 AND m.provider = $2 AND m.provider_id IS NULL \
+             AND m.state IN ('sending', 'dead') AND m.attempted_at IS NOT NULL ORDER BY m.attempted_at DESC LIMIT 1"
+        )))
+        .bind(phone_index)
+        .bind(provider)
+        .fetch_optional(&mut **write)
         .await?;
         row.as_ref().map(message).transpose()
     }
@@ -219,6 +282,8 @@ impl Store {
         write: &mut Write,
         id: &str,
         to: MessageState,
+        reason: Option<&str>,
+        due: i64,
     ) -> Result<bool, StoreError> {
         let from: Vec<&str> = MessageState::ALL
             .into_iter()
@@ -226,36 +291,83 @@ impl Store {
             .map(MessageState::as_str)
             .collect();
         let moved = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "UPDATE message SET state = $1 WHERE id = $2 AND state IN ('{}')",
+            "UPDATE message SET state = $1, reason = $2, due = $3 WHERE id = $4 AND state IN ('{}')",
             from.join("', '")
         )))
         .bind(to.as_str())
+        .bind(reason)
+        .bind(due)
         .bind(id)
         .execute(&mut **write)
         .await?;
         Ok(moved.rows_affected() == 1)
     }
 
-    /// Lets a message that could not be sent wait until `due`.
+    /// Notes when and under what id a provider took a message; the first id stays.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn retry_at(&self, id: &str, due: i64) -> Result<(), StoreError> {
+    pub async fn taken(
+        &self,
+        write: &mut Write,
+        id: &str,
+        provider: &str,
+        provider_id: &str,
+        now: i64,
+    ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE message SET state = 'queued', due = $1 WHERE id = $2 AND state = 'sending'",
+            "UPDATE message SET provider = $1, provider_id = $2, sent_at = COALESCE(sent_at, $3) WHERE id = $4 AND provider_id IS NULL",
         )
-        .bind(due)
+        .bind(provider)
+        .bind(provider_id)
+        .bind(now)
         .bind(id)
-        .execute(&self.pool)
+        .execute(&mut **write)
         .await?;
         Ok(())
     }
 
-    /// Ends every lease.
-    pub(super) async fn release_all(&self) -> Result<(), StoreError> {
-        sqlx::query("UPDATE message SET due = 0 WHERE state = 'sending'")
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+    /// Dead letters, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn dead_letters(&self, limit: i64) -> Result<Vec<Message>, StoreError> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM message m WHERE m.state = 'dead' ORDER BY m.created_at, m.id LIMIT $1"
+        )))
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(message).collect()
+    }
+
+    /// Puts a dead letter back into the outbox as if it had never been handed over; false if it is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn replay(&self, write: &mut Write, id: &str, now: i64) -> Result<bool, StoreError> {
+        let replayed = sqlx::query(
+            "UPDATE message SET state = 'queued', reason = NULL, attempts = 0, looks = 0, attempted_at = NULL, due = $1 \
+             WHERE id = $2 AND state = 'dead'",
+        )
+        .bind(now)
+        .bind(id)
+        .execute(&mut **write)
+        .await?;
+        Ok(replayed.rows_affected() == 1)
+    }
+
+    /// Messages by state, for the metrics.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn waiting(&self) -> Result<(i64, i64), StoreError> {
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM message WHERE state IN ('queued', 'sending')) AS waiting, \
+             (SELECT COUNT(*) FROM message WHERE state = 'dead') AS dead",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok((row.try_get("waiting")?, row.try_get("dead")?))
     }
 }

@@ -1,17 +1,23 @@
-//! Durable state: contacts, decisions, messages. SQLite by default, Postgres by URL, one SQL text for both.
+//! Durable state: contacts, decisions, messages, events. SQLite by default, Postgres by URL, one SQL text for both.
 
+mod claim;
 mod contacts;
 mod decisions;
+mod events;
 mod messages;
 
-use std::sync::Once;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyPool, Executor as _, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Executor as _, Transaction};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
-pub use contacts::Contact;
+pub use claim::Claimed;
+pub use contacts::{Contact, ContactState};
 pub use decisions::{DecisionRow, NewDecision};
+pub use events::{Event, NewEvent};
 pub use messages::{Message, MessageState, NewMessage};
 
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_messages.sql")];
@@ -38,10 +44,39 @@ pub enum StoreError {
 pub struct Store {
     pool: AnyPool,
     sqlite: bool,
+    /// SQLite has one writer at a time; waiting for the turn here is fairer and quicker than its busy handler's sleeps.
+    turn: Arc<Mutex<()>>,
 }
 
-/// A transaction that writes.
-pub type Write = Transaction<'static, Any>;
+/// A transaction that writes; dropped, it changes nothing.
+pub struct Write {
+    transaction: Transaction<'static, Any>,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl Write {
+    /// Makes the writes last.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.transaction.commit().await?)
+    }
+}
+
+impl Deref for Write {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Write {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
+}
 
 impl Store {
     /// Opens the database and brings its tables up to date. On SQLite, what is committed survives a power cut (WAL,
@@ -82,7 +117,8 @@ impl Store {
             })
             .connect_with(options)
             .await?;
-        let store = Self { pool, sqlite };
+        let turn = Arc::default();
+        let store = Self { pool, sqlite, turn };
         store.migrate().await?;
         if sqlite {
             // One process writes here: whatever was being sent, it is not now.
@@ -106,7 +142,7 @@ impl Store {
                 sqlx::raw_sql(*sql).execute(&mut *write).await?;
             }
         }
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     /// Begins a transaction that will write; on SQLite it takes the lock at once, so that nothing comes between its reads and
@@ -115,9 +151,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn write(&self) -> Result<Write, StoreError> {
-        if self.sqlite {
-            return Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?);
+        if !self.sqlite {
+            return Ok(Write {
+                transaction: self.pool.begin().await?,
+                _turn: None,
+            });
         }
-        Ok(self.pool.begin().await?)
+        let turn = self.turn.clone().lock_owned().await;
+        Ok(Write {
+            transaction: self.pool.begin_with("BEGIN IMMEDIATE").await?,
+            _turn: Some(turn),
+        })
     }
 }

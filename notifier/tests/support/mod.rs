@@ -1,6 +1,7 @@
 //! A notifier in a process of its own, a phone network that is a folder, and callers.
 
-#![allow(clippy::unwrap_used)] // helpers of tests, outside a test function
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::future::Future;
 use std::io::{BufRead as _, BufReader};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signature, SigningKey};
-use notifier::gateway::webhook;
+use notifier::provider::webhook;
 use serde_json::{Value, json};
 
 pub const ANA: &str = "+14155550132";
@@ -19,6 +20,7 @@ pub const BRUNO: &str = "+12135550147";
 pub const NAVIGATOR: &str = "navigator-token";
 pub const PROFILE: &str = "profile-token";
 pub const OTHER: &str = "other-profile-token";
+pub const OPERATOR: &str = "operator-token";
 pub const GATEWAY_KEY: &str = "gateway-key";
 
 const CONFIG: &str = r#"
@@ -27,11 +29,14 @@ database = "DATABASE"
 operator_key = { file = "DIR/operator" }
 signing_key = { file = "DIR/signing" }
 gateway_key = { file = "DIR/gateway" }
-gateway = { kind = "file", folder = "DIR/outbox" }
+providers = [{ kind = "file", name = "file", folder = "DIR/outbox" }]
+rules = { texting_hours = [0, 24], daily_cap = 50, enrolments_per_day = 50 }
+retry = { base_seconds = 1, receipt_wait_seconds = 1 }
 callers = [
   { name = "navigator", token = { file = "DIR/navigator" }, may = ["contacts"] },
   { name = "profile", token = { file = "DIR/profile" }, may = ["messages"] },
   { name = "other", token = { file = "DIR/other" }, may = ["messages"] },
+  { name = "operator", token = { file = "DIR/operator-token" }, may = ["operate"] },
 ]
 "#;
 
@@ -41,6 +46,8 @@ pub struct World {
     process: Child,
     url: String,
     client: reqwest::Client,
+    /// Texts of enrolments, which tests do not count.
+    seen: std::sync::Mutex<std::collections::HashSet<std::path::PathBuf>>,
 }
 
 /// A text that asked for a decision.
@@ -51,7 +58,7 @@ pub struct Asked {
 
 /// Waits until something holds; on Postgres a text that a dead process was sending is left to it for 30 seconds.
 pub async fn eventually<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_secs(90);
     while !holds().await {
         assert!(Instant::now() < until, "it never came to hold");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -79,6 +86,10 @@ fn spawn(folder: &Path) -> (Child, String) {
     (process, url.trim().to_owned())
 }
 
+fn read(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
 /// A fresh SQLite file, or a fresh schema of the Postgres server that `DATABASE_URL` names.
 async fn database(folder: &Path) -> String {
     sqlx::any::install_default_drivers();
@@ -95,6 +106,11 @@ async fn database(folder: &Path) -> String {
 
 impl World {
     pub async fn new() -> Self {
+        Self::with(|config| config).await
+    }
+
+    /// A world whose configuration is changed before the first start.
+    pub async fn with(change: impl Fn(String) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let keys = [("operator", [7_u8; 32]), ("signing", [8; 32])];
@@ -106,6 +122,7 @@ impl World {
             ("navigator", NAVIGATOR),
             ("profile", PROFILE),
             ("other", OTHER),
+            ("operator-token", OPERATOR),
         ];
         for (name, secret) in secrets {
             std::fs::write(at(name), secret).unwrap();
@@ -114,15 +131,19 @@ impl World {
         let config = CONFIG
             .replace("DATABASE", &database)
             .replace("DIR", folder.path().to_str().unwrap());
+        let config = change(config);
         std::fs::write(at("notifier.toml"), config).unwrap();
-        let (process, url) = spawn(folder.path());
+        // An error says that the process has one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let (process, url) = spawn(folder.path());
         Self {
             folder,
             database,
             process,
             url,
             client,
+            seen: Default::default(),
         }
     }
 
@@ -178,11 +199,55 @@ impl World {
         )
     }
 
-    pub async fn contact(&self, phone: &str, language: &str) -> String {
+    /// Registers a phone, whose owner has yet to say YES.
+    pub async fn enrol(&self, phone: &str, language: &str) -> Value {
         let body = json!({ "phone": phone, "language": language });
         let (status, body) = self.post("/v1/contacts", NAVIGATOR, &body).await;
         assert_eq!(status, 201, "{body}");
-        body["contact"].as_str().unwrap().to_owned()
+        body
+    }
+
+    /// The code word of a phone's newest text that asks for one.
+    pub async fn code_texted(&self, phone: &str, asks: &str) -> String {
+        let texts = self.texts_to(phone, 1).await;
+        let text = texts.iter().rev().find(|text| text.contains(asks)).unwrap();
+        let after = text
+            .split_once("Reply YES ")
+            .or_else(|| text.split_once("Responda SI "));
+        after
+            .unwrap()
+            .1
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// Registers a phone, whose owner says YES, and clears the phone's texts away.
+    pub async fn contact(&self, phone: &str, language: &str) -> String {
+        let before = self.texts(phone).len();
+        let contact = self.enrol(phone, language).await["contact"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        self.texts_to(phone, before + 1).await;
+        let code = self
+            .code_texted(
+                phone,
+                if language == "en" {
+                    "Did you ask"
+                } else {
+                    "Nos dio"
+                },
+            )
+            .await;
+        self.text(phone, &format!("verify-{contact}"), &format!("YES {code}"))
+            .await;
+        self.texts_to(phone, before + 2).await;
+        let path = format!("/v1/contacts/{contact}");
+        assert_eq!(self.get(&path, NAVIGATOR).await.1["state"], "verified");
+        self.seen.lock().unwrap().extend(self.files(phone));
+        contact
     }
 
     pub fn question(&self, contact: &str, decision_id: &str, undo_seconds: i64) -> Value {
@@ -199,10 +264,36 @@ impl World {
         let (status, body) = self.post("/v1/messages", PROFILE, &question).await;
         assert_eq!(status, 202, "{body}");
         let text = |field: &str| body[field].as_str().unwrap().to_owned();
+        // A question that is answered before it has left does not leave.
+        let path = format!("/v1/messages/{}", text("id"));
+        eventually(|| async { self.get(&path, PROFILE).await.1["state"] != "queued" }).await;
         Asked {
             id: text("id"),
             code: text("code"),
         }
+    }
+
+    /// An answer that is no JSON.
+    pub async fn text_of(&self, path: &str) -> String {
+        self.client
+            .get(format!("{}{path}", self.url))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+    }
+
+    /// From now on no file can be written to the provider's folder (permissions would not keep root out).
+    pub fn break_provider(&self) {
+        let outbox = self.folder.path().join("outbox");
+        std::fs::rename(&outbox, self.folder.path().join("away")).unwrap();
+    }
+
+    pub fn mend_provider(&self) {
+        let outbox = self.folder.path().join("outbox");
+        std::fs::rename(self.folder.path().join("away"), outbox).unwrap();
     }
 
     pub async fn reply(&self, decision_id: &str, wait: u64) -> (u16, Value) {
@@ -235,14 +326,26 @@ impl World {
         assert_eq!(self.webhook("inbound", GATEWAY_KEY, 0, &body).await, 200);
     }
 
-    fn texts(&self, phone: &str) -> Vec<String> {
+    /// The files of a phone's texts, oldest first.
+    fn files(&self, phone: &str) -> Vec<std::path::PathBuf> {
         let files = std::fs::read_dir(self.folder.path().join("outbox")).unwrap();
-        files
+        let mut files: Vec<_> = files
             .map(|file| file.unwrap().path())
             .filter(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.'))
-            .map(|path| serde_json::from_slice::<Value>(&std::fs::read(path).unwrap()).unwrap())
-            .filter(|text| text["to"] == phone)
-            .map(|text| text["text"].as_str().unwrap().to_owned())
+            .filter(|path| read(path)["to"] == phone)
+            .collect();
+        files.sort_by_key(|path| path.metadata().unwrap().modified().unwrap());
+        files
+    }
+
+    fn texts(&self, phone: &str) -> Vec<String> {
+        let seen = self.seen.lock().unwrap().clone();
+        let files = self
+            .files(phone)
+            .into_iter()
+            .filter(|path| !seen.contains(path));
+        files
+            .map(|path| read(&path)["text"].as_str().unwrap().to_owned())
             .collect()
     }
 

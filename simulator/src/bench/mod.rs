@@ -3,6 +3,7 @@
 mod attest;
 mod fixture;
 mod frost;
+mod notify;
 mod proof;
 mod rules;
 mod sign;
@@ -31,11 +32,12 @@ pub struct Figure {
 type Bench = fn() -> Result<Vec<Figure>, String>;
 
 /// The benchmarks, by name.
-const BENCHES: [(&str, Bench); 4] = [
+const BENCHES: [(&str, Bench); 5] = [
     ("proof", proof::run),
     ("rules", rules::run),
     ("attest", attest::run),
     ("sign", sign::run),
+    ("notify", notify::run),
 ];
 
 /// Runs one benchmark, or all.

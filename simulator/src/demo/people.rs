@@ -59,6 +59,10 @@ impl Story<'_> {
                     (self.memory.people.len() - 1, Some(enrolment))
                 }
             };
+            if let Some(phone) = &self.phone {
+                let verified = phone.verify(&self.network, &person.phone).await;
+                verified.map_err(DemoError::step(Step::Enrol))?;
+            }
             if let Some(enrolment) = enrolment {
                 navigator
                     .complete(&self.network, &person, &self.memory.people[at], &enrolment)
@@ -68,7 +72,7 @@ impl Story<'_> {
             self.memory.people[at].enrolled = true;
             self.folder.remember(&self.memory)?;
             self.say(&format!(
-                "{id} is enrolled: proofed by the identity oracles, handles sealed, phone known to the notifier alone"
+                "{id} is enrolled: proofed by the identity oracles, handles sealed, phone verified by text and known to the notifier alone"
             ));
             self.timed(format!("enrol {id}"), since);
         }

@@ -13,7 +13,7 @@ use super::DemoError;
 use super::folder::Folder;
 use super::network::Network;
 use crate::external::Secret;
-use crate::external::phone::Phone;
+use crate::external::phone::{Phone, Text};
 
 /// How long a text may take to arrive after the profile handed it to the notifier.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(15);
@@ -61,7 +61,9 @@ impl Texting {
                 {"name": "navigator", "token": {"file": contacts_token_file}, "may": ["contacts"]},
                 {"name": "profile", "token": {"file": messages_token_file}, "may": ["messages"]},
             ],
-            "gateway": {"kind": "file", "folder": outbox},
+            "providers": [{"kind": "file", "name": "phone", "folder": outbox}],
+            // The story is told at any hour of the day.
+            "rules": {"texting_hours": [0, 24], "daily_cap": 20},
         }))
         .map_err(|error| DemoError::Other(format!("configuration: {error}")))?;
         network.start("notifier", "notifier", &config).await?;
@@ -95,6 +97,33 @@ impl Texting {
         self.notifier_key
     }
 
+    fn phone(&self, network: &Network<'_>, number: &str) -> Phone {
+        Phone {
+            outbox: self.outbox.clone(),
+            number: number.to_owned(),
+            notifier: network.url("notifier"),
+            gateway_key: Secret::new(&self.gateway_key),
+        }
+    }
+
+    /// Waits for the text that asks whether the phone is the person's, and says YES.
+    ///
+    /// # Errors
+    /// No text comes within 15 s, or the notifier does not take the reply.
+    pub async fn verify(&self, network: &Network<'_>, number: &str) -> Result<(), String> {
+        let phone = self.phone(network, number);
+        let text = phone
+            .wait_for(ARRIVAL_LIMIT, Text::verifies)
+            .await
+            .map_err(|error| error.to_string())?;
+        let text = text.ok_or("no verification text arrived on the phone")?;
+        let reply = format!("YES {}", text.code().unwrap_or_default());
+        phone
+            .reply(&text, &reply)
+            .await
+            .map_err(|error| error.to_string())
+    }
+
     /// Waits for a text to `number` that asks for a reply, shows it, and replies: YES and the code word, or what the user
     /// types. Where this run has answered already, only a further question (an unclear reply) is answered. A text that an
     /// earlier run answered is answered once more, which changes nothing.
@@ -107,12 +136,7 @@ impl Texting {
         number: &str,
         interactive: bool,
     ) -> Result<(), String> {
-        let phone = Phone {
-            outbox: self.outbox.clone(),
-            number: number.to_owned(),
-            notifier: network.url("notifier"),
-            gateway_key: Secret::new(&self.gateway_key),
-        };
+        let phone = self.phone(network, number);
         let mine = format!("{number} ");
         let first = !self
             .answered
@@ -122,6 +146,7 @@ impl Texting {
         let text = phone
             .wait_for(limit, |text| {
                 text.code().is_some()
+                    && !text.verifies()
                     && !self.answered.contains(&format!("{mine}{}", text.reference))
             })
             .await

@@ -1,8 +1,9 @@
-//! The systems of other people that the network talks to: sources of facts (payroll, a state registry, an EHR) and an agency
-//! that accepts applications. Each is a service of its own with its own data, keys and API; none imports the network's parts
+//! The systems of other people that the network talks to: sources of facts (payroll, a state registry, an EHR) an agency
+//! that accepts applications, and those who carry texts (a carrier with an HTTP API, an SMSC). Each is a service of its own with its own data, keys and API; none imports the network's parts
 //! except the agency, which verifies what it is sent with `contracts` alone.
 
 pub mod agency;
+pub mod carrier;
 pub mod ehr;
 mod fixture;
 mod http;
@@ -10,6 +11,7 @@ pub mod payroll;
 pub mod phone;
 pub mod registry;
 mod secret;
+pub mod smsc;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -58,6 +60,8 @@ pub enum RoleConfig {
     Ehr(ehr::Config),
     /// Accepts applications.
     Agency(agency::Config),
+    /// Takes texts.
+    Carrier(carrier::Config),
 }
 
 impl RoleConfig {
@@ -84,6 +88,7 @@ pub async fn start(config: RoleConfig) -> Result<Running> {
         RoleConfig::Payroll(config) => payroll::start(config).await,
         RoleConfig::Ehr(config) => ehr::start(config).await,
         RoleConfig::Agency(config) => agency::start(config).await,
+        RoleConfig::Carrier(config) => carrier::start(config).await,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use notifier::gateway::webhook;
+use notifier::provider::webhook;
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -51,6 +51,15 @@ impl Text {
             let (_, after) = self.body.split_once(cue)?;
             after.split_whitespace().next()
         })
+    }
+}
+
+impl Text {
+    /// Whether it asks if the phone is the person's.
+    pub fn verifies(&self) -> bool {
+        ["Did you ask us to text you", "Nos dio este celular"]
+            .into_iter()
+            .any(|cue| self.body.contains(cue))
     }
 }
 
@@ -169,7 +178,7 @@ mod tests {
         let key = contracts::encoding::to_base64url([5; 32]);
         let config = format!(
             "listen = \"127.0.0.1:0\"\ndatabase = \"sqlite:{}\"\noperator_key = {}\nsigning_key = {}\ngateway_key = {}\n\
-             gateway = {{ kind = \"file\", folder = {:?} }}\n\
+             providers = [{{ kind = \"file\", name = \"phone\", folder = {:?} }}]\nrules = {{ texting_hours = [0, 24] }}\n\
              callers = [{{ name = \"all\", token = {}, may = [\"contacts\", \"messages\"] }}]",
             at("db").display(),
             secret("operator", &key),
@@ -194,20 +203,29 @@ mod tests {
             .await
             .unwrap();
         let contact: serde_json::Value = contact.json().await.unwrap();
-        let question = json!({
-            "contact": contact["contact"], "template": "apply", "params": { "jurisdiction": "CA" }, "decision_id": "d1",
-            "deadline": webhook::system_time() + 400_000, "undo_seconds": 1, "idempotency_key": "k",
-        });
-        assert_eq!(post("/v1/messages", question).await.unwrap().status(), 202);
-
         let phone = Phone {
             outbox: at("outbox"),
             number: number.to_owned(),
             notifier: notifier.url(),
             gateway_key: Secret::new("hook"),
         };
+        let asked = phone
+            .wait_for(TIME_OUT, Text::verifies)
+            .await
+            .unwrap()
+            .unwrap();
+        phone
+            .reply(&asked, &format!("sí {}", asked.code().unwrap()))
+            .await
+            .unwrap();
+        let question = json!({
+            "contact": contact["contact"], "template": "apply", "params": { "jurisdiction": "CA" }, "decision_id": "d1",
+            "deadline": webhook::system_time() + 400_000, "undo_seconds": 1, "idempotency_key": "k",
+        });
+        assert_eq!(post("/v1/messages", question).await.unwrap().status(), 202);
+
         let question = phone
-            .wait_for(TIME_OUT, |text| text.code().is_some())
+            .wait_for(TIME_OUT, |text| text.code().is_some() && !text.verifies())
             .await
             .unwrap()
             .unwrap();

@@ -1,0 +1,68 @@
+# Texts in English. Sixth-grade words; no health or income detail; who writes, what a reply does, by when, how to stop.
+# GSM-7 characters only, one segment each. $by and $undo are filled in from the first block.
+by-date = by { $month ->
+    [1] Jan
+    [2] Feb
+    [3] Mar
+    [4] Apr
+    [5] May
+    [6] Jun
+    [7] Jul
+    [8] Aug
+    [9] Sep
+    [10] Oct
+    [11] Nov
+   *[12] Dec
+} { $day }
+within-hours = within { $hours } hours
+within-minutes = within { $minutes } min
+in-hours = in { $hours } hours
+in-minutes = in { $minutes } min
+helper = { $state ->
+    [none] Coverage helper
+   *[other] { $state } coverage helper
+}
+
+verify = { helper }: Did you ask us to text you about a state health plan? Reply YES { $code } to get our texts. Reply NO { $code } if not. Help: HELP. Stop: STOP.
+apply = { helper }: You may be able to get your state health plan. Reply YES { $code } to apply { $by }. Reply NO { $code } to skip. Help: HELP. Stop: STOP.
+move = { helper }: You may be able to get a plan in your new state. Reply YES { $code } to apply { $by }. Reply NO { $code } to skip. Help: HELP. Stop: STOP.
+renew = { helper }: It is time to renew your plan. Reply YES { $code } to renew { $by }. Reply NO { $code } to skip. Help: HELP. Stop: STOP.
+gap = { helper }: We found a plan for you to use for now. Reply YES { $code } to sign up { $by }. Reply NO { $code } to skip. Help: HELP. Stop: STOP.
+change = { helper }: Your state got news that may end your plan. Reply YES { $code } if it is right, or WRONG { $code } if not, { $by }. Help: HELP. Stop: STOP.
+filed = { helper }: Your state got your form. They will write or call you. You do not need to do more now. Help: HELP. Stop: STOP.
+not_filed = { helper }: We could not send in your form. Nothing changed. To get help, call { $help }. Stop: STOP.
+accepted = { helper }: Good news. Your state said yes to your form. They will send you a card. Help: HELP. Stop: STOP.
+refusal = { helper }: Your state said no to your form. They will write to you and tell you why. To ask for help, call { $help }. Stop: STOP.
+reminder = { helper }: We still need to hear from you. Reply YES { $code } or NO { $code } { $by }. If not, we will do nothing. Help: HELP. Stop: STOP.
+message = Coverage helper: You have a message. To hear it, call { $help }. Help: HELP. Stop: STOP.
+verified = { helper }: Thank you. You will get our texts. We will not text you a lot. Help: HELP. Stop: STOP.
+refused = { helper }: Thank you. We will not text you here.
+moved = { helper }: Our texts now go to your new phone. If this was not you, call { $help } now.
+confirm = { helper }: We got your YES { $code }. We will { $question ->
+    [gap] sign you up
+    [renew] renew for you
+   *[other] apply for you
+} { $undo }. Not you, or not sure? Reply NO { $code } before then.
+confirm_now = { helper }: We got your YES { $code }. We will { $question ->
+    [gap] sign you up
+    [renew] renew for you
+   *[other] apply for you
+} now.
+noted = { helper }: We got your YES { $code }. You do not need to do more now.
+declined = { helper }: We got your NO { $code }. We will do nothing.
+undone = { helper }: We got your NO { $code }. We took back your YES and will do nothing.
+disputed = { helper }: You told us this is wrong. We stopped. One of us will look at it. You can call { $help }, too.
+disputed_late = { helper }: You told us this is wrong. One of us will look at it. We may have sent in your form, so call { $help }, too.
+too_late = { helper }: We used your reply { $code } and can not change it here. To change it, call { $help }.
+late = { helper }: The time to reply with { $code } is up. We did nothing. To get help, call { $help }.
+unclear = { helper }: We did not get that. Reply YES { $code } or NO { $code }. We will do nothing until you do. Help: HELP. Stop: STOP.
+unclear_undo = { helper }: We did not get that. Your YES { $code } stands. To take it back, reply NO { $code }. Help: HELP. Stop: STOP.
+human = { helper }: We did not get that. Please call { $help }. Someone there will help you.
+locked = { helper }: We got too many wrong codes. We did nothing. To get help, call { $help }.
+shared_on = Coverage helper: Thank you. From now on we will just text that you have a message. To hear it, call { $help }.
+help = Coverage helper: We text you when you may be able to get or keep a plan. To talk to someone, call { $help }. Reply STOP to stop our texts.
+stopped = Coverage helper: We will not text you any more. To get our texts again, reply START.
+stopped_open = Coverage helper: We will not text you any more. You can still reply YES { $code } or NO { $code }; we will not text back. Reply START to get our texts again.
+stopped_yes = Coverage helper: We will not text you any more. Your YES { $code } still counts. Reply NO { $code } to take it back. Reply START to get our texts again.
+stopped_undone = Coverage helper: We took back your YES and will do nothing. We will not text you any more. Reply START to get our texts again.
+started = Coverage helper: You will get our texts again. Help: HELP. Stop: STOP.
