@@ -116,13 +116,13 @@ fn hold<'a, R: RngCore + CryptoRng>(
     let mut terms = Vec::new();
     for equation in equations {
         let weight = weight(rng);
-        base = base + weight * equation.s;
+        base += weight * equation.s;
         // −R and −P, so that weights stay short.
         terms.push((F::serialize(&weight), G::identity() - equation.r));
         let key = keys
             .entry(equation.key)
             .or_insert_with(|| (G::identity() - equation.p, F::zero()));
-        key.1 = key.1 + weight * equation.e;
+        key.1 += weight * equation.e;
     }
     terms.push((F::serialize(&base), G::generator()));
     let keys = keys.into_values();
@@ -152,13 +152,13 @@ fn sum(terms: &[([u8; 32], Point)]) -> Point {
         for (scalar, point) in terms {
             let digit = digit(scalar, at * window, window);
             if let Some(bucket) = digit.checked_sub(1).and_then(|at| buckets.get_mut(at)) {
-                *bucket = *bucket + *point;
+                *bucket += *point;
             }
         }
         let mut running = G::identity();
         for bucket in buckets.iter().rev() {
-            running = running + *bucket;
-            total = total + running;
+            running += *bucket;
+            total += running;
         }
     }
     total
@@ -256,8 +256,8 @@ mod tests {
     fn attack_two_signatures_whose_errors_cancel_in_an_unweighted_sum() {
         let good = set(&holders(2, 4));
         let mut bad = good.clone();
-        bad[0].s = bad[0].s + F::one();
-        bad[1].s = bad[1].s - F::one();
+        bad[0].s += F::one();
+        bad[1].s -= F::one();
         assert_eq!(refused(&[good, bad], &mut rng(9)), [1]);
     }
 
@@ -269,7 +269,7 @@ mod tests {
             let mut terms = Vec::new();
             for _ in 0..count {
                 let (scalar, point) = (F::random(&mut rng), G::generator() * F::random(&mut rng));
-                expected = expected + point * scalar;
+                expected += point * scalar;
                 terms.push((F::serialize(&scalar), point));
             }
             assert_eq!(sum(&terms), expected, "{count}");
