@@ -26,8 +26,11 @@ use contracts::status::StatusList;
 use contracts::token;
 use contracts::trust::Trust;
 
+/// Reads bytes from outside; whatever they are, it must neither panic nor allocate beyond the cap.
+pub type Target = fn(&[u8]);
+
 /// Names of the targets, as in `fuzz_targets/`.
-pub const ALL: [(&str, fn(&[u8])); 10] = [
+pub const ALL: [(&str, Target); 10] = [
     ("bundle", bundle),
     ("presentation", presentation),
     ("openings", openings),

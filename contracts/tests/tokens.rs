@@ -449,7 +449,8 @@ fn only_a_later_decision_of_the_same_question_supersedes() {
         superseded.verify(&keys.jwks(), ISSUER)
     };
     assert_eq!(verify(&|_| (), &keys), Ok(claims(&keys)));
-    let edits: [(&str, &dyn Fn(&mut Claims)); 7] = [
+    type Edit<'a> = &'a dyn Fn(&mut Claims);
+    let edits: [(&str, Edit<'_>); 7] = [
         ("sub", &|it| it.sub = Bytes([9; 32])),
         ("aud", &|it| it.aud = "https://other.example".to_owned()),
         ("contract", &|it| {

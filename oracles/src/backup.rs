@@ -185,11 +185,10 @@ pub fn restore(config: &NodeConfig, from: &Path) -> Result<Contents, BackupError
         });
     }
     let target = config.database_file();
-    for present in [Some(config.identity_file()), target.clone()]
+    let mut files = [Some(config.identity_file()), target.clone()]
         .into_iter()
-        .flatten()
-        .filter(|file| file.exists())
-    {
+        .flatten();
+    if let Some(present) = files.find(|file| file.exists()) {
         return Err(KeyError::Exists(present.display().to_string()).into());
     }
     if let Some(target) = &target {

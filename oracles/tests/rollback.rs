@@ -79,7 +79,14 @@ async fn a_second_process_on_a_copied_folder_takes_the_first_ones_marks_away() {
     second.node().marks().record(COMMITTEE).await.unwrap();
     let refused = first.marks().record(COMMITTEE).await.unwrap_err();
     assert!(
-        matches!(refused, MarkError::Unrecorded { stored: 0, needed: 2, .. }),
+        matches!(
+            refused,
+            MarkError::Unrecorded {
+                stored: 0,
+                needed: 2,
+                ..
+            }
+        ),
         "{refused}"
     );
     second.stop().await;
@@ -95,7 +102,14 @@ async fn what_too_few_would_remember_is_not_acknowledged() {
     network.stop(3).await;
     let refused = marks.record(COMMITTEE).await.unwrap_err();
     assert!(
-        matches!(refused, MarkError::Unrecorded { stored: 1, needed: 2, .. }),
+        matches!(
+            refused,
+            MarkError::Unrecorded {
+                stored: 1,
+                needed: 2,
+                ..
+            }
+        ),
         "{refused}"
     );
     // Nor does a node that starts now believe what one member says.
@@ -106,7 +120,13 @@ async fn what_too_few_would_remember_is_not_acknowledged() {
     assert_eq!(settled(network.node(1)).await, Standing::Ready);
     let elsewhere = network.node(1).marks().record(Committee::Medical).await;
     assert_eq!(elsewhere, Err(MarkError::NoSeat(Committee::Medical)));
-    assert!(network.node(1).call(node(2), common_start(), &json!({})).await.is_err());
+    assert!(
+        network
+            .node(1)
+            .call(node(2), common_start(), &json!({}))
+            .await
+            .is_err()
+    );
 }
 
 /// The topic of a start, with a malformed request.

@@ -180,7 +180,7 @@ fn spellings() -> Vec<Vec<u8>> {
         for lead in 0..3 {
             let shifted = [vec![b' '; lead], text.as_bytes().to_vec()].concat();
             let encoded = base64::engine::general_purpose::STANDARD_NO_PAD.encode(shifted);
-            spellings.push(encoded[4..encoded.len() - 2].as_bytes().to_vec());
+            spellings.push(encoded.as_bytes()[4..encoded.len() - 2].to_vec());
         }
     }
     spellings

@@ -219,7 +219,8 @@ mod tests {
             .unwrap()
             .statement(Domain::Income, 1, NOW.day().unwrap());
         assert_eq!(signs(&|_| {}, 0).await, Some(expected.message()));
-        let refused: [(&str, &dyn Fn(&mut BatchPlan), i64); 11] = [
+        type Edit<'a> = &'a dyn Fn(&mut BatchPlan);
+        let refused: [(&str, Edit<'_>, i64); 11] = [
             (
                 "a request it never saw",
                 &|it| it.requests[0].0 = request(7),

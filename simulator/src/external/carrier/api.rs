@@ -45,8 +45,8 @@ fn error(status: StatusCode, code: i64, message: &str) -> HttpResponse {
     }))
 }
 
-/// Whether the account signs in with its auth token.
-fn authentic(request: &HttpRequest, carrier: &Carrier, account: &str) -> Result<(), HttpResponse> {
+/// The refusal of a request whose account does not sign in with its auth token.
+fn refusal(request: &HttpRequest, carrier: &Carrier, account: &str) -> Option<HttpResponse> {
     let sent = request
         .headers()
         .get("authorization")
@@ -62,9 +62,9 @@ fn authentic(request: &HttpRequest, carrier: &Carrier, account: &str) -> Result<
             user == carrier.account_sid && carrier.auth_token.matches(password)
         });
     if fine && account == carrier.account_sid {
-        return Ok(());
+        return None;
     }
-    Err(error(StatusCode::UNAUTHORIZED, 20003, "Authenticate"))
+    Some(error(StatusCode::UNAUTHORIZED, 20003, "Authenticate"))
 }
 
 /// Plays a call with what goes wrong with it. What the carrier does it does even if the caller has hung up.
@@ -106,7 +106,7 @@ async fn create(
     body: Bytes,
     carrier: Data<Carrier>,
 ) -> HttpResponse {
-    if let Err(refusal) = authentic(&request, &carrier, &account) {
+    if let Some(refusal) = refusal(&request, &carrier, &account) {
         return refusal;
     }
     let taken = carrier.clone();
@@ -157,7 +157,7 @@ async fn fetch(
     carrier: Data<Carrier>,
 ) -> HttpResponse {
     let (account, sid) = path.into_inner();
-    if let Err(refusal) = authentic(&request, &carrier, &account) {
+    if let Some(refusal) = refusal(&request, &carrier, &account) {
         return refusal;
     }
     let asked = carrier.clone();
@@ -175,7 +175,7 @@ async fn fetch(
 }
 
 async fn list(request: HttpRequest, account: Path<String>, carrier: Data<Carrier>) -> HttpResponse {
-    if let Err(refusal) = authentic(&request, &carrier, &account) {
+    if let Some(refusal) = refusal(&request, &carrier, &account) {
         return refusal;
     }
     let query = request.query_string().to_owned();
