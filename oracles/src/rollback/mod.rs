@@ -21,7 +21,7 @@ mod adopt;
 mod message;
 mod store;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
@@ -41,7 +41,7 @@ use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::db::DbError;
 use crate::node::{Node, Router};
-use crate::peer::{Peers, Refusal, RunId};
+use crate::peer::{PeerError, Peers, Refusal, RunId};
 use crate::wire::decision::NONCE_LIFETIME;
 
 /// Pause between tries to hear the others after a start.
@@ -135,6 +135,8 @@ struct Progress {
 
 struct Seat {
     standing: watch::Sender<Standing>,
+    /// Members that know of this run.
+    told: std::sync::Mutex<BTreeSet<NodeId>>,
     tickets: AtomicU64,
     progress: Mutex<Progress>,
 }
@@ -149,6 +151,12 @@ impl Others {
     /// Members that must answer: who does not counts as faulty.
     fn needed(&self) -> usize {
         self.nodes.len().saturating_sub(self.faults)
+    }
+}
+
+impl Seat {
+    fn told(&self) -> std::sync::MutexGuard<'_, BTreeSet<NodeId>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -225,6 +233,7 @@ impl Marks {
         let seat = seats.entry(committee).or_insert_with(|| {
             let seat = Arc::new(Seat {
                 standing: watch::Sender::new(Standing::Starting),
+                told: Default::default(),
                 tickets: AtomicU64::new(0),
                 progress: Mutex::default(),
             });
@@ -282,7 +291,7 @@ impl Marks {
         // Everything with a ticket by now is durable, so the mark that is taken next covers it.
         let upto = seat.tickets.load(Ordering::SeqCst);
         let mark = self.0.store.raise(committee).await?;
-        match self.announce(committee, mark).await {
+        match self.announce(committee, &seat, mark).await {
             Ok(()) => {
                 progress.done = upto;
                 Ok(())
@@ -294,7 +303,12 @@ impl Marks {
         }
     }
 
-    async fn announce(&self, committee: Committee, mark: u64) -> Result<(), MarkError> {
+    async fn announce(
+        &self,
+        committee: Committee,
+        seat: &Arc<Seat>,
+        mark: u64,
+    ) -> Result<(), MarkError> {
         let inner = &self.0;
         let others = self.others(committee);
         let call = Arc::new(MarkCall {
@@ -303,8 +317,18 @@ impl Marks {
         });
         let mut calls = JoinSet::new();
         for node in others.nodes {
-            let (peers, call) = (inner.peers.clone(), Arc::clone(&call));
-            calls.spawn(async move { peers.call(node, MARK, call.as_ref()).await });
+            let (marks, seat, call) = (self.clone(), Arc::clone(seat), Arc::clone(&call));
+            calls.spawn(async move {
+                // A member that was down when this process started, or came to the committee since, hears of it first.
+                if !seat.told().contains(&node) {
+                    let remembered = marks.tell(committee, &seat, node).await?;
+                    if remembered > mark {
+                        let refusal = MarkError::Behind(committee).into();
+                        return Err(PeerError::Refused { node, refusal });
+                    }
+                }
+                marks.0.peers.call(node, MARK, call.as_ref()).await
+            });
         }
         let needed = others.faults + 1;
         let mut stored = 0;
@@ -329,10 +353,37 @@ impl Marks {
         Ok(())
     }
 
+    /// Has the present members remember a mark that earlier ones stored.
+    async fn announce_again(&self, committee: Committee, seat: &Arc<Seat>, mark: u64) -> bool {
+        let _one_at_a_time = seat.progress.lock().await;
+        self.announce(committee, seat, mark).await.is_ok()
+    }
+
+    /// Tells a member that this process has started; returns the highest mark that it remembers.
+    async fn tell(
+        &self,
+        committee: Committee,
+        seat: &Seat,
+        node: NodeId,
+    ) -> Result<u64, PeerError> {
+        let inner = &self.0;
+        let call = StartCall {
+            committee,
+            run: inner.run,
+        };
+        let answer = inner.peers.call(node, START, &call).await?;
+        seat.told().insert(node);
+        // What this node did not sign, somebody made up.
+        let genuine = answer
+            .mark
+            .filter(|mark| mark.committee == committee && mark.verify(inner.me, &inner.peers));
+        Ok(genuine.map_or(0, |mark| mark.mark))
+    }
+
     /// Hears the others, takes part when that is safe, and tells newcomers how far it has come.
     async fn keep(self, committee: Committee, seat: Arc<Seat>) {
         loop {
-            match self.hear(committee).await {
+            match self.hear(committee, &seat).await {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(error) => tracing::error!(%committee, %error, "could not compare marks"),
@@ -357,32 +408,21 @@ impl Marks {
             let Ok(own) = self.0.store.own(committee).await else {
                 continue;
             };
-            if own.mark == 0 || self.announce(committee, own.mark).await.is_ok() {
+            if own.mark == 0 || self.announce_again(committee, &seat, own.mark).await {
                 told = others;
             }
         }
     }
 
     /// Whether enough others answered; what they remember is then compared with what this node does.
-    async fn hear(&self, committee: Committee) -> Result<bool, DbError> {
+    async fn hear(&self, committee: Committee, seat: &Seat) -> Result<bool, DbError> {
         let inner = &self.0;
         let others = self.others(committee);
         if others.nodes.is_empty() {
             return Ok(false);
         }
-        let call = StartCall {
-            committee,
-            run: inner.run,
-        };
-        let call = &call;
-        let answers = join_all(others.nodes.iter().map(|node| async move {
-            let answer = inner.peers.call(*node, START, call).await.ok()?;
-            let mark = answer
-                .mark
-                .filter(|mark| mark.committee == committee && mark.verify(inner.me, &inner.peers));
-            Some(mark.map_or(0, |mark| mark.mark))
-        }))
-        .await;
+        let answers = others.nodes.iter();
+        let answers = join_all(answers.map(|node| self.tell(committee, seat, *node))).await;
         let heard: Vec<u64> = answers.into_iter().flatten().collect();
         if heard.len() < others.needed() {
             return Ok(false);

@@ -83,6 +83,11 @@ impl Store {
         .bind(until.0)
         .execute(&self.0)
         .await?;
+        // Others may have started since: whoever speaks next is taken for the present run.
+        sqlx::query("UPDATE rollback_peer SET run = '' WHERE committee = $1")
+            .bind(committee.as_str())
+            .execute(&self.0)
+            .await?;
         Ok(())
     }
 
