@@ -139,7 +139,9 @@ impl Store {
         profile: &Bytes32,
         question: &Bytes32,
     ) -> Result<Option<StoredQuestion>, StoreError> {
-        sqlx::query("SELECT * FROM question WHERE question = $1 AND profile = $2")
+        sqlx::query("SELECT question, profile, contract_id, contract_hash, jurisdiction, as_of, audience, withhold, anew, state,
+                    outcome, verdict, decision, application, deadline, wallet_index, version
+             FROM question WHERE question = $1 AND profile = $2")
             .bind(question.to_string())
             .bind(profile.to_string())
             .fetch_optional(self.pool())
