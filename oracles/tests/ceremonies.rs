@@ -96,7 +96,7 @@ async fn every_key_is_generated_and_signs_with_all_up_and_one_down_but_not_with_
         .await
         .unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(5), "bounded");
-    assert!(error.is_transient());
+    assert!(error.is_transient(), "{error:?}");
     let problem = Problem::from(error);
     let quorum = problem.quorum.unwrap();
     assert_eq!((quorum.needed, quorum.committee.as_str()), (3, "income"));
