@@ -111,6 +111,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Whether the node only cannot tell now what it signed before, and the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.code.as_str(), "starting" | "behind" | "unrecorded")
+    }
+
     /// A refusal with a code and one line for a person.
     pub fn new(code: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {

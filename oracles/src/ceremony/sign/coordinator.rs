@@ -155,9 +155,23 @@ impl Ceremony<'_> {
         }
         drop(sender);
 
-        let (first, messages) = signer::commit(self.node, own, request)
-            .await
-            .map_err(SignError::Own)?;
+        let (first, messages) = match signer::commit(self.node, own, request).await {
+            Ok(first) => first,
+            Err(refusal) if refusal.is_transient() => {
+                // What the others do says who is missing.
+                let kind = FaultKind::Refused(refusal);
+                faults.push(Fault { node: own, kind });
+                let mut good = Vec::new();
+                while let Some((member, answer)) = answers.recv().await {
+                    match answer {
+                        Ok(_) => good.push(member),
+                        Err(error) => self.report(faults, error.into()),
+                    }
+                }
+                return Err(self.not_enough(good, std::mem::take(faults)));
+            }
+            Err(refusal) => return Err(SignError::Own(refusal)),
+        };
         let expected = first.digest;
         let needed = usize::from(self.record.threshold);
         let mut commitments = BTreeMap::from([(own, first.commitments)]);
