@@ -107,7 +107,7 @@ impl RunningNode {
         self.end(false).await;
     }
 
-    /// Stops accepting, lets requests in flight finish within [`DRAIN_TIMEOUT`] at each door, then stops.
+    /// Stops accepting, lets requests in flight finish within `DRAIN_TIMEOUT` at each door, then stops.
     ///
     /// The nodes' door closes last: what owners wait for may need it.
     pub async fn drain(self) {

@@ -9,7 +9,7 @@
 //!
 //! What it does then depends on what it lost:
 //! - Leaves it acknowledged cannot be known from others, who may have read otherwise. It signs no leaf until every request
-//!   of the lost time has expired, [`REQUEST_LIFETIME`](crate::attest::REQUEST_LIFETIME) from when it noticed.
+//!   of the lost time has expired, [`REQUEST_LIFETIME`] from when it noticed.
 //! - Enrolments, leaves that were shown and programs that were decided it takes over from the others. They make it refuse
 //!   more, never sign more.
 //! - In the ledger it takes part from the next view on, because it may have acknowledged anything in this one.

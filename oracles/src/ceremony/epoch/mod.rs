@@ -1,6 +1,6 @@
 //! A committee's change of epoch: fresh shares of the same key, for the same members (*refresh*) or others (*reshare*).
 //!
-//! 1. *Offer*: every new member makes a key for this session. *Deal*: old members deal their shares ([`sharing`]), sealed
+//! 1. *Offer*: every new member makes a key for this session. *Deal*: old members deal their shares (`sharing`), sealed
 //!    to those keys. *Prepare*: new members check the deals of t dealers, store the sums as pending, and each confirms one
 //!    [`EpochStatement`](contracts::epoch::EpochStatement), which holds the transcript's hash. A dealer that cheats is
 //!    named with proof, and the ceremony starts again without it.
@@ -8,7 +8,7 @@
 //!    nothing else in the old epoch. It votes for one successor of an epoch, ever. A quorum's votes are the group's
 //!    signature over the statement. Quorums share an honest member, so an epoch has one successor.
 //! 3. *Commit*: the signed statement is entered in the ledger and sent to every node. A node switches in one transaction:
-//!    new share in use, old share erased. Newcomers adopt the signing memory of old members first ([`memory`]).
+//!    new share in use, old share erased. Newcomers adopt the signing memory of old members first (`memory`).
 //!
 //! Until step 2 the old epoch is whole and pending shares sign nothing; after it the new one is decided. Who crashed
 //! between learns of it from any node that knows, and a voter whose coordinator died brings the ballot to its end.
