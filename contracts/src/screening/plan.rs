@@ -155,9 +155,11 @@ impl Group {
                 unknown = Some(part);
             }
         }
+        // One condition that fails bars, whatever is not known of the others.
+        let belongs = unknown.is_none();
         for part in &self.conditions {
             if !part.holds.holds(values) {
-                if part.fails.holds(values) && unknown.is_none() {
+                if belongs && part.fails.holds(values) {
                     return Found::Barred(part);
                 }
                 unknown = unknown.or(Some(part));
