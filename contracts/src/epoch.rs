@@ -3,6 +3,8 @@
 //! The old epoch's quorum signs the [`EpochStatement`] under the group key, and the statement is entered in the ledger. Who
 //! trusts the key at one epoch can therefore follow to the next, with [`Trust::follow`]: nothing new is taken on trust.
 
+use std::collections::BTreeSet;
+
 use ed25519_dalek::Signature as Ed25519Signature;
 use frost_secp256k1::Signature as Secp256k1Signature;
 use serde::{Deserialize, Serialize};
@@ -176,6 +178,10 @@ impl EpochStatement {
             || self.keys.iter().any(|key| key.shares.len() != count)
         {
             return wrong("keys: none, too many, or not a share for each member");
+        }
+        let names = self.keys.iter().map(|key| &key.key);
+        if names.collect::<BTreeSet<_>>().len() != self.keys.len() {
+            return wrong("keys: two of one name");
         }
         if self.committee_key().is_none() {
             return wrong("keys: the committee's signing key is missing");

@@ -6,7 +6,7 @@ use curve25519_dalek::scalar::Scalar;
 use frost_secp256k1 as frost;
 use frost_secp256k1::keys::{IdentifierList, KeyPackage, PublicKeyPackage};
 use rand::rngs::StdRng;
-use rand::{RngCore, SeedableRng};
+use rand::{Rng, RngCore, SeedableRng};
 use zeroize::Zeroizing;
 
 use crate::attestation::{AttestationKey, Batch, SignedRoot};
@@ -26,6 +26,13 @@ use crate::units::Day;
 /// A generator with a fixed seed.
 pub(crate) fn rng(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
+}
+
+/// A bit of each byte of a message, for tests that flip one; `FLIP_SEED` chooses others.
+pub(crate) fn bits() -> impl Iterator<Item = u8> {
+    let seed = std::env::var("FLIP_SEED").ok();
+    let mut rng = rng(seed.map_or(1, |seed| seed.parse().unwrap()));
+    std::iter::repeat_with(move || rng.gen_range(0..8))
 }
 
 /// 32 random bytes.

@@ -170,36 +170,38 @@ impl RangeEquations {
         sum.blinding -= inner * self.e_blinding + outer * self.t_x_blinding;
         sum.base += inner * self.w * (self.t_x - self.a * self.b);
 
-        let s = self.s();
-        let (inner_z, inner_zz) = (inner * self.z, inner * zz);
-        let (inner_a, inner_b) = (inner * self.a, inner * self.b);
-        let mut s_forth = s.iter();
-        let mut s_back = s.iter().rev();
-        let mut powers_of_y_inverse = powers(self.y_inverse);
+        // −z − a·sᵢ of **G** and z + y⁻ⁱ·(zʲ⁺²·2ᵏ − b·sᵢ⁻¹) of **H**, where sᵢ is the product of u^±1 that the generators
+        // fold to: every bit of i brings a factor of its own to a·sᵢ and to y⁻ⁱ·b·sᵢ⁻¹.
+        let inner_z = inner * self.z;
+        let u_product = self.halvings.iter().fold(self.u_inverse, |all, it| all * it.2);
+        let from_least = || self.halvings.iter().rev();
+        let a_s = products(
+            inner * self.a * self.u_inverse,
+            from_least().map(|(_, _, u, _)| *u),
+        );
+        let y_powers = iter::successors(Some(self.y_inverse), |power| Some(power * power));
+        let b_s = products(
+            inner * self.b * u_product,
+            from_least()
+                .zip(y_powers)
+                .map(|((_, _, _, u_inverse), y)| u_inverse * y),
+        );
+        let (mut a_s, mut b_s) = (a_s.iter(), b_s.iter());
+        let next_bit = self.y_inverse + self.y_inverse;
+        let mut y_power = inner * zz;
+        let y_party = (0..n.ilog2()).fold(self.y_inverse, |power, _| power * power);
         for ((g, h), power_of_z) in sum.parties(m).zip(&powers_of_z) {
-            let mut bit = inner_zz * power_of_z;
+            let mut bit = y_power * power_of_z;
             let generators = g.iter_mut().zip(h).take(n);
-            let scalars = s_forth.by_ref().zip(s_back.by_ref());
-            let scalars = scalars.zip(powers_of_y_inverse.by_ref());
-            for ((g, h), ((s, s_inverse), y_inverse)) in generators.zip(scalars) {
-                *g -= inner_z + inner_a * s;
-                *h += inner_z + y_inverse * (bit - inner_b * s_inverse);
-                bit += bit;
+            let folded = a_s.by_ref().zip(b_s.by_ref());
+            for ((g, h), (a_s, b_s)) in generators.zip(folded) {
+                *g -= inner_z + a_s;
+                *h += inner_z + bit - b_s;
+                bit *= next_bit;
             }
+            y_power *= y_party;
         }
         sum.base += outer * (self.delta(&powers_of_z) - self.t_x);
-    }
-
-    /// The products of `u^±1` that the generators fold to; `s⁻¹` is `s` backwards.
-    fn s(&self) -> Vec<Scalar> {
-        let mut s = Vec::with_capacity(self.bits * self.parties);
-        s.push(self.u_inverse);
-        for (_, _, u, _) in self.halvings.iter().rev() {
-            for index in 0..s.len() {
-                s.push(s[index] * u);
-            }
-        }
-        s
     }
 
     /// `δ(y, z) = (z − z²)·⟨1, yⁿᵐ⟩ − z³·⟨1, 2ⁿ⟩·⟨1, zᵐ⟩`.
@@ -217,6 +219,17 @@ impl RangeEquations {
         let zz = self.z * self.z;
         (self.z - zz) * sum_y - zz * self.z * sum_2 * sum_z
     }
+}
+
+/// `start` times the factors of the bits that are set in the index, the first factor being that of the lowest bit.
+fn products(start: Scalar, factors: impl Iterator<Item = Scalar>) -> Vec<Scalar> {
+    let mut products = vec![start];
+    for factor in factors {
+        for index in 0..products.len() {
+            products.push(products[index] * factor);
+        }
+    }
+    products
 }
 
 fn powers(of: Scalar) -> impl Iterator<Item = Scalar> {

@@ -107,7 +107,10 @@ impl Sum {
         self.h.resize(length, Scalar::ZERO);
         for (into, from) in [(&mut self.g, &other.g), (&mut self.h, &other.h)] {
             for (into, from) in into.iter_mut().zip(from) {
-                *into += weight * from;
+                // A sum without a range proof has few of the first and none of the second.
+                if *from != Scalar::ZERO {
+                    *into += weight * from;
+                }
             }
         }
         self.base += weight * other.base;

@@ -54,13 +54,19 @@ fn secret(rng: &mut StdRng) -> [u8; 32] {
     secret
 }
 
-fn attest(keys: &Keys, domain: Domain, leaves: &[Leaf], rng: &mut StdRng) -> (Batch, SignedRoot) {
+fn attest(
+    keys: &Keys,
+    domain: Domain,
+    day: Day,
+    leaves: &[Leaf],
+    rng: &mut StdRng,
+) -> (Batch, SignedRoot) {
     let hashes: Vec<Bytes32> = leaves.iter().map(Leaf::hash).collect();
     let dummies: Vec<Bytes32> = (0..Batch::dummies_for(leaves.len()))
         .map(|_| Bytes(rng.r#gen()))
         .collect();
     let batch = Batch::new(&hashes, &dummies).unwrap();
-    let statement = batch.statement(domain, 1, NOW.day().unwrap());
+    let statement = batch.statement(domain, keys.epoch, day);
     let (_, key) = keys.facts.iter().find(|(of, _)| *of == domain).unwrap();
     let signature = key.sign(&mut *rng, &statement.message());
     let signature = Bytes::from_slice(&signature.serialize().unwrap()).unwrap();
@@ -75,7 +81,7 @@ fn attest(keys: &Keys, domain: Domain, leaves: &[Leaf], rng: &mut StdRng) -> (Ba
 
 /// Leaves of every fact of the contract, attested, with what opens them.
 fn witness(keys: &Keys, compiled: &Compiled, values: &[Option<i64>], rng: &mut StdRng) -> Witness {
-    let today = NOW.day().unwrap();
+    let today = compiled.as_of;
     let subject = Scalar::random(rng);
     let enrolment = EnrolSecrets::random(Scalar::random(rng), rng);
     let c_person = enrolment.points().unwrap().c_person;
@@ -102,7 +108,7 @@ fn witness(keys: &Keys, compiled: &Compiled, values: &[Option<i64>], rng: &mut S
         };
         let context = IssueContext {
             committee: attribute.domain,
-            epoch: 1,
+            epoch: keys.epoch,
             nonces: vec![(NodeId::new(1).unwrap(), Bytes([1; 32]))],
             authorisation_key: bip340::public_key(&[5; 32]).unwrap(),
             request_id: Bytes([6; 32]),
@@ -127,7 +133,7 @@ fn witness(keys: &Keys, compiled: &Compiled, values: &[Option<i64>], rng: &mut S
     }
     let batches: BTreeMap<Domain, (Batch, SignedRoot)> = leaves
         .iter()
-        .map(|(domain, leaves)| (*domain, attest(keys, *domain, leaves, rng)))
+        .map(|(domain, leaves)| (*domain, attest(keys, *domain, today, leaves, rng)))
         .collect();
     let held = held
         .into_iter()
@@ -198,14 +204,15 @@ pub fn present_of(
     (shown, witness)
 }
 
-/// What the decision committee would sign for a presentation.
+/// What the decision committee would sign for a presentation at noon of its day, which is [`NOW`] for most.
 pub fn decide(presentation: &Presentation) -> DecisionClaims {
+    let noon = UnixTime(presentation.as_of.start().0 + 12 * 3_600);
     DecisionClaims {
         iss: ISSUER.to_owned(),
         sub: presentation.subject(),
         aud: presentation.audience.clone(),
-        iat: NOW,
-        exp: UnixTime(NOW.0 + 45 * 86_400),
+        iat: noon,
+        exp: UnixTime(noon.0 + 45 * 86_400),
         jti: presentation.digest(),
         cnf: Cnf {
             jwk: EcJwk::from_compressed(&presentation.cnf).unwrap(),

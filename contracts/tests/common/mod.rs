@@ -15,7 +15,7 @@ use contracts::token::{self, Claims, Cnf, DecisionClaims};
 use contracts::trust::{CommitteeKey, Trust};
 use contracts::units::UnixTime;
 use ed25519_dalek::{Signer, SigningKey};
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
 use rand::rngs::StdRng;
 use secp256k1::{PublicKey, SECP256K1, SecretKey};
 
@@ -32,6 +32,8 @@ pub struct Keys {
     pub notifier: SigningKey,
     pub wallet: SecretKey,
     pub facts: Vec<(Domain, frost_secp256k1::SigningKey)>,
+    /// The epoch in which facts are attested; the trust file is of the first.
+    pub epoch: u64,
 }
 
 impl Keys {
@@ -47,6 +49,7 @@ impl Keys {
                 .into_iter()
                 .map(|domain| (domain, frost_secp256k1::SigningKey::new(&mut rng)))
                 .collect(),
+            epoch: 1,
         }
     }
 
@@ -178,4 +181,11 @@ pub fn flips(text: &str) -> impl Iterator<Item = String> + '_ {
         changed.replace_range(at..at + c.len_utf8(), &replacement.to_string());
         changed
     })
+}
+
+/// A bit of each byte of a message, for tests that flip one; `FLIP_SEED` chooses others.
+pub fn bits() -> impl Iterator<Item = u8> {
+    let seed = std::env::var("FLIP_SEED").ok();
+    let mut rng = StdRng::seed_from_u64(seed.map_or(1, |seed| seed.parse().unwrap()));
+    std::iter::repeat_with(move || rng.gen_range(0..8))
 }

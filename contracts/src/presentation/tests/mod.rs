@@ -18,7 +18,7 @@ use crate::bip340;
 use crate::leaf::Leaf;
 use crate::rules::{Compiled, Outcome, registry};
 use crate::statement::StatementError;
-use crate::testing::{Owner, Purpose, World, bytes32, keypair, nonces, rng};
+use crate::testing::{Owner, Purpose, World, bits, bytes32, keypair, nonces, rng};
 use crate::units::UnixTime;
 
 const ADULT: &str = "us.medicaid.adult-group";
@@ -109,6 +109,18 @@ impl Stage {
     /// The adult above, who gets a YES.
     fn yes() -> Self {
         Self::edited(|_| ())
+    }
+
+    /// A contract of few facts, with a slot and a choice in its proof.
+    fn small() -> Self {
+        let (state, day) = ("CA".parse().unwrap(), day("2026-11-20"));
+        let compiled = registry().compile("event.age-boundary", &state, day);
+        let compiled = compiled.unwrap();
+        let values = values(&compiled, |_| None);
+        let small = Self::of(compiled, &values, 6);
+        let shape = shape(&small.compiled, small.verdict, &small.reasons).unwrap();
+        assert!(shape.slots() > 0 && shape.selectors() > 0);
+        small
     }
 
     /// The same with leaves that their committees signed after an edit.

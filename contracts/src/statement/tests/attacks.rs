@@ -314,3 +314,38 @@ fn attack_one_flipped_bit_of_a_proof() {
         );
     }
 }
+
+/// Every point that a proof is about.
+fn points<'a>(public: &'a mut Public, slacks: &'a mut [Point]) -> Vec<&'a mut Point> {
+    let leaves = public.leaves.iter_mut();
+    let leaves = leaves.flat_map(|leaf| [&mut leaf.value, &mut leaf.known, &mut leaf.subject]);
+    let others = [&mut public.person, &mut public.pseudonym];
+    leaves.chain(others).chain(slacks).collect()
+}
+
+#[test]
+fn attack_one_flipped_bit_of_a_point_that_a_proof_is_about() {
+    let mut rng = rng(14);
+    let tree = Node::Or(vec![eq(&[(0, 1)], -1), ge(&[(0, 1)], -5)]);
+    let shape = Shape::new(&tree, 2, 8).unwrap();
+    let (public, secrets) = leaves(&[Some(9), None], &mut rng);
+    let (slacks, proof) = prove(&mut context(), &shape, &public, &secrets, &mut rng).unwrap();
+    let mut decoded = 0;
+    for place in 0..points(&mut public.clone(), &mut slacks.clone()).len() {
+        for bit in 0..256 {
+            let (mut public, mut slacks) = (public.clone(), slacks.clone());
+            let mut points = points(&mut public, &mut slacks);
+            let mut bytes = *points[place].as_bytes();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            // Seven of eight are no encoding of a point.
+            let Ok(point) = Point::from_bytes(&bytes) else {
+                continue;
+            };
+            *points[place] = point;
+            decoded += 1;
+            let verdict = verify(&mut context(), &shape, &public, &slacks, &proof);
+            assert!(verdict.is_err(), "bit {bit} of point {place}");
+        }
+    }
+    assert!(decoded > 150, "{decoded}");
+}
