@@ -212,21 +212,30 @@ fn every_changed_deleted_added_or_reordered_field_of_a_no_is_refused() {
 
 #[test]
 fn one_changed_bit_anywhere_is_refused() {
-    // Every byte of a short bundle; of a long one a part, every field of which has its test above.
     let compiled = registry().compile("event.age-boundary", &YES.jurisdiction, YES.as_of);
     let compiled = compiled.unwrap();
     let value = |fact: &Fact| Some(issue::value(&fact.attribute.0, 0));
     let values: Vec<_> = compiled.facts.iter().map(value).collect();
-    let (short, _) = issue::present_of(&KEYS, &compiled, &values, None);
-    for (presentation, step) in [(&short, 1), (&*YES, 13)] {
-        let bytes = good(presentation).to_bytes();
-        assert!(run(&bytes).is_ok());
-        for (at, bit) in (0..bytes.len()).zip(common::bits()).step_by(step) {
-            let mut changed = bytes.clone();
-            changed[at] ^= 1 << bit;
-            assert!(run(&changed).is_err(), "bit {bit} of byte {at}");
+    let (shown, _) = issue::present_of(&KEYS, &compiled, &values, None);
+    let bytes = good(&shown).to_bytes();
+    assert!(run(&bytes).is_ok());
+    let place = |name: &[u8]| {
+        let mut windows = bytes.windows(name.len());
+        windows.position(|window| window == name).unwrap()
+    };
+    // Every byte beside the presentation; every byte of that has a test beside its verifier.
+    let inside = place(br#""presentation":"#)..place(br#","receipt":"#);
+    let mut tried = 0;
+    for (at, bit) in (0..bytes.len()).zip(common::bits()) {
+        if inside.contains(&at) && at % 16 != 0 {
+            continue;
         }
+        let mut changed = bytes.clone();
+        changed[at] ^= 1 << bit;
+        assert!(run(&changed).is_err(), "bit {bit} of byte {at}");
+        tried += 1;
     }
+    assert!(tried > 2_000, "{tried}");
 }
 
 #[test]

@@ -130,8 +130,15 @@ fn attack_a_change_that_the_committee_did_not_sign() {
             .collect();
         let message = good.statement.message();
         signatures.push(sign(&stranger, committee, &message));
-        signatures.push(sign(&keys, committee, &change(&keys, committee, 3).statement.message()));
-        for other in Committee::ALL.into_iter().filter(|other| *other != committee) {
+        signatures.push(sign(
+            &keys,
+            committee,
+            &change(&keys, committee, 3).statement.message(),
+        ));
+        for other in Committee::ALL
+            .into_iter()
+            .filter(|other| *other != committee)
+        {
             signatures.push(sign(&keys, other, &message));
         }
         signatures.push(Blob(Vec::new()));
@@ -172,7 +179,10 @@ fn attack_a_change_that_brings_in_another_group_key() {
 #[test]
 fn attack_a_change_that_leaves_an_epoch_out_or_comes_from_one_that_is_not_trusted() {
     let keys = Keys::new(1);
-    for committee in Committee::ALL.into_iter().filter(|one| *one != Committee::Ledger) {
+    for committee in Committee::ALL
+        .into_iter()
+        .filter(|one| *one != Committee::Ledger)
+    {
         for epoch in [3, 9, u64::MAX] {
             let untrusted = EpochError::Untrusted {
                 committee,
@@ -182,9 +192,14 @@ fn attack_a_change_that_leaves_an_epoch_out_or_comes_from_one_that_is_not_truste
         }
     }
     // A committee that the trust file does not name has no epoch to come from.
-    let [one, rest @ ..] = keys.trust().committees().to_vec().try_into().unwrap_or_else(
-        |all: Vec<CommitteeKey>| -> [CommitteeKey; 6] { panic!("{} keys", all.len()) },
-    );
+    let [one, rest @ ..] = keys
+        .trust()
+        .committees()
+        .to_vec()
+        .try_into()
+        .unwrap_or_else(|all: Vec<CommitteeKey>| -> [CommitteeKey; 6] {
+            panic!("{} keys", all.len())
+        });
     let mut trust = Trust::new(
         keys.trust().issuer().to_owned(),
         keys.trust().origin().to_owned(),
@@ -255,7 +270,13 @@ fn attack_a_signed_statement_that_says_what_cannot_be() {
     let members = "members: not 3 to 32 in ascending order";
     let fewest = nodes(1..MIN_MEMBERS as u16);
     let most = nodes(1..=MAX_MEMBERS as u16 + 1);
-    for wrong in [vec![], fewest, most, nodes([1, 3, 2, 4]), nodes([1, 2, 2, 4])] {
+    for wrong in [
+        vec![],
+        fewest,
+        most,
+        nodes([1, 3, 2, 4]),
+        nodes([1, 2, 2, 4]),
+    ] {
         let told = said(&|it| it.former = wrong.clone());
         assert!(told.contains(members), "{told}");
         let told = said(&|it| {
@@ -354,7 +375,11 @@ fn attack_one_field_of_a_signed_change_altered() {
 fn a_trust_file_that_is_full_takes_no_more() {
     let keys = Keys::new(1);
     let mut committees = keys.trust().committees().to_vec();
-    let income = keys.trust().committee_key(Committee::Income, 1).unwrap().clone();
+    let income = keys
+        .trust()
+        .committee_key(Committee::Income, 1)
+        .unwrap()
+        .clone();
     for epoch in 100.. {
         if committees.len() == MAX_COMMITTEE_KEYS {
             break;

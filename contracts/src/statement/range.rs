@@ -173,7 +173,10 @@ impl RangeEquations {
         // −z − a·sᵢ of **G** and z + y⁻ⁱ·(zʲ⁺²·2ᵏ − b·sᵢ⁻¹) of **H**, where sᵢ is the product of u^±1 that the generators
         // fold to: every bit of i brings a factor of its own to a·sᵢ and to y⁻ⁱ·b·sᵢ⁻¹.
         let inner_z = inner * self.z;
-        let u_product = self.halvings.iter().fold(self.u_inverse, |all, it| all * it.2);
+        let u_product = self
+            .halvings
+            .iter()
+            .fold(self.u_inverse, |all, it| all * it.2);
         let from_least = || self.halvings.iter().rev();
         let a_s = products(
             inner * self.a * self.u_inverse,

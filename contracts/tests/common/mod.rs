@@ -15,8 +15,8 @@ use contracts::token::{self, Claims, Cnf, DecisionClaims};
 use contracts::trust::{CommitteeKey, Trust};
 use contracts::units::UnixTime;
 use ed25519_dalek::{Signer, SigningKey};
-use rand::{Rng, SeedableRng};
 use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use secp256k1::{PublicKey, SECP256K1, SecretKey};
 
 pub const ISSUER: &str = "https://decision.example";

@@ -308,18 +308,31 @@ fn attack_one_flipped_bit_in_every_byte_of_a_presentation() {
             continue;
         };
         read += 1;
-        assert!(small.verify(&presentation).is_err(), "bit {bit} of byte {index}");
+        assert!(
+            small.verify(&presentation).is_err(),
+            "bit {bit} of byte {index}"
+        );
         if presentation.digest() == shown.digest() {
             continue;
         }
         signed += 1;
         let digest = presentation.digest();
-        for (presented, held) in presentation.attestations.iter_mut().zip(&small.witness.held) {
+        for (presented, held) in presentation
+            .attestations
+            .iter_mut()
+            .zip(&small.witness.held)
+        {
             presented.holder_signature = bip340::sign(&held.key, &digest.0, &mut rng(3)).unwrap();
         }
-        assert!(small.verify(&presentation).is_err(), "signed: bit {bit} of byte {index}");
+        assert!(
+            small.verify(&presentation).is_err(),
+            "signed: bit {bit} of byte {index}"
+        );
     }
-    assert!(read > 2_000 && signed > 1_500, "{read} read, {signed} signed");
+    assert!(
+        read > 2_000 && signed > 1_500,
+        "{read} read, {signed} signed"
+    );
 }
 
 #[test]

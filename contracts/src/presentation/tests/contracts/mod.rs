@@ -13,7 +13,7 @@ use super::verdicts::leaves;
 use super::*;
 use crate::ids::Jurisdiction;
 use crate::rules::{Cost, Kind, RuleError, proof_cap};
-use crate::statement::{self, Atom, Bounds, Node, Relation, Shape};
+use crate::statement::{self, Shape};
 
 const DAYS: [&str; 2] = ["2026-11-20", "2027-02-01"];
 

@@ -3,8 +3,8 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 
-// From the parent, as `tests/audit_every.rs` takes this file too.
-use super::{Atom, Bounds, Compiled, Node, Relation};
+use crate::rules::Compiled;
+use crate::statement::{Atom, Bounds, Node, Relation};
 
 /// A value within bounds, often where people live or at a bound.
 pub fn somebody(compiled: &Compiled, rng: &mut StdRng) -> Vec<Option<i64>> {
