@@ -18,6 +18,7 @@ pub mod issuance;
 pub mod jwk;
 pub mod jws;
 pub mod leaf;
+pub mod lifecycle;
 pub mod merkle;
 pub mod openings;
 pub mod params;

@@ -53,11 +53,13 @@ pub enum EntryKind {
     Application,
     /// A person was proofed again and has another pseudonym key.
     Reproofing,
+    /// A step of a person's cover.
+    CoverageEvent,
 }
 
 impl EntryKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::CommitteeKey,
         Self::Contract,
         Self::AttestationRoot,
@@ -65,6 +67,7 @@ impl EntryKind {
         Self::Approval,
         Self::Application,
         Self::Reproofing,
+        Self::CoverageEvent,
     ];
 
     /// The name in entries and JSON.
@@ -77,6 +80,7 @@ impl EntryKind {
             Self::Approval => "approval",
             Self::Application => "application",
             Self::Reproofing => "reproofing",
+            Self::CoverageEvent => "coverage-event",
         }
     }
 }

@@ -1,0 +1,407 @@
+//! Gap cover: quoted when cover may end, offered after what is free, bought on a YES alone, ended when Medicaid accepts.
+
+use serde::{Deserialize, Serialize};
+
+use super::action::{Action, FreeOption, Template};
+use super::case::Phase;
+use super::days::{Payer, Why};
+use super::event::{Matter, Reply};
+use super::{INSURER_DAYS, OWNER_DAYS, PLANS, Run, later};
+use crate::units::Day;
+
+/// Where gap cover stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "gap")]
+pub enum Gap {
+    /// Nothing is offered or in force.
+    None,
+    /// An insurer is asked.
+    Quoting {
+        /// The offer.
+        offer: u32,
+        /// Which plan in the ranking.
+        attempt: u8,
+        /// Last day for an answer.
+        until: Day,
+    },
+    /// A policy is written; it binds nobody until the owner says YES.
+    Quoted {
+        /// The offer.
+        offer: u32,
+        /// Which plan in the ranking.
+        attempt: u8,
+        /// The insurer's reference.
+        quote: String,
+    },
+    /// A text asks the owner.
+    Offered {
+        /// The offer.
+        offer: u32,
+        /// Which plan in the ranking.
+        attempt: u8,
+        /// The insurer's reference.
+        quote: String,
+        /// Last day for a reply.
+        until: Day,
+    },
+    /// The owner said YES; Medicaid covers still, and its last day is not known.
+    Agreed {
+        /// The offer.
+        offer: u32,
+        /// Which plan in the ranking.
+        attempt: u8,
+        /// The insurer's reference.
+        quote: String,
+    },
+    /// The insurer enrols.
+    Enrolling {
+        /// The offer.
+        offer: u32,
+        /// Which plan in the ranking.
+        attempt: u8,
+        /// First day to be covered.
+        from: Day,
+        /// Last day for an answer.
+        until: Day,
+    },
+    /// In force until ended.
+    Active {
+        /// The insurer's reference.
+        policy: String,
+        /// First covered day.
+        from: Day,
+    },
+}
+
+impl Gap {
+    /// The name, as in its JSON form.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Quoting { .. } => "quoting",
+            Self::Quoted { .. } => "quoted",
+            Self::Offered { .. } => "offered",
+            Self::Agreed { .. } => "agreed",
+            Self::Enrolling { .. } => "enrolling",
+            Self::Active { .. } => "active",
+        }
+    }
+
+    /// Whether an insurer or the owner is to answer.
+    pub fn is_open(&self) -> bool {
+        matches!(
+            self,
+            Self::Quoting { .. }
+                | Self::Quoted { .. }
+                | Self::Offered { .. }
+                | Self::Enrolling { .. }
+        )
+    }
+
+    /// The last day of what is waited for.
+    pub(super) fn until(&self) -> Option<Day> {
+        match self {
+            Self::Quoting { until, .. }
+            | Self::Offered { until, .. }
+            | Self::Enrolling { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
+}
+
+impl Run {
+    /// What exists without buying anything.
+    pub(super) fn free_options(&self) -> Vec<FreeOption> {
+        let mut free = vec![
+            FreeOption::RetroactiveMonths,
+            FreeOption::PresumptiveEligibility,
+            FreeOption::EmergencyMedicaid,
+            FreeOption::Chip,
+        ];
+        if !self.state.engagement && !self.for_engagement() {
+            free.push(FreeOption::MarketplaceEnrolment);
+        }
+        free
+    }
+
+    /// Has a policy quoted, unless one is on its way or in force.
+    pub(super) fn quote(&mut self, from: Day) {
+        if self.state.gap != Gap::None {
+            return;
+        }
+        self.state.offers += 1;
+        self.state.no_gap = None;
+        self.ask_insurer(self.state.offers, 1, from);
+    }
+
+    fn ask_insurer(&mut self, offer: u32, attempt: u8, from: Day) {
+        let jurisdiction = self.state.home;
+        self.act(Action::Quote {
+            offer,
+            attempt,
+            jurisdiction,
+            from,
+        });
+        self.state.gap = Gap::Quoting {
+            offer,
+            attempt,
+            until: later(self.date, INSURER_DAYS),
+        };
+    }
+
+    pub(super) fn quoted(&mut self, id: u32, quote: &str) {
+        if let Gap::Quoting { offer, attempt, .. } = self.state.gap
+            && offer == id
+        {
+            self.state.gap = Gap::Quoted {
+                offer,
+                attempt,
+                quote: quote.to_owned(),
+            };
+        }
+    }
+
+    pub(super) fn insurer_refused(&mut self, id: u32) {
+        let (Gap::Quoting { offer, attempt, .. } | Gap::Enrolling { offer, attempt, .. }) =
+            self.state.gap
+        else {
+            return;
+        };
+        if offer != id {
+            return;
+        }
+        if attempt >= PLANS {
+            self.no_gap(Why::Refused);
+            self.text(Template::NoGap, None, None);
+            return;
+        }
+        // A new number: what was asked under the old one may still be answered.
+        self.state.offers += 1;
+        self.ask_insurer(self.state.offers, attempt + 1, self.first_uncovered());
+    }
+
+    /// From when gap cover is wanted: the first day that is nobody's, today at the earliest.
+    fn first_uncovered(&self) -> Day {
+        match self.state.days.spans().last() {
+            Some(last) if matches!(last.payer, Payer::Nobody { .. }) => last.from.max(self.date),
+            _ => self.date,
+        }
+    }
+
+    /// Offers what is written as soon as no other decision is before the owner.
+    pub(super) fn offer(&mut self) {
+        let Gap::Quoted {
+            offer,
+            attempt,
+            quote,
+        } = self.state.gap.clone()
+        else {
+            return;
+        };
+        let free = match self.state.case.map(|case| case.phase) {
+            None => true,
+            Some(Phase::Respond { text, .. }) => text.is_none(),
+            Some(Phase::Pending { .. } | Phase::Closing { .. }) => true,
+            Some(_) => false,
+        };
+        if free {
+            let until = later(self.date, OWNER_DAYS);
+            self.text(Template::Gap, Some(Matter::Gap { offer }), Some(until));
+            self.state.gap = Gap::Offered {
+                offer,
+                attempt,
+                quote,
+                until,
+            };
+        }
+    }
+
+    /// Takes an offer back for as long as another decision is before the owner; it comes again under a new number.
+    pub(super) fn unoffer(&mut self) {
+        if let Gap::Offered {
+            offer,
+            attempt,
+            quote,
+            ..
+        } = self.state.gap.clone()
+        {
+            self.act(Action::Withdraw {
+                matter: Matter::Gap { offer },
+            });
+            self.state.offers += 1;
+            self.state.gap = Gap::Quoted {
+                offer: self.state.offers,
+                attempt,
+                quote,
+            };
+        }
+    }
+
+    /// No gap cover is needed; a policy in force ends otherwise, in [`Run::end_gap`].
+    pub(super) fn drop_offer(&mut self) {
+        match self.state.gap {
+            Gap::Active { .. } => return,
+            Gap::Offered { offer, .. } => self.act(Action::Withdraw {
+                matter: Matter::Gap { offer },
+            }),
+            _ => {}
+        }
+        self.state.gap = Gap::None;
+    }
+
+    pub(super) fn offer_replied(&mut self, id: u32, reply: Reply) {
+        let Gap::Offered {
+            offer,
+            attempt,
+            quote,
+            ..
+        } = self.state.gap.clone()
+        else {
+            return;
+        };
+        if offer != id {
+            return;
+        }
+        match reply {
+            Reply::Yes if self.state.open_cover().is_some() => {
+                self.state.gap = Gap::Agreed {
+                    offer,
+                    attempt,
+                    quote,
+                };
+            }
+            Reply::Yes => self.enrol(offer, attempt, quote, self.first_uncovered()),
+            Reply::No | Reply::Undo => self.no_gap(Why::Declined),
+            Reply::Closed => self.no_gap(Why::NoReply),
+            Reply::Unclear => {}
+        }
+    }
+
+    fn enrol(&mut self, offer: u32, attempt: u8, quote: String, from: Day) {
+        self.act(Action::Enrol { offer, quote, from });
+        self.state.gap = Gap::Enrolling {
+            offer,
+            attempt,
+            from,
+            until: later(self.date, INSURER_DAYS),
+        };
+    }
+
+    pub(super) fn enrolled(&mut self, id: u32, policy: &str, begins: Day) {
+        let policy = policy.to_owned();
+        match self.state.gap {
+            Gap::Enrolling { offer, from, .. } if offer == id => {
+                let from = from.max(begins);
+                let payer = Payer::Gap {
+                    policy: policy.clone(),
+                };
+                self.state.days.begin(payer, from);
+                self.state.gap = Gap::Active { policy, from };
+                self.text(Template::GapBegins, None, Some(from));
+                self.act(Action::AlertPcp);
+            }
+            // It came too late to be wanted: void from its first day.
+            _ => self.act(Action::EndGap { policy, on: begins }),
+        }
+    }
+
+    pub(super) fn lapsed(&mut self, ended: &str, on: Day) {
+        let Gap::Active { policy, from } = &self.state.gap else {
+            return;
+        };
+        if policy == ended {
+            let on = on.max(*from);
+            self.state.gap = Gap::None;
+            self.uncover(on);
+        }
+    }
+
+    /// Medicaid covers from a day on: a policy in force ends there, and one not yet in force is not wanted.
+    pub(super) fn end_gap(&mut self, from: Day) {
+        if let Gap::Active {
+            policy,
+            from: begins,
+        } = self.state.gap.clone()
+        {
+            self.act(Action::EndGap {
+                policy,
+                on: from.max(begins),
+            });
+            self.state.gap = Gap::None;
+        }
+        self.drop_offer();
+    }
+
+    /// Nothing covers from a day on: enrols in what the owner agreed to, and says why else nobody covers.
+    pub(super) fn uncover(&mut self, on: Day) {
+        let why = match self.state.gap.clone() {
+            Gap::Agreed {
+                offer,
+                attempt,
+                quote,
+            } => {
+                self.enrol(offer, attempt, quote, on.max(self.date));
+                Why::Offering
+            }
+            Gap::None => self.state.no_gap.unwrap_or(Why::Unasked),
+            _ => Why::Offering,
+        };
+        self.state.days.begin(Payer::Nobody { why }, on);
+    }
+
+    pub(super) fn no_gap(&mut self, why: Why) {
+        self.drop_offer();
+        self.state.no_gap = Some(why);
+        self.relabel(why);
+    }
+
+    /// Says why nobody covers from now on, or from a day ahead.
+    pub(super) fn relabel(&mut self, why: Why) {
+        if let Some(last) = self.state.days.spans().last()
+            && let Payer::Nobody { why: was } = last.payer
+            && last.to.is_none()
+        {
+            let from = match was {
+                Why::Unasked => last.from,
+                _ => last.from.max(self.date),
+            };
+            self.state.days.begin(Payer::Nobody { why }, from);
+        }
+    }
+
+    /// Sees to it that no day is nobody's for want of an offer.
+    pub(super) fn mind_the_gap(&mut self) {
+        let Some(last) = self.state.days.spans().last() else {
+            return;
+        };
+        let Payer::Nobody { why } = last.payer else {
+            return;
+        };
+        let asking = matches!(
+            self.state.case.map(|case| case.phase),
+            Some(Phase::Asking { .. } | Phase::Owner { .. } | Phase::Filing { .. })
+        );
+        match (self.state.gap == Gap::None, self.state.no_gap) {
+            _ if why == Why::NotYet => {}
+            (true, _) if asking => {
+                if why == Why::Unasked {
+                    self.relabel(Why::Applying);
+                }
+            }
+            (true, Some(failed)) => {
+                if why != failed {
+                    self.relabel(failed);
+                }
+            }
+            (true, None) => {
+                self.quote(self.first_uncovered());
+                self.relabel(Why::Offering);
+            }
+            (false, _) => {
+                if why == Why::Unasked || why == Why::Applying {
+                    self.relabel(Why::Offering);
+                }
+            }
+        }
+    }
+}

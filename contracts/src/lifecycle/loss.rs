@@ -1,0 +1,164 @@
+//! Loss (C7) and community engagement (C6): told to owner and agency at once, open to dispute, gap cover written beside it.
+
+use super::action::{Notice, Template};
+use super::case::{Kind, Outcome, Phase};
+use super::event::{Change, Finding, Matter, Reply};
+use super::{CLOSING_DAYS, OWNER_DAYS, RESPOND_DAYS, REVIEW_DAYS, Run, later};
+use crate::calendar::{hearing_request_until, month_end, noncompliance};
+use crate::units::Day;
+
+/// Days between an agency's notice and its action (42 CFR 431.211).
+const NOTICE_DAYS: i64 = 10;
+
+impl Run {
+    pub(super) fn loss_answered(&mut self, finding: Finding) {
+        let Some(case) = self.state.case else { return };
+        match finding {
+            Finding::Yes => {
+                if case.told {
+                    self.notify(case.jurisdiction, Notice::Withdrawn);
+                }
+                self.drop_offer();
+                self.end(Outcome::StillEligible);
+            }
+            Finding::No => self.tell_loss(),
+            // What the agency was told stands until something else is known.
+            Finding::NeedsInfo if case.told => self.closing(CLOSING_DAYS),
+            Finding::NeedsInfo => {
+                self.text(Template::NeedsInfo, None, None);
+                self.end(Outcome::NeedsInfo);
+            }
+        }
+    }
+
+    /// The first day on which cover may have ended, if all goes its legal way.
+    fn expected_end(&self, told: Day) -> Day {
+        let action = later(told, RESPOND_DAYS + NOTICE_DAYS);
+        later(month_end(action).unwrap_or(action), 1)
+    }
+
+    /// Tells owner and agency, and has gap cover quoted from the day on which cover may end.
+    pub(super) fn tell_loss(&mut self) {
+        let until = later(self.date, RESPOND_DAYS);
+        let reply_by = later(self.date, OWNER_DAYS);
+        self.unoffer();
+        let Some(case) = &mut self.state.case else {
+            return;
+        };
+        case.told = true;
+        case.phase = Phase::Respond {
+            until,
+            text: Some(reply_by),
+        };
+        let case = *case;
+        let asks = Matter::Change { case: case.id };
+        self.text(Template::Change, Some(asks), Some(reply_by));
+        let notice = Notice::Loss {
+            dispute_until: until,
+        };
+        self.notify(case.jurisdiction, notice);
+        self.quote(self.expected_end(self.date));
+    }
+
+    pub(super) fn change_replied(&mut self, id: u32, reply: Reply) {
+        let Some(case) = self.case(id) else { return };
+        let Phase::Respond {
+            until,
+            text: Some(_),
+        } = case.phase
+        else {
+            return;
+        };
+        match reply {
+            Reply::No => self.disputed(id),
+            Reply::Yes | Reply::Undo | Reply::Closed => {
+                self.phase(Phase::Respond { until, text: None });
+            }
+            Reply::Unclear => {}
+        }
+    }
+
+    pub(super) fn disputed(&mut self, id: u32) {
+        if let Some(case) = self.case(id) {
+            match case.phase {
+                Phase::Respond { .. } => {
+                    self.notify(case.jurisdiction, Notice::Disputed);
+                    self.phase(Phase::Review {
+                        until: later(self.date, REVIEW_DAYS),
+                    });
+                }
+                // Too late to hold the notice back; not too late for a hearing.
+                Phase::Closing { .. } => self.notify(case.jurisdiction, Notice::Hearing),
+                _ => {}
+            }
+            return;
+        }
+        let Some(last) = self.state.last else { return };
+        let adverse = matches!(last.outcome, Outcome::Denied | Outcome::Lost);
+        let in_time = hearing_request_until(last.on).is_ok_and(|until| self.date <= until);
+        if last.case == id && adverse && in_time {
+            self.notify(last.jurisdiction, Notice::Hearing);
+        }
+    }
+
+    pub(super) fn reviewed(&mut self, id: u32, upheld: bool) {
+        let Some(case) = self.case(id) else { return };
+        if !matches!(case.phase, Phase::Review { .. }) {
+            return;
+        }
+        if upheld {
+            self.dispute_ends(Outcome::DisputeUpheld);
+        } else {
+            self.notify(case.jurisdiction, Notice::Confirmed);
+            self.closing(CLOSING_DAYS);
+        }
+    }
+
+    /// The change is not used.
+    pub(super) fn dispute_ends(&mut self, outcome: Outcome) {
+        if let Some(case) = self.state.case {
+            self.notify(case.jurisdiction, Notice::Withdrawn);
+        }
+        self.drop_offer();
+        self.end(outcome);
+    }
+
+    pub(super) fn closing(&mut self, days: i64) {
+        self.phase(Phase::Closing {
+            until: later(self.date, days),
+        });
+    }
+
+    /// Engagement is not shown by what is on record: the owner has time to show it or an exclusion; cover goes on.
+    pub(super) fn not_shown(&mut self) {
+        let Some(case) = self.state.case else { return };
+        let Change::Engagement { sent } = case.change else {
+            self.end(Outcome::NeedsInfo);
+            return;
+        };
+        let until = noncompliance(sent).map_or(sent, |days| days.showing_until);
+        if until < self.date {
+            self.engagement_closing(sent);
+            return;
+        }
+        self.text(Template::Show, None, Some(until));
+        self.phase(Phase::Showing { until });
+    }
+
+    /// The time to show it is over: the agency may close, and gap cover is quoted.
+    pub(super) fn engagement_closing(&mut self, sent: Day) {
+        let closed_by = noncompliance(sent).map_or(sent, |days| days.closed_by);
+        self.text(Template::Ending, None, Some(closed_by));
+        self.phase(Phase::Closing {
+            until: later(closed_by.max(self.date), NOTICE_DAYS),
+        });
+        self.state.engagement = true;
+        self.quote(later(closed_by, 1));
+    }
+
+    /// Whether cover that ends now ends for want of engagement.
+    pub(super) fn for_engagement(&self) -> bool {
+        let case = self.state.case;
+        case.is_some_and(|case| case.kind == Kind::Engagement)
+    }
+}

@@ -1,0 +1,174 @@
+//! How cases open and end, and what becomes of a change that comes while one is open (C10).
+
+use super::action::{Action, Audience, Ended, Notice};
+use super::case::{Case, Kind, Outcome, Phase};
+use super::days::{Payer, Why};
+use super::event::{Change, Matter};
+use super::{ASKING_DAYS, Run, later};
+use crate::ids::Jurisdiction;
+
+impl Run {
+    pub(super) fn change(&mut self, change: Change) {
+        if let Change::Moved { to } = change {
+            let covered = self.state.open_cover().map(|cover| cover.jurisdiction);
+            let moving = self.state.case.is_some_and(|case| case.kind == Kind::Move);
+            if to == self.state.home && (covered.is_none_or(|in_force| in_force == to) || moving) {
+                return;
+            }
+        }
+        let Some(case) = self.state.case else {
+            self.open(change, false);
+            return;
+        };
+        // What was filed cannot be asked anew, and the calendar interrupts nothing.
+        let with_agency = matches!(case.phase, Phase::Filing { .. } | Phase::Pending { .. });
+        let calendar = matches!(
+            change,
+            Change::RenewalDue | Change::Engagement { .. } | Change::Closed
+        );
+        if with_agency || case.filed || calendar {
+            self.wait(change);
+            return;
+        }
+        // A move, a renewal or a notice to be answered goes on, with facts of after the change.
+        let moved = matches!(change, Change::Moved { .. });
+        let goes_on = matches!(case.kind, Kind::Move | Kind::Renewal | Kind::Engagement);
+        let next = match goes_on && !moved {
+            true => case.change,
+            false => change,
+        };
+        self.end(Outcome::Superseded);
+        self.open(next, case.told && !moved);
+    }
+
+    /// Which contract a change is for; none where there is nothing to do.
+    fn kind(&self, change: Change) -> Option<(Kind, Jurisdiction)> {
+        let home = self.state.home;
+        let cover = self.state.open_cover().map(|cover| cover.jurisdiction);
+        match change {
+            Change::Moved { to } => Some((Kind::Move, to)),
+            Change::RenewalDue => cover.map(|of| (Kind::Renewal, of)),
+            Change::Engagement { .. } => cover.map(|of| (Kind::Engagement, of)),
+            Change::Closed => Some((Kind::Reinstatement, home)),
+            _ => Some(match cover {
+                Some(of) => (Kind::Loss, of),
+                None => (Kind::Reinstatement, home),
+            }),
+        }
+    }
+
+    pub(super) fn open(&mut self, change: Change, told: bool) {
+        let Some((kind, jurisdiction)) = self.kind(change) else {
+            return;
+        };
+        self.state.cases += 1;
+        self.state.no_gap = None;
+        let case = Case {
+            id: self.state.cases,
+            kind,
+            change,
+            jurisdiction,
+            opened: self.date,
+            round: 0,
+            told,
+            filed: false,
+            phase: Phase::Asking {
+                until: later(self.date, ASKING_DAYS),
+            },
+        };
+        self.state.case = Some(case);
+        if kind == Kind::Loss
+            && let Some(protected) = self.state.protected
+            && protected >= self.date
+        {
+            self.state.again = Some((later(protected, 1), change));
+            self.end(Outcome::Protected);
+            return;
+        }
+        self.state.home = match kind {
+            Kind::Move => jurisdiction,
+            _ => self.state.home,
+        };
+        self.ask();
+    }
+
+    /// Asks the open case's question, with every fact read anew.
+    pub(super) fn ask(&mut self) {
+        let until = later(self.date, ASKING_DAYS);
+        let contract = self.state.contract.clone();
+        let Some(case) = &mut self.state.case else {
+            return;
+        };
+        case.round = case.round.saturating_add(1);
+        case.phase = Phase::Asking { until };
+        let (case, round, jurisdiction) = (case.id, case.round, case.jurisdiction);
+        self.act(Action::Ask {
+            case,
+            round,
+            contract,
+            jurisdiction,
+            audience: Audience::Agency,
+        });
+        let last = self.state.days.spans().last().map(|span| &span.payer);
+        if let Some(Payer::Nobody {
+            why: Why::NotYet | Why::Unasked,
+        }) = last
+        {
+            self.relabel(Why::Applying);
+        }
+    }
+
+    /// Ends the open case.
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        let Some(case) = self.state.case else {
+            return;
+        };
+        let open_text = match case.phase {
+            Phase::Owner { .. } => Some(Matter::Apply { case: case.id }),
+            Phase::Respond { text: Some(_), .. } => Some(Matter::Change { case: case.id }),
+            _ => None,
+        };
+        // The notifier closed those that were answered or ran out.
+        let left_open = matches!(
+            outcome,
+            Outcome::Superseded | Outcome::Died | Outcome::Accepted | Outcome::Lost | Outcome::Kept
+        );
+        if let Some(matter) = open_text.filter(|_| left_open) {
+            self.act(Action::Withdraw { matter });
+        }
+        // The state moved from hears of the move with the application to the new one, or when there is none.
+        let silent = matches!(outcome, Outcome::Superseded | Outcome::Died);
+        if case.kind == Kind::Move && !case.filed && !silent {
+            self.tell_moved(case.jurisdiction);
+        }
+        self.ended.push((case.id, outcome));
+        self.state.last = Some(Ended {
+            case: case.id,
+            kind: case.kind,
+            change: case.change,
+            jurisdiction: case.jurisdiction,
+            outcome,
+            on: self.date,
+        });
+        self.state.case = None;
+    }
+
+    /// Tells the state whose cover is in force that the owner moved away.
+    pub(super) fn tell_moved(&mut self, to: Jurisdiction) {
+        let old = self.state.open_cover().map(|cover| cover.jurisdiction);
+        if let Some(old) = old.filter(|old| *old != to) {
+            self.notify(old, Notice::Moved { to });
+        }
+    }
+
+    pub(super) fn phase(&mut self, phase: Phase) {
+        if let Some(case) = &mut self.state.case {
+            case.phase = phase;
+        }
+    }
+
+    /// The open case, if it is this one.
+    pub(super) fn case(&self, id: u32) -> Option<Case> {
+        self.state.case.filter(|case| case.id == id)
+    }
+}

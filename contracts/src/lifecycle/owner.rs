@@ -1,0 +1,136 @@
+//! Questions decided, and what the owner says to them.
+
+use super::action::{Action, Notice, Template};
+use super::case::{Kind, Outcome, Phase};
+use super::event::{Finding, Matter, Reply};
+use super::{FILING_DAYS, LATE_DAYS, OWNER_DAYS, ROUNDS, Run, UNCLEAR, later};
+
+impl Run {
+    pub(super) fn answered(&mut self, id: u32, finding: Finding) {
+        let Some(case) = self.case(id) else { return };
+        if !matches!(case.phase, Phase::Asking { .. }) {
+            return;
+        }
+        match (case.kind, finding) {
+            (Kind::Loss, _) => self.loss_answered(finding),
+            (Kind::Engagement, Finding::No | Finding::NeedsInfo) => self.not_shown(),
+            (_, Finding::Yes) => self.ask_owner(),
+            // An application that the agency holds is the agency's to decide.
+            (_, Finding::No | Finding::NeedsInfo) if case.filed => {
+                self.text(Template::NeedsInfo, None, None);
+                self.pending(false);
+            }
+            (Kind::Renewal, Finding::No) => self.tell_loss(),
+            (_, Finding::No) => {
+                self.text(Template::NotEligible, None, None);
+                self.end(Outcome::NotEligible);
+            }
+            (kind, Finding::NeedsInfo) => {
+                self.text(Template::NeedsInfo, None, None);
+                self.end(Outcome::NeedsInfo);
+                if kind == Kind::Renewal {
+                    self.renew_again();
+                }
+            }
+        }
+    }
+
+    /// Asks whether to file. One decision is open at a time, so an offer of gap cover waits.
+    fn ask_owner(&mut self) {
+        let Some(case) = self.state.case else { return };
+        self.unoffer();
+        let until = later(self.date, OWNER_DAYS);
+        let template = match case.kind {
+            Kind::Move => Template::Move,
+            Kind::Renewal | Kind::Engagement => Template::Renew,
+            Kind::Loss | Kind::Reinstatement => Template::Apply,
+        };
+        let asks = Matter::Apply { case: case.id };
+        self.text(template, Some(asks), Some(until));
+        self.phase(Phase::Owner { until, unclear: 0 });
+    }
+
+    pub(super) fn replied(&mut self, matter: Matter, reply: Reply) {
+        match matter {
+            Matter::Apply { case } => match self.case(case) {
+                Some(open) => self.apply_replied(open.phase, reply),
+                None => self.late(case, reply),
+            },
+            Matter::Change { case } => self.change_replied(case, reply),
+            Matter::Gap { offer } => self.offer_replied(offer, reply),
+        }
+    }
+
+    fn apply_replied(&mut self, phase: Phase, reply: Reply) {
+        match (phase, reply) {
+            (Phase::Owner { .. }, Reply::Yes) => self.file(),
+            (Phase::Owner { .. }, Reply::No) => self.end(Outcome::Declined),
+            (Phase::Owner { .. }, Reply::Undo) => self.end(Outcome::Undone),
+            (Phase::Owner { .. }, Reply::Closed) => self.no_reply(),
+            (Phase::Owner { until, unclear }, Reply::Unclear) => {
+                let unclear = unclear.saturating_add(1);
+                if unclear == UNCLEAR {
+                    self.text(Template::Human, None, None);
+                }
+                self.phase(Phase::Owner { until, unclear });
+            }
+            (Phase::Filing { .. }, Reply::Undo) => {
+                self.withdraw_application();
+                self.end(Outcome::Undone);
+            }
+            (Phase::Pending { .. }, Reply::Undo) => {
+                if let Some(case) = self.state.case {
+                    self.notify(case.jurisdiction, Notice::ApplicationWithdrawn);
+                }
+                self.end(Outcome::Undone);
+            }
+            _ => {}
+        }
+    }
+
+    fn withdraw_application(&mut self) {
+        if let Some(case) = self.state.case {
+            let matter = Matter::Apply { case: case.id };
+            self.act(Action::Withdraw { matter });
+            if case.filed {
+                self.notify(case.jurisdiction, Notice::ApplicationWithdrawn);
+            }
+        }
+    }
+
+    /// The only place from which anything is filed.
+    fn file(&mut self) {
+        let Some(case) = self.state.case else { return };
+        self.act(Action::File {
+            case: case.id,
+            round: case.round,
+            jurisdiction: case.jurisdiction,
+        });
+        self.phase(Phase::Filing {
+            until: later(self.date, FILING_DAYS),
+        });
+    }
+
+    /// No answer came to a text: asks again with fresh facts, then ends.
+    pub(super) fn no_reply(&mut self) {
+        match self.state.case {
+            Some(case) if case.filed => self.pending(false),
+            Some(case) if case.round < ROUNDS => self.ask(),
+            _ => self.end(Outcome::NoReply),
+        }
+    }
+
+    /// A YES after the case ended without one: its token is old, so the question is asked anew.
+    fn late(&mut self, case: u32, reply: Reply) {
+        let Some(last) = self.state.last else { return };
+        let in_time = self.date <= later(last.on, LATE_DAYS);
+        if last.case == case
+            && last.outcome == Outcome::NoReply
+            && reply == Reply::Yes
+            && in_time
+            && self.state.case.is_none()
+        {
+            self.open(last.change, false);
+        }
+    }
+}

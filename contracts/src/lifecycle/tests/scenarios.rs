@@ -1,0 +1,221 @@
+//! The three scenarios and the two of the calendar, from beginning to end.
+
+use super::*;
+
+#[test]
+fn loss_with_a_policy_from_the_very_day_on_which_cover_ends() {
+    let mut story = Story::covered("CA", "2027-01-01");
+    story
+        .on("2027-03-01")
+        .changed(Change::IncomeUp)
+        .answered(Finding::No);
+    // Owner and agency are told in one step, and a policy is quoted in the same.
+    assert_eq!(story.texts(), [Template::Change]);
+    let dispute_until = day("2027-03-31");
+    assert_eq!(
+        story.notices(),
+        [("CA".to_owned(), Notice::Loss { dispute_until })]
+    );
+    let quotes = |action: &&Action| matches!(action, Action::Quote { from, .. } if *from == day("2027-05-01"));
+    assert_eq!(story.actions.iter().filter(quotes).count(), 1);
+    story.quoted();
+    // One decision at a time: the offer waits for the answer about the change.
+    assert_eq!(story.texts(), [Template::Change]);
+    story.agrees_with_change(Reply::Yes).takes_gap(Reply::Yes);
+    assert_eq!(story.state.gap.name(), "agreed");
+    story.on("2027-04-10").closed("CA", "2027-05-01");
+    assert_eq!(story.outcome(), Outcome::Lost);
+    story.enrolled();
+    assert_eq!(
+        story.days(),
+        ["CA 2027-01-01", "gap 2027-05-01"],
+        "not a day between them"
+    );
+    // Medicaid again: the policy ends with the acceptance, on the day it takes effect.
+    story
+        .on("2027-06-15")
+        .changed(Change::IncomeDown)
+        .answered(Finding::Yes)
+        .applies(Reply::Yes)
+        .filed();
+    assert_eq!(
+        story.state.gap.name(),
+        "active",
+        "only the agency's word ends it"
+    );
+    story.on("2027-07-03").accepted("CA", "2027-07-01");
+    assert_eq!(
+        story.days(),
+        ["CA 2027-01-01", "gap 2027-05-01", "CA 2027-07-01"]
+    );
+    let balance = story.state.days.balance(day("2027-08-01")).unwrap();
+    assert_eq!((balance.days, balance.gap, balance.nobody), (212, 61, 0));
+    story.check_replay();
+}
+
+#[test]
+fn reinstatement_files_on_a_yes() {
+    let mut story = Story::new("CA", "2027-01-01");
+    story
+        .on("2027-02-01")
+        .changed(Change::IncomeDown)
+        .answered(Finding::Yes);
+    assert_eq!((story.files(), story.phase()), (0, "owner"));
+    story.applies(Reply::Yes);
+    assert_eq!((story.files(), story.phase()), (1, "filing"));
+    story.filed().accepted("CA", "2027-02-01");
+    assert_eq!(story.outcome(), Outcome::Accepted);
+    assert_eq!(story.days(), ["notyet 2027-01-01", "CA 2027-02-01"]);
+    story.check_replay();
+}
+
+#[test]
+fn a_move_applies_in_the_new_state_and_no_day_is_two_states() {
+    let mut story = Story::covered("CA", "2027-01-01");
+    let to = state_of("NV");
+    story
+        .on("2027-04-05")
+        .changed(Change::Moved { to })
+        .answered(Finding::Yes);
+    assert_eq!(
+        story.notices(),
+        [],
+        "the old state hears with the application"
+    );
+    story.applies(Reply::Yes).filed();
+    assert_eq!(story.notices(), [("CA".to_owned(), Notice::Moved { to })]);
+    story.on("2027-04-20").closed("CA", "2027-05-01");
+    story.quoted().takes_gap(Reply::Yes).enrolled();
+    assert_eq!(story.days(), ["CA 2027-01-01", "gap 2027-05-01"]);
+    // Accepted from the month of the application: those days stay California's.
+    story.on("2027-05-10").accepted("NV", "2027-04-01");
+    assert_eq!(story.days(), ["CA 2027-01-01", "NV 2027-05-01"]);
+    let void = Action::EndGap {
+        policy: "policy-1".to_owned(),
+        on: day("2027-05-01"),
+    };
+    assert!(story.actions.contains(&void));
+    story.check_replay();
+}
+
+#[test]
+fn a_move_tells_the_owner_either_way() {
+    let mut story = Story::covered("CA", "2027-01-01");
+    let to = state_of("TX");
+    story.changed(Change::Moved { to }).answered(Finding::No);
+    assert_eq!(story.texts(), [Template::NotEligible]);
+    assert_eq!(story.notices(), [("CA".to_owned(), Notice::Moved { to })]);
+    assert_eq!(story.outcome(), Outcome::NotEligible);
+}
+
+#[test]
+fn cover_in_two_states_ends_in_the_first_where_the_second_begins() {
+    let mut story = Story::covered("CA", "2027-01-01");
+    story.on("2027-03-10").take(Event::CoveredElsewhere {
+        jurisdiction: state_of("OR"),
+        from: day("2027-03-01"),
+    });
+    assert_eq!(story.days(), ["CA 2027-01-01", "OR 2027-03-01"]);
+    let by = state_of("OR");
+    let from = day("2027-03-01");
+    assert_eq!(
+        story.notices(),
+        [("CA".to_owned(), Notice::CoveredElsewhere { by, from })]
+    );
+}
+
+#[test]
+fn a_renewal_begins_by_itself_and_files_on_a_yes() {
+    let mut story = Story::new("CA", "2027-01-01");
+    story.take(Event::Covered {
+        jurisdiction: state_of("CA"),
+        from: day("2027-01-01"),
+        period_end: Some(day("2027-06-30")),
+    });
+    story.on("2027-03-31");
+    assert_eq!(story.phase(), "none");
+    story.on("2027-04-01");
+    assert_eq!(story.state.case.unwrap().kind, Kind::Renewal);
+    story.answered(Finding::Yes).applies(Reply::Yes).filed();
+    story.take(Event::Accepted {
+        jurisdiction: state_of("CA"),
+        from: day("2027-07-01"),
+        period_end: Some(day("2027-12-31")),
+    });
+    assert_eq!(story.outcome(), Outcome::Accepted);
+    assert_eq!(story.days(), ["CA 2027-01-01"]);
+    story.on("2027-10-02");
+    assert_eq!(
+        story.state.case.unwrap().kind,
+        Kind::Renewal,
+        "the next one"
+    );
+}
+
+#[test]
+fn a_renewal_with_facts_missing_is_tried_again_while_the_form_can_be_returned() {
+    let mut story = Story::new("CA", "2027-01-01");
+    story.take(Event::Covered {
+        jurisdiction: state_of("CA"),
+        from: day("2027-01-01"),
+        period_end: Some(day("2027-06-30")),
+    });
+    story.on("2027-04-01").answered(Finding::NeedsInfo);
+    assert_eq!(story.outcome(), Outcome::NeedsInfo);
+    story.on("2027-04-15").answered(Finding::Yes);
+    assert_eq!(story.phase(), "owner");
+}
+
+#[test]
+fn engagement_leaves_thirty_days_and_never_names_the_marketplace() {
+    let mut story = Story::covered("GA", "2027-01-01");
+    let sent = day("2027-03-01");
+    story.on("2027-03-01").changed(Change::Engagement { sent });
+    story.answered(Finding::No);
+    assert_eq!(story.phase(), "showing");
+    story.on("2027-04-04");
+    assert_eq!(story.phase(), "showing", "cover goes on meanwhile");
+    story.on("2027-04-05");
+    assert_eq!(story.phase(), "closing");
+    story.quoted();
+    assert_eq!(
+        story.texts(),
+        [Template::Show, Template::Ending, Template::Gap]
+    );
+    story.takes_gap(Reply::No).closed("GA", "2027-06-01");
+    assert_eq!(story.outcome(), Outcome::Lost);
+    assert_eq!(story.days(), ["GA 2027-01-01", "declined 2027-06-01"]);
+    // Nor later, when she cannot get back in.
+    story.on("2027-07-01").changed(Change::IncomeDown);
+    story.answered(Finding::No);
+    for action in &story.actions {
+        if let Action::Text { text } = action {
+            assert!(!text.free.contains(&FreeOption::MarketplaceEnrolment));
+        }
+    }
+}
+
+#[test]
+fn engagement_shown_by_new_facts_is_filed_on_a_yes() {
+    let mut story = Story::covered("GA", "2027-01-01");
+    let sent = day("2027-03-01");
+    story.on("2027-03-01").changed(Change::Engagement { sent });
+    story.answered(Finding::NeedsInfo).on("2027-03-20");
+    story.changed(Change::IncomeUp);
+    assert_eq!(story.state.case.unwrap().kind, Kind::Engagement);
+    story.answered(Finding::Yes).applies(Reply::Yes).filed();
+    story.accepted("GA", "2027-01-01");
+    assert_eq!(story.outcome(), Outcome::Accepted);
+}
+
+#[test]
+fn a_protected_period_is_respected_and_looked_at_when_it_is_over() {
+    let mut story = Story::covered("CA", "2027-01-01");
+    let until = day("2027-09-30");
+    story.take(Event::Protected { until });
+    story.on("2027-03-01").changed(Change::IncomeUp);
+    assert_eq!(story.outcome(), Outcome::Protected);
+    assert_eq!((story.notices(), story.texts()), (vec![], vec![]));
+    story.on("2027-10-01");
+    assert_eq!(story.state.case.unwrap().kind, Kind::Loss);
+}
