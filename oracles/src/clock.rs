@@ -1,8 +1,29 @@
 //! The clock that every role is given, so that a simulated calendar is possible.
 
+use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use contracts::units::{Day, UnixTime};
+
+/// The file of a simulated calendar, where this process follows one.
+static CALENDAR: OnceLock<PathBuf> = OnceLock::new();
+
+/// From now on every clock of this process is moved by the seconds that a file names, read at each look: so a simulator moves
+/// all its processes through months at once. Processes that nobody simulates never call this. A file that cannot be read
+/// moves nothing.
+pub fn follow(calendar: PathBuf) {
+    // The first stays: a process has one calendar.
+    let _ = CALENDAR.set(calendar);
+}
+
+fn simulated() -> i64 {
+    CALENDAR
+        .get()
+        .and_then(|file| std::fs::read_to_string(file).ok())
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(0)
+}
 
 /// System time, moved by a fixed number of seconds.
 ///
@@ -29,7 +50,11 @@ impl Clock {
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
         let system = i64::try_from(system).unwrap_or(i64::MAX);
-        UnixTime(system.saturating_add(self.offset_seconds))
+        UnixTime(
+            system
+                .saturating_add(self.offset_seconds)
+                .saturating_add(simulated()),
+        )
     }
 
     /// The present UTC day.

@@ -90,11 +90,14 @@ async fn append(
     request: web::Json<AppendRequest>,
 ) -> Result<HttpResponse, Problem> {
     let entry = request.entry;
-    if !matches!(entry.kind, EntryKind::Approval | EntryKind::Application) {
+    if !matches!(
+        entry.kind,
+        EntryKind::Approval | EntryKind::Application | EntryKind::CoverageEvent
+    ) {
         return Err(Problem::forbidden(
             "ledger-entry",
             format!(
-                "entry.kind: {} entries are appended by their committee; write approval or application",
+                "entry.kind: {} entries are appended by their committee; write approval, application or coverage-event",
                 entry.kind
             ),
         ));

@@ -224,7 +224,7 @@ impl LedgerRole {
                     // Keys and contracts are compared with what the member itself knows.
                     EntryKind::CommitteeKey | EntryKind::Contract => true,
                     // An owner's, forwarded.
-                    EntryKind::Approval | EntryKind::Application => true,
+                    EntryKind::Approval | EntryKind::Application | EntryKind::CoverageEvent => true,
                 };
                 may.then_some(()).ok_or(LedgerError::NotAllowed {
                     node: from,
