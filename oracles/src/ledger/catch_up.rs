@@ -64,13 +64,16 @@ impl Member {
         Ok(())
     }
 
-    /// Asks a peer for its state and follows it.
+    /// Asks a peer for its state, follows it and returns it.
     ///
     /// # Errors
     /// As [`follow`](Self::follow), or the peer does not answer.
-    pub async fn catch_up_from(&self, from: NodeId) -> Result<(), LedgerError> {
+    pub async fn catch_up_from(&self, from: NodeId) -> Result<State, LedgerError> {
         match self.links.call(from, &Call::State, FETCH_WAIT).await? {
-            Answer::State(state) => self.follow(from, &state).await,
+            Answer::State(state) => {
+                self.follow(from, &state).await?;
+                Ok(state)
+            }
             _ => Err(LedgerError::Peer {
                 node: from,
                 cause: "does not say what it holds".to_owned(),
@@ -86,44 +89,88 @@ impl Member {
     /// Hears a quorum, this member included, before it takes part: a database restored from a backup may have
     /// forgotten what it acknowledged, and must not acknowledge anything else in its place.
     ///
+    /// After a change of members the number of a view names another sequencer, so nobody goes on in a view of those before.
+    /// A newcomer stands by the highest lock that they hold: what they signed and told nobody of is then kept by the first
+    /// view of the new members.
+    ///
     /// # Errors
     /// [`LedgerError::Quorum`] names the members that did not answer; try again later.
     pub async fn recover(&self) -> Result<(), LedgerError> {
-        // A newcomer with nothing yet hears a quorum of those before it, who hold whatever they signed.
-        let new = self.store.read().await.size() == 0;
-        let former = self.members.former.last().filter(|_| new);
+        let (empty, unsettled) = {
+            let store = self.store.read().await;
+            let unsettled = store.standing().since < self.members.since;
+            (store.size() == 0, unsettled)
+        };
+        let before = self.members.before().filter(|_| unsettled);
+        let newcomer = before.is_some_and(|(nodes, _)| !nodes.contains(&self.me));
+        if unsettled && !newcomer {
+            self.leave_views(0, None).await?;
+        }
+        // A newcomer hears a quorum of those before it, who hold whatever they locked; so does who has nothing left.
+        let former = before
+            .filter(|_| newcomer)
+            .or(self.members.former.last().filter(|_| empty));
         let mut others: Vec<NodeId> = self.members.nodes.clone();
         others.extend(former.iter().flat_map(|(nodes, _)| nodes));
         others.sort_unstable();
         others.dedup();
         others.retain(|node| *node != self.me);
         let answers = join_all(others.iter().map(|node| self.catch_up_from(*node))).await;
-        let missing: Vec<_> = others
-            .iter()
-            .zip(answers)
-            .filter_map(|(node, answer)| Some((*node, answer.err()?.to_string())))
-            .collect();
+        let mut missing = Vec::new();
+        let mut heard = Vec::new();
+        for (node, answer) in others.iter().zip(answers) {
+            match answer {
+                // Only views that somebody is in: those that members go on to need not be left.
+                Ok(state) => heard.push(State {
+                    promised: 0,
+                    ..state
+                }),
+                Err(error) => missing.push((*node, error.to_string())),
+            }
+        }
         let present = (&self.members.nodes, self.members.threshold);
         let past = former.map(|(nodes, threshold)| (nodes, *threshold));
         for (nodes, needed) in std::iter::once(present).chain(past) {
             let silent = |node: &NodeId| missing.iter().any(|(it, _)| it == node);
-            let heard = nodes.iter().filter(|node| !silent(node)).count();
-            if heard < usize::from(needed) {
+            let answered = nodes.iter().filter(|node| !silent(node)).count();
+            if answered < usize::from(needed) {
                 return Err(LedgerError::Quorum {
                     step: "catch up",
-                    answered: heard,
+                    answered,
                     needed,
                     missing,
                 });
             }
         }
+        if newcomer {
+            let (highest, locked) = self.furthest(heard);
+            self.leave_views(highest, locked).await?;
+        }
         self.recovered.store(true, Ordering::Release);
         Ok(())
     }
 
+    /// The highest view, and the highest lock that holds, of what others say they hold.
+    fn furthest(&self, heard: Vec<State>) -> (u64, Option<Lock>) {
+        let mut highest = 0;
+        let mut locked: Option<Lock> = None;
+        for state in heard {
+            let view = state.certificate.map_or(0, |it| it.view);
+            highest = highest.max(view).max(state.promised);
+            let genuine = state
+                .lock
+                .filter(|lock| lock.verify(&self.members, self.identity.as_ref()).is_ok());
+            let rank = |lock: &Option<Lock>| lock.as_ref().map(|it| it.position.rank());
+            if rank(&genuine) > rank(&locked) {
+                locked = genuine;
+            }
+        }
+        (highest, locked)
+    }
+
     /// Asks the others how far the views have come and takes part in none of those: this member may have acknowledged
-    /// anything in them. It takes over the highest lock, which it may have held itself. All must answer but those that may be faulty; a false high answer keeps this member out until
-    /// it is replaced, and does no other harm.
+    /// anything in them. It takes over the highest lock, which it may have held itself. All must answer but those that may
+    /// be faulty; a false high answer keeps this member out until it is replaced, and does no other harm.
     ///
     /// # Errors
     /// [`LedgerError::Quorum`] or a database error.
@@ -136,36 +183,24 @@ impl Member {
         .await;
         let count = u16::try_from(self.members.nodes.len()).unwrap_or(u16::MAX);
         let needed = count - 1 - max_faults(count);
-        let mut highest = 0;
-        let mut locked: Option<Lock> = None;
         let mut missing = Vec::new();
-        let mut answered = 0;
+        let mut heard = Vec::new();
         for (node, answer) in answers {
             match answer {
-                Ok(Answer::State(state)) => {
-                    answered += 1;
-                    let view = state.certificate.map_or(0, |it| it.view);
-                    highest = highest.max(view).max(state.promised);
-                    let genuine = state
-                        .lock
-                        .filter(|lock| lock.verify(&self.members, self.identity.as_ref()).is_ok());
-                    let rank = |lock: &Option<Lock>| lock.as_ref().map(|it| it.position.rank());
-                    if rank(&genuine) > rank(&locked) {
-                        locked = genuine;
-                    }
-                }
+                Ok(Answer::State(state)) => heard.push(state),
                 Ok(_) => missing.push((node, "does not say what it holds".to_owned())),
                 Err(error) => missing.push((node, error.to_string())),
             }
         }
-        if answered < usize::from(needed) {
+        if heard.len() < usize::from(needed) {
             return Err(LedgerError::Quorum {
                 step: "rejoin",
-                answered,
+                answered: heard.len(),
                 needed,
                 missing,
             });
         }
+        let (highest, locked) = self.furthest(heard);
         self.leave_views(highest, locked).await
     }
 }

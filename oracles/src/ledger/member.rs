@@ -8,7 +8,7 @@ use contracts::encoding::Bytes32;
 use contracts::ids::NodeId;
 use contracts::receipt::{Entry, EntryKind, Receipt};
 use ed25519_dalek::VerifyingKey;
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::{Mutex, MutexGuard, RwLock};
 
 use super::message::{
     Ack, Identity, Lock, MAX_BATCH, Members, Position, Proposal, Report, State, ViewCertificate,
@@ -18,6 +18,21 @@ use super::{LedgerError, MAX_FETCH, SharedLinks};
 
 /// The `committee-key` and `contract` entries that belong in the log, as this member knows them.
 pub type Genesis = Arc<dyn Fn() -> Vec<Entry> + Send + Sync>;
+
+/// Nothing shorter than what its view starts from is acknowledged or signed: a lock of it would outrank the one that the
+/// view started from, and the next view would drop what was signed.
+fn above_floor(standing: &Standing, size: u64) -> Result<(), LedgerError> {
+    let floor = standing
+        .certificate
+        .as_ref()
+        .map_or(0, ViewCertificate::floor);
+    if size < floor {
+        return Err(LedgerError::Evidence(
+            "proposal: ends before what its view started from",
+        ));
+    }
+    Ok(())
+}
 
 /// One member of the ledger committee.
 pub struct Member {
@@ -31,6 +46,8 @@ pub struct Member {
     changing: Mutex<()>,
     pub(super) store: RwLock<Store>,
     pub(super) recovered: AtomicBool,
+    /// Another member has taken over the store.
+    retired: AtomicBool,
     /// Entries submitted and not yet proposed.
     pub(super) pending: std::sync::Mutex<Vec<Entry>>,
     /// Held by whoever has entries acknowledged and signed: one proposal at a time.
@@ -61,6 +78,7 @@ impl Member {
             changing: Mutex::new(()),
             store: RwLock::new(store),
             recovered: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
             pending: std::sync::Mutex::new(Vec::new()),
             sequencing: Mutex::new(()),
             succession: Mutex::new(()),
@@ -98,6 +116,22 @@ impl Member {
         }
     }
 
+    /// The right to change the store.
+    async fn change(&self) -> Result<MutexGuard<'_, ()>, LedgerError> {
+        let changing = self.changing.lock().await;
+        if self.retired.load(Ordering::Acquire) {
+            return Err(LedgerError::Changed);
+        }
+        Ok(changing)
+    }
+
+    /// Ends every change of the store by this member, because another one opens the store for another epoch: two that
+    /// remember apart would acknowledge two things for one place.
+    pub async fn retire(&self) {
+        let _changing = self.changing.lock().await;
+        self.retired.store(true, Ordering::Release);
+    }
+
     /// Stores a proposal's entries and acknowledges the position they lead to.
     ///
     /// # Errors
@@ -114,7 +148,7 @@ impl Member {
             return Err(LedgerError::TooMany);
         }
         proposal.entries.iter().try_for_each(|e| self.admit(e))?;
-        let _changing = self.changing.lock().await;
+        let _changing = self.change().await?;
         let promised = self.store.read().await.standing().promised;
         if proposal.view < promised {
             return Err(LedgerError::Stale(promised));
@@ -162,6 +196,7 @@ impl Member {
         }
         let count = proposal.entries.len() as u64;
         let target = proposal.base.saturating_add(count);
+        above_floor(store.standing(), target)?;
         let held = store.size();
         // What overlaps must be the same: within a view the log only grows.
         let overlap = held.min(target) - proposal.base;
@@ -214,15 +249,21 @@ impl Member {
             if certificate.view <= store.standing().view {
                 return Ok(());
             }
-            if certificate.view < store.standing().promised {
-                return Err(LedgerError::Stale(store.standing().promised));
-            }
+            let standing = store.standing().clone();
+            let start = certificate.start().cloned();
+            let held = standing.lock.filter(|lock| {
+                start
+                    .as_ref()
+                    .is_none_or(|start| start.position.rank() < lock.position.rank())
+            });
             Standing {
                 view: certificate.view,
-                promised: certificate.view,
+                // Who reported for a later view takes no part in this one, and follows what the others do in it.
+                promised: standing.promised.max(certificate.view),
                 certificate: Some(certificate.clone()),
-                lock: certificate.start().cloned(),
+                lock: held.or(start),
                 acked: None,
+                since: standing.since,
             }
         };
         let Some(start) = certificate.start() else {
@@ -270,29 +311,33 @@ impl Member {
         certificate: &ViewCertificate,
         from: NodeId,
     ) -> Result<(), LedgerError> {
-        let _changing = self.changing.lock().await;
+        let _changing = self.change().await?;
         self.enter(certificate, &[from]).await
     }
 
     /// The checkpoint body this member signs for a lock, from its own store; it stores the lock first.
     ///
     /// # Errors
-    /// [`LedgerError::Evidence`] for a lock that does not hold, [`LedgerError::Stale`] for one of a view it left, or
-    /// [`LedgerError::Fork`] for a position it has not acknowledged.
+    /// [`LedgerError::Evidence`] for a lock that does not hold, [`LedgerError::Stale`] for one of a view it left,
+    /// [`LedgerError::Unacknowledged`] for a position it has not acknowledged (yet), or [`LedgerError::Fork`] for another
+    /// root than it acknowledged.
     pub async fn checkpoint_body(&self, lock: &Lock) -> Result<String, LedgerError> {
         self.taking_part()?;
         lock.verify(&self.members, self.identity.as_ref())?;
-        let _changing = self.changing.lock().await;
+        let _changing = self.change().await?;
         let mut store = self.store.write().await;
         let mut standing = store.standing().clone();
         let position = lock.position;
-        if position.view != standing.view || position.view < standing.promised {
+        if position.view < standing.promised.max(standing.view) {
             return Err(LedgerError::Stale(standing.promised));
         }
         let acknowledged = standing
             .acked
             .is_some_and(|acked| acked.view == position.view && acked.size >= position.size);
-        if !acknowledged || store.root(position.size) != Some(position.root) {
+        if !acknowledged {
+            return Err(LedgerError::Unacknowledged);
+        }
+        if store.root(position.size) != Some(position.root) {
             return Err(LedgerError::Fork);
         }
         let higher = standing
@@ -316,7 +361,7 @@ impl Member {
     /// [`LedgerError::Stale`] when it is in that view or promised a later one.
     pub async fn report(&self, view: u64) -> Result<Report, LedgerError> {
         self.taking_part()?;
-        let _changing = self.changing.lock().await;
+        let _changing = self.change().await?;
         let mut store = self.store.write().await;
         let mut standing = store.standing().clone();
         if view <= standing.view || view < standing.promised {
@@ -340,12 +385,15 @@ impl Member {
 
     /// Takes note of a signed checkpoint, catching up from its sender first when entries are missing.
     ///
+    /// Where it conflicts with what this member acknowledged and nobody signed, the others signed it in a later view,
+    /// which this member has not heard of: it leaves its own view and follows. A quorum's word outweighs its own.
+    ///
     /// # Errors
-    /// [`LedgerError::Checkpoint`] for one that does not verify; [`LedgerError::Fork`] when it conflicts with what this
-    /// member acknowledged in the present view.
+    /// [`LedgerError::Checkpoint`] for one that does not verify; [`LedgerError::Fork`] when it conflicts with one that
+    /// was signed before.
     pub async fn commit(&self, from: NodeId, note: &str) -> Result<(), LedgerError> {
         let checkpoint = Checkpoint::open(note, &self.members.origin, &self.key)?;
-        let _changing = self.changing.lock().await;
+        let _changing = self.change().await?;
         {
             let mut store = self.store.write().await;
             if checkpoint.size <= store.signed_size()
@@ -367,10 +415,11 @@ impl Member {
             let entries = self.fetch(from, keep, checkpoint.size).await?;
             let mut store = self.store.write().await;
             if store.root_with(keep, &entries) == Some((checkpoint.size, checkpoint.root)) {
+                let mut standing = store.standing().clone();
                 if keep < acked {
-                    return Err(LedgerError::Fork);
+                    standing.promised = standing.promised.max(standing.view.saturating_add(1));
+                    standing.acked = None;
                 }
-                let standing = store.standing().clone();
                 store.write(keep, &entries, standing).await?;
                 return store.sign_off(checkpoint, note.to_owned()).await;
             }
@@ -396,11 +445,12 @@ impl Member {
         highest: u64,
         lock: Option<Lock>,
     ) -> Result<(), LedgerError> {
-        let _changing = self.changing.lock().await;
+        let _changing = self.change().await?;
         let mut store = self.store.write().await;
         let mut standing = store.standing().clone();
         let known = highest.max(standing.view).max(standing.promised);
         standing.promised = known.saturating_add(1);
+        standing.since = self.members.since;
         let held = standing.lock.as_ref().map(|lock| lock.position.rank());
         if let Some(lock) = lock.filter(|lock| Some(lock.position.rank()) > held) {
             standing.lock = Some(lock);

@@ -3,8 +3,9 @@
 //! A *view* is a period with one sequencer, member `view mod n`. Within a view a member acknowledges positions of one
 //! log that only grows. A *lock* is `t` acknowledgements of one position; a member signs a checkpoint only when it
 //! holds the lock of its position. Two locks of one view lie on one log, because two quorums share an honest member.
-//! A later view starts from the highest lock that `t` members report, and a member that reported takes no part in
-//! earlier views; so whatever was signed is kept by every later view, and no two signed checkpoints conflict.
+//! A later view starts from the highest lock that `t` members report and nothing shorter is acknowledged in it, and a
+//! member that reported takes no part in earlier views; so whatever was signed is kept by every later view, and no two
+//! signed checkpoints conflict. Other members begin with a view of their own: a view has one sequencer, also across epochs.
 
 use contracts::encoding::{Bytes, Bytes32, tagged_hash};
 use contracts::ids::NodeId;
@@ -37,6 +38,8 @@ pub struct Members {
     pub threshold: u16,
     /// Members of past epochs and their quorums: what they locked still stands.
     pub former: Vec<(Vec<NodeId>, u16)>,
+    /// The epoch since which these are the members; 0 for those that the log began with.
+    pub since: u64,
 }
 
 impl Members {
@@ -45,6 +48,11 @@ impl Members {
         let n = self.nodes.len() as u64;
         let place = usize::try_from(view.checked_rem(n)?).ok()?;
         self.nodes.get(place).copied()
+    }
+
+    /// Who was on the committee before these, and how many of them were a quorum.
+    pub fn before(&self) -> Option<&(Vec<NodeId>, u16)> {
+        self.former.iter().rfind(|(nodes, _)| *nodes != self.nodes)
     }
 
     /// Whether every one is a member, none occurs twice, and they are a quorum.
@@ -246,6 +254,11 @@ impl ViewCertificate {
         self.reports
             .iter()
             .try_for_each(|report| report.verify(members, identity))
+    }
+
+    /// Entries that the view starts from: no position in it is shorter.
+    pub fn floor(&self) -> u64 {
+        self.start().map_or(0, |lock| lock.position.size)
     }
 
     /// The lock that the view starts from; none when nothing was ever locked.

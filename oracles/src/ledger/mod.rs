@@ -59,12 +59,18 @@ pub enum LedgerError {
         "ledger: conflicts with what this member acknowledged; a node proposes or holds a fork"
     )]
     Fork,
+    /// A position that this member has not heard of yet, or did not acknowledge.
+    #[error("ledger: this member has not acknowledged that position")]
+    Unacknowledged,
     /// Evidence that does not hold.
     #[error("ledger: {0}")]
     Evidence(&'static str),
     /// Of a view this member has left.
     #[error("ledger: of a view that this member left for view {0}")]
     Stale(u64),
+    /// The committee has other members since.
+    #[error("ledger: the committee has changed; ask again")]
+    Changed,
     /// Too early after a start.
     #[error("ledger: this member has not yet heard from a quorum since it started")]
     Recovering,

@@ -151,16 +151,23 @@ impl LedgerRole {
         let mut member = self.member.lock().await;
         match member.as_ref() {
             Some((of, member)) if *of == epoch => Ok(Arc::clone(member)),
-            earlier => match (self.open(epoch).await, earlier) {
-                (Ok(opened), _) => {
-                    *member = Some((epoch, Arc::clone(&opened)));
-                    Ok(opened)
+            // Who left the committee says what it holds, for as long as it runs: newcomers ask for it.
+            Some((_, left)) if !self.sits(epoch) => Ok(Arc::clone(left)),
+            earlier => {
+                if let Some((_, earlier)) = earlier {
+                    earlier.retire().await;
                 }
-                // Who left the committee says what it holds, for as long as it runs: newcomers ask for it.
-                (Err(LedgerError::NotReady(_)), Some((_, left))) => Ok(Arc::clone(left)),
-                (Err(error), _) => Err(error),
-            },
+                let opened = self.open(epoch).await?;
+                *member = Some((epoch, Arc::clone(&opened)));
+                Ok(opened)
+            }
         }
+    }
+
+    /// Whether this node has a share of the committee's key in an epoch.
+    fn sits(&self, epoch: u64) -> bool {
+        let key = KeyId::Signing(Committee::Ledger);
+        self.node.keys().get(key, epoch).is_ok()
     }
 
     async fn open(&self, epoch: u64) -> Result<Arc<Member>, LedgerError> {
@@ -181,13 +188,15 @@ impl LedgerRole {
             let (node, told) = (node.clone(), config.committee_keys.clone());
             Arc::new(move || genesis(node.keys(), &told, &node.announced().statements()))
         };
+        let (former, since) = former(node, &nodes);
         Ok(Arc::new(Member::new(
             node.id(),
             Members {
                 origin: config.origin,
                 nodes,
                 threshold: record.threshold,
-                former: former(node),
+                former,
+                since,
             },
             Arc::new(NodeIdentity(node.clone())),
             key,
@@ -342,18 +351,23 @@ impl From<LedgerError> for Refusal {
     }
 }
 
-/// The members of past epochs, whose locks this log may rest on.
-fn former(node: &Node) -> Vec<(Vec<NodeId>, u16)> {
-    let changes = node.keys().changes();
-    changes
-        .iter()
-        .map(|change| &change.statement)
-        .filter(|statement| statement.committee == Committee::Ledger)
-        .map(|statement| {
-            let count = u16::try_from(statement.former.len()).unwrap_or(u16::MAX);
-            (statement.former.clone(), quorum(count))
-        })
-        .collect()
+/// The members of past epochs, whose locks this log may rest on, and the epoch since which `present` are the members.
+fn former(node: &Node, present: &[NodeId]) -> (Vec<(Vec<NodeId>, u16)>, u64) {
+    let (mut all, mut since) = (Vec::new(), 0);
+    for change in node.keys().changes() {
+        let statement = &change.statement;
+        if statement.committee != Committee::Ledger {
+            continue;
+        }
+        let mut nodes = statement.former.clone();
+        nodes.sort_unstable();
+        if nodes != present {
+            since = statement.epoch;
+        }
+        let count = u16::try_from(nodes.len()).unwrap_or(u16::MAX);
+        all.push((nodes, quorum(count)));
+    }
+    (all, since)
 }
 
 /// Mounts the ledger on a node that sits on its committee.

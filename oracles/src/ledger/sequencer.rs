@@ -19,6 +19,8 @@ const SUBMIT_WAIT: Duration = Duration::from_secs(4);
 const PROPOSE_WAIT: Duration = Duration::from_secs(2);
 /// How long the slower members have once a quorum has acknowledged.
 const GRACE: Duration = Duration::from_millis(150);
+/// Entries that wait for a round at most: sixteen full ones.
+pub(super) const MAX_WAITING: usize = 16 * MAX_BATCH;
 /// Tries at one checkpoint's signature: a signer may die between acknowledging and signing.
 const SIGN_ATTEMPTS: u32 = 2;
 /// How long a member tries a suspected sequencer itself.
@@ -43,7 +45,7 @@ impl Member {
                 .propose(from, &proposal)
                 .await
                 .map(Answer::Acknowledged),
-            Call::Commit(note) => self.committed(from, &note).await.map(|()| Answer::Noted),
+            Call::Commit(note) => self.commit(from, &note).await.map(|()| Answer::Noted),
             Call::Report { view, entries } => self
                 .report_unless_well(view, entries)
                 .await
@@ -82,17 +84,6 @@ impl Member {
         store.standing().view.max(store.standing().promised)
     }
 
-    /// As [`commit`](Self::commit), learning the sender's view first when the checkpoint does not fit ours.
-    async fn committed(&self, from: NodeId, note: &str) -> Result<(), LedgerError> {
-        match self.commit(from, note).await {
-            Err(LedgerError::Fork) => {
-                self.catch_up_from(from).await?;
-                self.commit(from, note).await
-            }
-            other => other,
-        }
-    }
-
     /// As sequencer: has entries acknowledged and signed, together with whatever else waits.
     ///
     /// # Errors
@@ -106,7 +97,8 @@ impl Member {
         if let Some(receipts) = self.receipts(&entries).await? {
             return Ok(receipts);
         }
-        self.queue().extend(entries.iter().copied());
+        self.sequences().await?;
+        self.wait_in_line(&entries)?;
         let _sequencing = self.sequencing.lock().await;
         if let Some(receipts) = self.receipts(&entries).await? {
             return Ok(receipts);
@@ -119,6 +111,32 @@ impl Member {
         self.receipts(&entries)
             .await?
             .ok_or_else(|| LedgerError::Signing("the entries are not in the log".to_owned()))
+    }
+
+    /// The view that this member sequences now.
+    async fn sequences(&self) -> Result<u64, LedgerError> {
+        let store = self.store.read().await;
+        let standing = store.standing();
+        let is_sequencer = self.members.sequencer(standing.view) == Some(self.me);
+        if !is_sequencer || standing.promised > standing.view {
+            return Err(LedgerError::Stale(standing.promised));
+        }
+        Ok(standing.view)
+    }
+
+    /// Entries that the next round may take along, each once.
+    fn wait_in_line(&self, entries: &[Entry]) -> Result<(), LedgerError> {
+        let mut queue = self.queue();
+        let new: Vec<Entry> = entries
+            .iter()
+            .filter(|entry| !queue.contains(entry))
+            .copied()
+            .collect();
+        if queue.len() + new.len() > MAX_WAITING {
+            return Err(LedgerError::TooMany);
+        }
+        queue.extend(new);
+        Ok(())
     }
 
     fn queue(&self) -> std::sync::MutexGuard<'_, Vec<Entry>> {
@@ -151,14 +169,10 @@ impl Member {
     /// Has the sequencer's log and then these entries acknowledged by a quorum, signed by the committee, and told to
     /// all. Nothing to do when all is signed and there are no entries.
     async fn round(&self, entries: Vec<Entry>) -> Result<(), LedgerError> {
+        self.sequences().await?;
         let proposal = {
             let store = self.store.read().await;
             let standing = store.standing();
-            if self.members.sequencer(standing.view) != Some(self.me)
-                || standing.promised > standing.view
-            {
-                return Err(LedgerError::Stale(standing.promised));
-            }
             let size = store.size();
             if size == store.signed_size() && entries.is_empty() {
                 return Ok(());
@@ -420,7 +434,7 @@ impl Member {
             match done {
                 Ok(_) if successor == self.me => return,
                 Ok(_) => match self.catch_up_from(successor).await {
-                    Ok(()) => return,
+                    Ok(_) => return,
                     Err(error) => note(failures, &error),
                 },
                 Err(error) => note(failures, &error),
@@ -448,7 +462,7 @@ impl Member {
             .await?
         {
             Answer::Appended(checkpoint) => {
-                self.committed(sequencer, &checkpoint).await?;
+                self.commit(sequencer, &checkpoint).await?;
                 self.receipts(entries).await
             }
             Answer::Refused { reason, view: now } => {

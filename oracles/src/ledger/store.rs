@@ -34,6 +34,9 @@ pub struct Standing {
     pub lock: Option<Lock>,
     /// The highest position it acknowledged in its view.
     pub acked: Option<Position>,
+    /// The change of members after which it left the views of those before; see [`Members::since`](super::message::Members).
+    #[serde(default)]
+    pub since: u64,
 }
 
 /// The log as this member holds it.
@@ -263,11 +266,18 @@ impl Store {
 
     /// Stores what the member stands by, the entries unchanged.
     ///
+    /// A [`write`](Self::write) whose caller was dropped while the database committed has left entries that this member
+    /// knows nothing of and told nobody about; they go, or what is stored would not have the root stored with it.
+    ///
     /// # Errors
     /// Database errors.
     pub async fn stand(&mut self, standing: Standing) -> Result<(), LedgerError> {
         let root = self.tree.root(self.size()).unwrap_or(Bytes([0; 32]));
         let mut transaction = db::begin_write(&self.pool).await?;
+        sqlx::query("DELETE FROM ledger_entry WHERE idx >= $1")
+            .bind(signed(self.size())?)
+            .execute(&mut *transaction)
+            .await?;
         self.write_standing(&mut transaction, self.size(), &root, &standing)
             .await?;
         transaction.commit().await?;

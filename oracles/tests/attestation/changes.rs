@@ -4,13 +4,16 @@ use contracts::bip340;
 use contracts::encoding::Bytes;
 use contracts::epoch::EpochChange;
 use contracts::ids::{Committee, Domain};
+use contracts::receipt::{Entry, EntryKind, Receipt};
 use contracts::trust::{CommitteeKey, Suite, Trust};
 use oracles::ceremony::KeyId;
 use oracles::ceremony::epoch::{self, Kind};
 use oracles::hpke;
 use oracles::http::{HttpError, client, get_json, post_json};
+use oracles::ledger::Ledger as _;
 use oracles::wire::attest::{ResealAnswer, ResealCall, ResealRequest};
 use oracles::wire::enrol::{NoticeAnswer, NoticeCall, NoticeQuery};
+use oracles::wire::ledger::EntriesAnswer;
 use oracles::wire::{HpkeBox, notice_info, reseal_info};
 use rand_core::OsRng;
 
@@ -201,6 +204,85 @@ async fn a_newcomer_takes_over_memory_and_handles_and_an_old_trust_file_follows(
     }
     let key = trust.fact_key(Domain::Income, 3).unwrap();
     batches.batches[0].root.verify(&key.into()).unwrap();
+}
+
+/// Has an entry appended through a node, which is asked again while the committee changes hands.
+async fn append(network: &Network, at: u16, number: u64) -> Receipt {
+    let running = network.nodes[usize::from(at) - 1].as_ref().unwrap().node();
+    let entry = Entry::new(EntryKind::Approval, &Bytes([7; 32]), &number);
+    let mut last = None;
+    for _ in 0..60 {
+        match oracles::ledger::of(running).append(&[entry]).await {
+            Ok(receipts) => return receipts[0].clone(),
+            Err(error) => last = Some(error),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    }
+    panic!("entry {number} at node {at}: {last:?}")
+}
+
+#[actix_web::test]
+async fn the_ledgers_members_change_and_the_log_goes_on_under_its_one_key() {
+    let mut network = Network::start().await;
+    let mut trust = first_trust(&network);
+    let mut receipts = vec![append(&network, 4, 0).await];
+    // Node 4 leaves and comes back; in between the log goes on without it.
+    for (epoch, members) in [(2, vec![1, 2, 3]), (3, vec![1, 2, 3, 4])] {
+        for config in &mut network.configs {
+            for committee in &mut config.committees {
+                if committee.name == Committee::Ledger {
+                    committee.members = members.iter().copied().map(node).collect();
+                }
+            }
+        }
+        for number in 1..=4 {
+            network.restart(number).await;
+        }
+        change(&network, Committee::Ledger, Kind::Reshare, epoch).await;
+        for running in network.nodes.iter().flatten() {
+            while running.node().epoch(Committee::Ledger) != epoch {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+        receipts.push(append(&network, 3, epoch).await);
+        receipts.push(append(&network, 4, 10 + epoch).await);
+    }
+    // A quorum now needs the one that came back.
+    network.stop(1).await;
+    receipts.push(append(&network, 2, 20).await);
+    let newest = append(&network, 4, 21).await.verify(&trust).unwrap();
+    let url = &network.configs[0].peers[3].url;
+    let all: EntriesAnswer = get_json(
+        &client(),
+        &format!("{url}/v1/ledger/entries?start=0&count=1000"),
+    )
+    .await
+    .unwrap();
+    let mut before = None;
+    for receipt in &receipts {
+        receipt.verify(&trust).unwrap();
+        assert!(before < Some(receipt.index), "in the order appended");
+        before = Some(receipt.index);
+        let place = usize::try_from(receipt.index).unwrap();
+        assert_eq!(all.entries[place], receipt.entry);
+    }
+    let leaves: Vec<[u8; 32]> = all.entries.iter().map(Entry::leaf_hash).collect();
+    let size = usize::try_from(newest.size).unwrap();
+    assert_eq!(contracts::merkle::root(&leaves[..size]), newest.root.0);
+    // Both changes are in the log, and who trusts the log follows them.
+    for _ in 0..120 {
+        let changes: Vec<EpochChange> = get_json(&client(), &format!("{url}/v1/epochs"))
+            .await
+            .unwrap();
+        if changes.len() == 2 && changes.iter().all(|change| change.receipt.is_some()) {
+            for change in &changes {
+                trust.follow(change).unwrap();
+            }
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    }
+    panic!("the changes are not in the log")
 }
 
 async fn notice(

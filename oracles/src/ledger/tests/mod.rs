@@ -1,6 +1,7 @@
 //! The protocol over an in-memory network of real members with real stores and signatures.
 
 mod network;
+mod views;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -347,7 +348,7 @@ async fn a_checkpoint_is_signed_for_a_quorums_lock_of_the_present_view_only() {
     assert!(network.member(2).checkpoint_body(&moved).await.is_err());
     // Member 4 never acknowledged; member 3 left the view since.
     let unseen = network.member(4).checkpoint_body(&lock).await;
-    assert!(matches!(unseen, Err(LedgerError::Fork)));
+    assert!(matches!(unseen, Err(LedgerError::Unacknowledged)));
     network.member(3).report(1).await.unwrap();
     let left = network.member(3).checkpoint_body(&lock).await;
     assert!(matches!(left, Err(LedgerError::Stale(1))));
@@ -384,7 +385,10 @@ async fn a_member_signs_nothing_in_a_view_in_which_it_acknowledged_nothing() {
     };
     assert!(network.member(3).checkpoint_body(&lock).await.is_ok());
     let unseen = network.member(4).checkpoint_body(&lock).await;
-    assert!(matches!(unseen, Err(LedgerError::Fork)), "{unseen:?}");
+    assert!(
+        matches!(unseen, Err(LedgerError::Unacknowledged)),
+        "{unseen:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

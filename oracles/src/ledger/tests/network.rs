@@ -19,6 +19,9 @@ use rand_core::OsRng;
 use crate::ledger::message::{Answer, Call, Identity, Lock, Members};
 use crate::ledger::{LedgerError, Links, Member, Store};
 
+/// Nodes that have a share of the key, of which three sign.
+const NODES: u16 = 8;
+
 pub const ORIGIN: &str = "ledger.test/log";
 
 pub fn node(n: u16) -> NodeId {
@@ -71,7 +74,10 @@ pub struct Faults {
 pub struct Network {
     folder: tempfile::TempDir,
     keys: Arc<Keys>,
+    /// Whoever starts from now on sits on this committee.
+    pub committee: RwLock<Members>,
     members: RwLock<HashMap<NodeId, Arc<Member>>>,
+    pools: Mutex<HashMap<NodeId, sqlx::AnyPool>>,
     pub faults: Mutex<Faults>,
 }
 
@@ -82,24 +88,36 @@ struct TestLinks {
 
 impl Network {
     pub fn new() -> Arc<Self> {
-        let (shares, public) =
-            frost::keys::generate_with_dealer(4, 3, frost::keys::IdentifierList::Default, OsRng)
-                .unwrap();
+        let (shares, public) = frost::keys::generate_with_dealer(
+            NODES,
+            3,
+            frost::keys::IdentifierList::Default,
+            OsRng,
+        )
+        .unwrap();
         let mut by_node = BTreeMap::new();
-        for n in 1..=4u16 {
+        for n in 1..=NODES {
             let share = shares[&frost::Identifier::try_from(n).unwrap()].clone();
             by_node.insert(node(n), share.try_into().unwrap());
         }
         Arc::new(Self {
             folder: tempfile::tempdir().unwrap(),
             keys: Arc::new(Keys {
-                identities: (1..=4)
+                identities: (1..=NODES)
                     .map(|n| (node(n), SigningKey::generate(&mut OsRng)))
                     .collect(),
                 shares: by_node,
                 public,
             }),
+            committee: RwLock::new(Members {
+                origin: ORIGIN.to_owned(),
+                nodes: (1..=4).map(node).collect(),
+                threshold: 3,
+                former: Vec::new(),
+                since: 0,
+            }),
             members: RwLock::default(),
+            pools: Mutex::default(),
             faults: Mutex::default(),
         })
     }
@@ -129,16 +147,17 @@ impl Network {
     }
 
     pub async fn start(self: &Arc<Self>, n: u16) -> Result<Arc<Member>, LedgerError> {
+        // What a killed process had under way ends with it: no task of it writes to the file any more.
+        let earlier = self.pools.lock().unwrap().remove(&node(n));
+        if let Some(earlier) = earlier {
+            earlier.close().await;
+        }
         let pool = crate::db::connect(&crate::db::sqlite_url(&self.file(n))).await?;
+        self.pools.lock().unwrap().insert(node(n), pool.clone());
         let store = Store::open(pool, ORIGIN, &self.key()).await?;
         let member = Arc::new(Member::new(
             node(n),
-            Members {
-                origin: ORIGIN.to_owned(),
-                nodes: (1..=4).map(node).collect(),
-                threshold: 3,
-                former: Vec::new(),
-            },
+            self.committee.read().unwrap().clone(),
             Arc::new(TestIdentity {
                 me: node(n),
                 keys: self.keys.clone(),
