@@ -46,7 +46,13 @@ impl Registrar {
             enrolment: call.enrolment,
             receipt,
         };
-        let signatures = links.sign(&context).await?;
+        let signatures = match links.sign(&context).await {
+            // Another enrolment of the person came before this one, or its lease has passed to one.
+            Err(_) if !self.registry.holds(&prepared.claim).await? => {
+                return Err(EnrolError::Taken);
+            }
+            signed => signed?,
+        };
         let handles = self.signed(prepared, &signatures)?;
         let answer = EnrolAnswer {
             subjects: handles

@@ -4,6 +4,10 @@
 //! An enrolment claims its row before anything is signed. A claim lapses after its lease, so that one that died does not
 //! shut the person out; once a node has taken part in signing, handles may exist, and the row is kept until they expire.
 //! The same enrolment id, signed by the same key, always finds its own claim.
+//!
+//! Two enrolments at once may each be the first at half of the nodes, where neither finds a quorum. So a claim that is not
+//! signed yet yields to one that comes before it in an order that all nodes know and nobody can choose a place in; signed
+//! it yields to nobody, and two quorums share an honest node, which signs for one of them.
 
 use contracts::encoding::{Bytes32, tagged_hash};
 use contracts::group::Point;
@@ -34,6 +38,20 @@ pub(super) fn subject_ref(s: &Scalar) -> Bytes32 {
     tagged_hash("shp/v1/subject-ref", &[s.as_bytes()]).into()
 }
 
+/// An enrolment's place in the order of those of one person; lower comes first. It depends on the subject, which who makes
+/// an enrolment up does not know.
+fn order(subject: &Bytes32, enrolment: &Bytes32) -> [u8; 32] {
+    tagged_hash("shp/v1/enrol-order", &[&subject.0, &enrolment.0])
+}
+
+impl Claim {
+    /// Whether it comes before another enrolment of the same person.
+    fn precedes(&self, other: &str) -> bool {
+        Bytes32::parse(other)
+            .is_ok_and(|other| order(&self.subject, &self.enrolment) < order(&self.subject, &other))
+    }
+}
+
 impl Registry {
     pub(super) async fn open(pool: AnyPool) -> Result<Self, DbError> {
         let steps = [include_str!("schema.sql"), include_str!("schema_1.sql")];
@@ -41,10 +59,11 @@ impl Registry {
         Ok(Self(pool))
     }
 
-    /// Claims a person for an enrolment until `until`, in one step against all others.
+    /// Claims a person for an enrolment until `until`, in one step against all others. Claiming again does not prolong it:
+    /// who cannot get a quorum must not keep others from it for good.
     ///
     /// # Errors
-    /// [`EnrolError::Taken`] while another enrolment holds the person; [`EnrolError::OtherPseudonym`] when handles may
+    /// [`EnrolError::Taken`] while another enrolment holds the person that is signed or comes before this one; [`EnrolError::OtherPseudonym`] when handles may
     /// exist with another pseudonym key.
     pub(super) async fn claim(
         &self,
@@ -76,7 +95,8 @@ impl Registry {
         let (holder, signed): (String, i64) = (row.get(0), row.get(1));
         let (registered, held_until): (String, i64) = (row.get(2), row.get(3));
         let held = held_until >= now.0;
-        if holder != enrolment && held {
+        let yields = signed == 0 && claim.precedes(&holder);
+        if holder != enrolment && held && !yields {
             if claim.replaces && signed == 1 {
                 return self.await_reproofing(transaction, claim, now, terms).await;
             }
@@ -88,6 +108,10 @@ impl Registry {
             }
             return Ok(());
         }
+        let until = match holder == enrolment && held {
+            true => UnixTime(held_until),
+            false => until,
+        };
         sqlx::query(
             "UPDATE enrolment SET enrolment = $2, signed = 0, pseudonym_key = $3, held_until = $4
              WHERE subject_ref = $1",
@@ -131,6 +155,15 @@ impl Registry {
             return self.replace(claim, now, until, terms).await;
         }
         Err(EnrolError::Taken)
+    }
+
+    /// Whether this node's row is still the claim's.
+    pub(super) async fn holds(&self, claim: &Claim) -> Result<bool, EnrolError> {
+        let row = sqlx::query("SELECT enrolment FROM enrolment WHERE subject_ref = $1")
+            .bind(claim.subject.to_string())
+            .fetch_optional(&self.0)
+            .await?;
+        Ok(row.is_some_and(|row| row.get::<String, _>(0) == claim.enrolment.to_string()))
     }
 
     /// Whether a pseudonym key is the one registered for a subject; true when this node has no row, because it was down at
@@ -224,10 +257,18 @@ mod tests {
         }
     }
 
+    /// Claims of as many enrolments, first come first.
+    fn in_order(count: u8) -> Vec<Claim> {
+        let mut claims: Vec<Claim> = (1..=count).map(|at| claim(at, at)).collect();
+        claims.sort_by_key(|claim| order(&claim.subject, &claim.enrolment));
+        claims
+    }
+
     #[tokio::test]
     async fn a_second_enrolment_of_one_ssn_is_refused_until_the_first_lapses_or_expires() {
         let (_dir, registry) = registry().await;
-        let (first, second) = (claim(1, 1), claim(2, 2));
+        let claims = in_order(2);
+        let (first, second) = (claims[0], claims[1]);
         registry.claim(&first, NOW, LEASE, TERMS).await.unwrap();
         let refused = registry.claim(&second, NOW, LEASE, TERMS).await;
         assert!(matches!(refused, Err(EnrolError::Taken)));
@@ -288,22 +329,59 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_many_enrolments_at_once_one_gets_the_person() {
+    async fn of_many_enrolments_at_once_one_gets_the_person_the_same_at_every_node() {
         let (_dir, registry) = registry().await;
-        let tries = (0..8u8).map(|at| {
+        let claims = in_order(8);
+        let tries = claims.iter().copied().map(|claim| {
             let registry = registry.clone();
             tokio::spawn(async move {
-                registry
-                    .claim(&claim(at, at), NOW, LEASE, TERMS)
-                    .await
-                    .is_ok()
+                // Whoever came before may have claimed already, or come later and take over.
+                let _ = registry.claim(&claim, NOW, LEASE, TERMS).await;
             })
         });
-        let won = futures::future::join_all(tries).await;
-        assert_eq!(
-            won.into_iter().filter(|it| *it.as_ref().unwrap()).count(),
-            1
-        );
+        for tried in futures::future::join_all(tries).await {
+            tried.unwrap();
+        }
+        let mut won = Vec::new();
+        for claim in &claims {
+            let signed = registry.signing(claim, NOW, YEAR, TERMS).await;
+            won.push(signed.is_ok());
+            assert_eq!(registry.holds(claim).await.unwrap(), signed.is_ok());
+        }
+        assert_eq!(won, [true, false, false, false, false, false, false, false]);
+    }
+
+    #[tokio::test]
+    async fn a_claim_yields_to_one_that_comes_before_it_until_it_is_signed() {
+        let (_dir, registry) = registry().await;
+        let claims = in_order(3);
+        registry.claim(&claims[2], NOW, LEASE, TERMS).await.unwrap();
+        registry.claim(&claims[1], NOW, LEASE, TERMS).await.unwrap();
+        let displaced = registry.signing(&claims[2], NOW, YEAR, TERMS).await;
+        assert!(matches!(displaced, Err(EnrolError::Taken)));
+        registry
+            .signing(&claims[1], NOW, YEAR, TERMS)
+            .await
+            .unwrap();
+        let late = registry.claim(&claims[0], NOW, LEASE, TERMS).await;
+        assert!(matches!(late, Err(EnrolError::Taken)));
+    }
+
+    #[tokio::test]
+    async fn claiming_again_does_not_prolong_a_lease() {
+        let (_dir, registry) = registry().await;
+        let claims = in_order(2);
+        registry.claim(&claims[0], NOW, LEASE, TERMS).await.unwrap();
+        let later = UnixTime(NOW.0 + 500);
+        let longer = UnixTime(later.0 + 600);
+        registry
+            .claim(&claims[0], later, longer, TERMS)
+            .await
+            .unwrap();
+        registry
+            .claim(&claims[1], AFTER_LEASE, YEAR, TERMS)
+            .await
+            .unwrap();
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! What must not work.
 
+use std::time::Duration;
+
 use contracts::attestation::AttestationError;
 use contracts::encoding::Bytes;
 use contracts::group::{PEDERSEN, Point};
@@ -8,7 +10,9 @@ use contracts::ids::Domain;
 use curve25519_dalek::scalar::Scalar;
 use oracles::hpke;
 use oracles::http::client;
+use oracles::peer::Topic;
 use oracles::wire::{HpkeBox, handle_info};
+use serde_json::{Value, json};
 
 use super::externals::{OTHER_SSN, Payroll, SSN, edit, report};
 use super::network::{Network, node};
@@ -315,6 +319,98 @@ async fn a_second_enrolment_of_one_ssn_is_refused_by_every_coordinator() {
         accepted.unwrap();
     }
     assert_eq!(code(swapped.complete(&network, 2).await), "other-pseudonym");
+}
+
+/// Two people, or one with two seeds, claim one SSN through two nodes at the same moment.
+#[actix_web::test]
+async fn two_enrolments_of_one_ssn_at_two_nodes_at_once_end_with_exactly_one() {
+    let network = Network::start().await;
+    for ssn in [SSN, OTHER_SSN] {
+        let owners = [Owner::new(), Owner::new()];
+        for owner in &owners {
+            for (_, accepted) in owner.submit(&network, &claims(owner, ssn)).await {
+                accepted.unwrap();
+            }
+        }
+        let mut won = [false; 2];
+        // Each may have claimed at some nodes what the other was signing: then both ask again.
+        for _ in 0..20 {
+            let [a, b] = &owners;
+            let (a, b) = futures::join!(a.complete(&network, 1), b.complete(&network, 2));
+            won[0] |= a.is_ok();
+            won[1] |= b.is_ok();
+            assert!(!(won[0] && won[1]), "one person has two profiles");
+            if won[0] || won[1] {
+                break;
+            }
+        }
+        let loser = owners.iter().zip(won).find(|(_, won)| !won).unwrap().0;
+        assert!(won[0] || won[1], "neither enrolment was completed");
+        for coordinator in 1..=4 {
+            let refused = loser.complete(&network, coordinator).await;
+            assert_eq!(code(refused), "enrolled");
+        }
+    }
+}
+
+/// An enrolment whose coordinator, node 4, has two members claim the person and goes no further.
+async fn half_an_enrolment(network: &Network, owner: &Owner) {
+    for (_, accepted) in owner.submit(network, &claims(owner, SSN)).await {
+        accepted.unwrap();
+    }
+    let prepare: Topic<Value, Value> = Topic::new("enrol.prepare");
+    let prepare = prepare.with_timeout(Duration::from_secs(30));
+    let coordinator = network.nodes[3].as_ref().unwrap().node();
+    for member in [1, 2] {
+        let call = json!({ "enrolment": owner.enrolment() });
+        let prepared = coordinator.call(node(member), prepare, &call).await;
+        assert!(prepared.unwrap().get("digest").is_some());
+    }
+}
+
+#[actix_web::test]
+async fn a_lease_that_lapsed_passes_to_another_and_who_held_it_completes_nothing() {
+    let mut network = Network::start().await;
+    let (first, second) = (Owner::new(), Owner::new());
+    half_an_enrolment(&network, &first).await;
+    network.sleep_days(1).await;
+    for (_, accepted) in second.submit(&network, &claims(&second, SSN)).await {
+        accepted.unwrap();
+    }
+    second.complete(&network, 2).await.unwrap();
+    for (_, accepted) in first.submit(&network, &claims(&first, SSN)).await {
+        accepted.unwrap();
+    }
+    for coordinator in 1..=4 {
+        assert_eq!(
+            code(first.complete(&network, coordinator).await),
+            "enrolled"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn a_lease_taken_over_by_an_enrolment_that_dies_too_comes_back_to_the_first() {
+    let mut network = Network::start().await;
+    let (first, thief) = (Owner::new(), Owner::new());
+    half_an_enrolment(&network, &first).await;
+    network.sleep_days(1).await;
+    half_an_enrolment(&network, &thief).await;
+    network.sleep_days(1).await;
+    for (_, accepted) in first.submit(&network, &claims(&first, SSN)).await {
+        accepted.unwrap();
+    }
+    let completed = first.complete(&network, 3).await.unwrap();
+    let found = first.open(&completed);
+    let wishes = [wish(
+        "identity.birth_date",
+        as_of(network.today()),
+        0,
+        false,
+    )];
+    let draft = Draft::new(&network, &found, Domain::Identity, &wishes).await;
+    assert!(draft.send_to(&network, 1).await.is_ok());
+    assert_eq!(code(thief.complete(&network, 1).await), "not-found");
 }
 
 /// Attack: who knows a name and a birth date tries one SSN after another.
