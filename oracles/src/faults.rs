@@ -3,14 +3,22 @@
 /// Environment variable that names the step, such as `epoch.voted`. Read by debug builds only.
 pub const DIE_AT: &str = "ORACLE_DIE_AT";
 
-/// Dies here, without a word and without clean-up, when a test says so.
+/// Dies here when a test says so.
 #[cfg(debug_assertions)]
 pub(crate) fn step(name: &str) {
     if std::env::var(DIE_AT).is_ok_and(|at| at == name) {
-        std::process::abort();
+        die();
     }
 }
 
 /// Nothing in a release build.
 #[cfg(not(debug_assertions))]
 pub(crate) fn step(_: &str) {}
+
+/// Ends this process as `kill -9` does: by SIGKILL, without a word, a destructor or a flush.
+pub fn die() -> ! {
+    #[cfg(unix)]
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    // Where there is no such signal.
+    std::process::abort()
+}

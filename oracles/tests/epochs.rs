@@ -1,13 +1,15 @@
-//! Processes killed without a word at every step of key generation, refresh and reshare: what is left is one whole epoch,
-//! the same at every node, under the same group key.
+//! Processes that end by SIGKILL at every step of key generation, refresh and reshare, and of the signing in them: what is
+//! left is one whole epoch, the same at every node, under the same group key.
 //!
 //! A sample of the steps by default, chosen by `ORACLE_KILL_SEED`; all of them with `ORACLE_KILL_ALL=1`.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
 use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -24,18 +26,20 @@ const DECISION: KeyId = KeyId::Signing(Committee::Decision);
 /// Steps of key generation, at a member.
 const GENERATION: [&str; 4] = ["dkg.round1", "dkg.round2", "dkg.stored", "dkg.activated"];
 /// Steps of a change of epoch, at a member.
-const MEMBER: [&str; 6] = [
+const MEMBER: [&str; 7] = [
     "epoch.offered",
     "epoch.dealt",
     "epoch.prepared",
+    "sign.committed",
     "epoch.voted",
     "epoch.switching",
     "epoch.switched",
 ];
 /// The same at the coordinator.
-const COORDINATOR: [&str; 4] = [
+const COORDINATOR: [&str; 5] = [
     "epoch.coordinator.dealt",
     "epoch.coordinator.confirmed",
+    "sign.shared",
     "epoch.coordinator.signed",
     "epoch.coordinator.switched",
 ];
@@ -169,6 +173,24 @@ impl Cluster {
         }
     }
 
+    /// Waits until a node's process has ended by SIGKILL at its step; what the command said tells why it did not.
+    async fn dies(&mut self, victim: u16, step: &str, output: &Output) {
+        let process = self.processes[usize::from(victim) - 1].as_mut().unwrap();
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = process.0.try_wait().unwrap() {
+                break status;
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "node {victim} did not reach {step}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert_eq!(status.signal(), Some(9), "{step}");
+    }
+
     /// Kills `victim` at a step of a change, brings it back, and expects one epoch that works.
     async fn survives(&mut self, victim: u16, step: &str, command: &str, members: &[u16]) {
         let before = self
@@ -177,17 +199,7 @@ impl Cluster {
         self.restart(victim, Some(step));
         self.wait_up(victim).await;
         let output = self.run(1, command, &["--committee", "decision"]);
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        let victim_at = usize::from(victim) - 1;
-        let process = self.processes[victim_at].as_mut().unwrap();
-        let began = Instant::now();
-        while process.0.try_wait().unwrap().is_none() {
-            assert!(
-                began.elapsed() < Duration::from_secs(30),
-                "node {victim} did not reach {step}: {text}"
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        self.dies(victim, step, &output).await;
         self.restart(victim, None);
         self.wait_up(victim).await;
         // What is half done is completed, by itself or by the next call; then the shares sign another change.
@@ -217,18 +229,19 @@ fn members_before(cluster: &Cluster, after: &[u16]) -> Vec<u16> {
     }
 }
 
-/// The steps to try: all when told so, else some that the seed picks.
-fn sample(steps: &[&'static str], count: usize) -> BTreeSet<&'static str> {
+/// The steps to try, in the order in which they come: all when told so, else some that the seed picks.
+fn sample(steps: &[&'static str], count: usize) -> Vec<&'static str> {
     if std::env::var("ORACLE_KILL_ALL").is_ok() {
-        return steps.iter().copied().collect();
+        return steps.to_vec();
     }
     let seed: usize = std::env::var("ORACLE_KILL_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok())
         .unwrap_or(1);
-    (0..count)
-        .map(|at| steps[(seed * 5 + at * 3) % steps.len()])
-        .collect()
+    let chosen: BTreeSet<usize> = (0..count)
+        .map(|at| (seed * 5 + at * 3) % steps.len())
+        .collect();
+    chosen.into_iter().map(|at| steps[at]).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,7 +254,8 @@ async fn kill_9_at_the_steps_of_generation_and_refresh_leaves_one_whole_epoch_un
     for step in sample(&GENERATION, 2) {
         cluster.restart(2, Some(step));
         cluster.wait_up(2).await;
-        cluster.run(1, "dkg", &[]);
+        let output = cluster.run(1, "dkg", &[]);
+        cluster.dies(2, step, &output).await;
         cluster.restart(2, None);
         cluster.wait_up(2).await;
     }

@@ -50,6 +50,7 @@ pub async fn run(
         Role::Byzantine => {
             let running = Byzantine::start(config).await?;
             announce(ready, &running.addresses())?;
+            running.arm();
             orphaned().await;
             running.stop().await;
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 
 /// How long a process may take to say that it listens.
-const START_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// A running role.
 pub struct RoleProcess {
@@ -23,7 +23,7 @@ impl RoleProcess {
     /// child reads end-of-file and stops.
     ///
     /// # Errors
-    /// The process does not start, dies, or does not write its address within 20 s.
+    /// The process does not start, dies, or does not write its address within 60 s.
     pub async fn start(
         role: &str,
         name: &str,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::dev::ServerHandle;
@@ -44,6 +45,7 @@ pub struct Byzantine {
     node: RunningNode,
     door: ServerHandle,
     address: SocketAddr,
+    armed: Arc<AtomicBool>,
 }
 
 impl Byzantine {
@@ -56,13 +58,16 @@ impl Byzantine {
         let config = NodeConfig::load(config_file)?;
         let doors = Doors::bind(&config)?;
         let told = orders.clone();
+        let armed = Arc::new(AtomicBool::new(false));
+        let arming = Arc::clone(&armed);
         let node = node::start_with(config, doors, move |node, router| {
             async move {
-                let liar =
-                    Liar::new(Arc::clone(node), told).map_err(|cause| node::StartError::Role {
+                let liar = Liar::new(Arc::clone(node), told, arming).map_err(|cause| {
+                    node::StartError::Role {
                         role: "byzantine",
                         cause: cause.to_string(),
-                    })?;
+                    }
+                })?;
                 let liar: Arc<dyn Tamper> = Arc::new(liar);
                 router.tamper(&liar);
                 Ok(())
@@ -75,7 +80,14 @@ impl Byzantine {
             node,
             door,
             address,
+            armed,
         })
+    }
+
+    /// From now on it dies at its step. Other nodes ask as soon as it listens; one that died before its parent knew that it
+    /// listens would not have started.
+    pub fn arm(&self) {
+        self.armed.store(true, Ordering::Release);
     }
 
     /// Where it answers owners, and where nodes.
@@ -90,10 +102,10 @@ impl Byzantine {
     }
 }
 
-/// Ends the process as a kill does: nothing is flushed, closed or dropped, no other thread goes on.
+/// Ends the process by SIGKILL: nothing is flushed, closed or dropped, no other thread goes on.
 pub fn die(step: &str) -> ! {
     eprintln!("dying at {step}");
-    std::process::abort()
+    oracles::faults::die()
 }
 
 struct Liar {
@@ -101,10 +113,11 @@ struct Liar {
     faults: Vec<Fault>,
     firsts: Mutex<HashMap<String, Vec<u8>>>,
     journal: Option<Mutex<std::fs::File>>,
+    armed: Arc<AtomicBool>,
 }
 
 impl Liar {
-    fn new(node: Arc<Node>, orders: Orders) -> std::io::Result<Self> {
+    fn new(node: Arc<Node>, orders: Orders, armed: Arc<AtomicBool>) -> std::io::Result<Self> {
         let open = |path| {
             let mut options = std::fs::OpenOptions::new();
             options.create(true).append(true).open(path)
@@ -114,11 +127,13 @@ impl Liar {
             faults: orders.faults,
             firsts: Mutex::default(),
             journal: orders.journal.map(open).transpose()?.map(Mutex::new),
+            armed,
         })
     }
 
     fn crash_at(&self, topic: &'static str, when: When) {
-        if self.faults.contains(&Fault::Crash(topic, when)) {
+        let armed = self.armed.load(Ordering::Acquire);
+        if armed && self.faults.contains(&Fault::Crash(topic, when)) {
             die(topic);
         }
     }
