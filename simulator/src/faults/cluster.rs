@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use contracts::encoding::Bytes32;
 use contracts::ids::NodeId;
+use contracts::units::Day;
 use oracles::ceremony::KeyId;
 use oracles::ceremony::dkg::{self, DkgError};
 use oracles::config::NodeConfig;
@@ -18,6 +19,7 @@ use super::bounds::{ATTEMPTS, Bounds};
 use super::byzantine::Orders;
 use super::fault::{At, Fault};
 use super::sources::{Reads, Sources};
+use super::tapped;
 use crate::demo::DemoError;
 use crate::demo::folder::Folder;
 use crate::demo::network::{Network, oracle_name, peer_door_of};
@@ -327,6 +329,22 @@ impl<'a> Cluster<'a> {
             Some(key) => dkg::generate(config, &peers, key).await.map(|_| ()),
             None => dkg::generate_all(config, &peers).await.map(|_| ()),
         })
+    }
+
+    /// What is wrong with the requests that crossed a node's door, opened with its own key.
+    ///
+    /// # Errors
+    /// The node's key cannot be read.
+    pub fn requests_of(&self, node: NodeId, today: Day) -> Result<Vec<String>, DemoError> {
+        let identity = oracle_config::identity(self.folder, node)?;
+        let peers = self.configs.get(&node).map(|config| config.peers.iter());
+        let own = peers.and_then(|mut peers| peers.find(|peer| peer.id == node));
+        let door = self.network.door(&oracle_name(node));
+        let (Some(own), Some(door)) = (own, door) else {
+            return Err(DemoError::Other(format!("there is no oracle {node}")));
+        };
+        let keys = (identity.hpke(), own.hpke_epoch);
+        Ok(tapped::check(node, keys, &door.crossings(), today))
     }
 
     /// What the running oracles say of themselves.

@@ -17,6 +17,7 @@ mod naming;
 mod play;
 pub mod scenario;
 mod sources;
+mod tapped;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -130,7 +130,18 @@ impl Play<'_> {
         self.cluster.start_profile().await?;
         self.ask_all(ASKED_ABOUT, Verdict::Yes).await;
         self.must_succeed();
+        self.look_into_requests()?;
         self.compare_logs().await;
+        Ok(())
+    }
+
+    /// What every honest node was asked, as it reads it.
+    fn look_into_requests(&mut self) -> Result<(), DemoError> {
+        let faulty = self.scenario.faulty();
+        for node in first_nodes(self.scenario.n).filter(|node| !faulty.contains(node)) {
+            let found = self.cluster.requests_of(node, self.sources.today)?;
+            self.violations.extend(found);
+        }
         Ok(())
     }
 
