@@ -9,6 +9,9 @@ use oracles::http;
 
 use super::Oracles;
 
+#[cfg(test)]
+mod tests;
+
 impl Oracles {
     /// Asks every node for changes of epoch and follows those that verify. Says whether anything changed.
     pub async fn follow(&self) -> bool {
