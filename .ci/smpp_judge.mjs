@@ -4,7 +4,8 @@
 //
 // NOTIFIER is the built `notifier`; `smpp` must be installed beside this file or in NODE_PATH. Exit 0 when the notifier binds, its
 // texts arrive in the default alphabet with a receipt asked for, receipts and replies are taken and acknowledged, a text that
-// was throttled is sent again, a long-lived link is kept, and a text whose response was lost is settled by its receipt.
+// was throttled is sent again, a long-lived link is kept, a reply in segments is joined, and a text whose response was lost is
+// settled by its receipt.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -119,7 +120,12 @@ providers = [{ kind = "smpp", name = "smsc", address = "127.0.0.1:${server.addre
   await receipt(text, 'DELIVRD');
   const stateOf = async (id) => (await api('GET', `/v1/messages/${id}`)).body.state;
   await eventually('its receipt is taken', async () => (await stateOf(sent.id)) === 'delivered');
-  await deliver({ short_message: `si ${sent.code}` });
+  // In two segments, the second first; the header is the library's.
+  const segment = (number, message) => deliver({
+    esm_class: smpp.ESM_CLASS.UDH_INDICATOR, short_message: { udh: Buffer.from([5, 0, 3, 42, 2, number]), message },
+  });
+  await segment(2, `as ${sent.code}`);
+  await segment(1, 'si graci');
   const reply = await api('GET', '/v1/replies/d1?wait=20');
   assert.equal(reply.body.answer, 'YES');
 

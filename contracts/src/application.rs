@@ -6,7 +6,7 @@
 //! `jti` it has already filed; both need state, and this module has none.
 
 use ed25519_dalek::VerifyingKey;
-use secp256k1::{Message, SECP256K1, SecretKey, ecdsa};
+use secp256k1::{Message, PublicKey, SECP256K1, SecretKey, ecdsa};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -47,9 +47,9 @@ pub enum ApplicationError {
     #[error("application token: the verdict is NO, so there is nothing to file")]
     Verdict,
     /// The reply belongs to another decision.
-    #[error("application approval decision_id: {got} is not the token's jti {expected}")]
+    #[error("application approval decision_id: {got} is not {expected}, which is filed")]
     Decision {
-        /// The token's `jti`.
+        /// The token's `jti`, or the purchase.
         expected: Bytes32,
         /// The approval's.
         got: Bytes32,
@@ -235,6 +235,19 @@ pub fn verify_application(
     application: &Application,
     relying: &Relying<'_>,
 ) -> Result<Claims, ApplicationError> {
+    verify_approved(application, |claims| claims.jti, relying)
+}
+
+/// As [`verify_application`], where the owner's reply is about something else than the token itself: `about` says what, such as
+/// a purchase that the token backs.
+///
+/// # Errors
+/// As [`verify_application`].
+pub fn verify_approved(
+    application: &Application,
+    about: impl FnOnce(&Claims) -> Bytes32,
+    relying: &Relying<'_>,
+) -> Result<Claims, ApplicationError> {
     let Relying { now, audience, .. } = *relying;
     let claims = token::verify(
         &application.token,
@@ -246,51 +259,77 @@ pub fn verify_application(
     if claims.verdict != Verdict::Yes {
         return Err(ApplicationError::Verdict);
     }
-    check_approval(&application.approval, &claims, relying)?;
-
-    let proof = jws::parse::<ProofClaims>(
-        &application.wallet_proof,
-        PROOF_ALGORITHM,
-        PROOF_TYPE,
-        false,
-        MAX_PROOF_BYTES,
-    )
-    .map_err(ApplicationError::Proof)?;
-    // libsecp256k1 verifies low-s signatures only, so a proof cannot be given a second form.
-    ecdsa::Signature::from_compact(&proof.signature.0)
-        .and_then(|signature| {
-            SECP256K1.verify_ecdsa(
-                &digest(proof.signing_input),
-                &signature,
-                claims.cnf.jwk.public_key(),
-            )
-        })
-        .map_err(|_| ApplicationError::ProofSignature)?;
-    if proof.claims.aud != audience {
-        return Err(ApplicationError::ProofClaim("aud"));
-    }
-    if proof.claims.jti != claims.jti {
-        return Err(ApplicationError::ProofClaim("jti"));
-    }
-    if proof.claims.approval != application.approval.hash() {
-        return Err(ApplicationError::ProofClaim("approval"));
-    }
-    let iat = proof.claims.iat.0;
-    let replied_at = application.approval.replied_at.0;
-    if !within(iat, replied_at, now, MAX_PROOF_AGE) {
-        return Err(ApplicationError::ProofTime { iat, now: now.0 });
-    }
+    check_approval(&application.approval, &about(&claims), &claims, relying)?;
+    let possession = Possession {
+        audience,
+        jti: &claims.jti,
+        about: &application.approval.hash(),
+        key: claims.cnf.jwk.public_key(),
+        after: application.approval.replied_at,
+        now,
+    };
+    possession.verify(&application.wallet_proof)?;
     Ok(claims)
+}
+
+/// What a wallet's proof of possession must say, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Possession<'a> {
+    /// Whom it is made for.
+    pub audience: &'a str,
+    /// `jti` of the token.
+    pub jti: &'a Bytes32,
+    /// What it is about.
+    pub about: &'a Bytes32,
+    /// The token's `cnf` key.
+    pub key: &'a PublicKey,
+    /// It was not made before.
+    pub after: UnixTime,
+    /// Now.
+    pub now: UnixTime,
+}
+
+impl Possession<'_> {
+    /// Verifies a proof.
+    ///
+    /// # Errors
+    /// [`ApplicationError`], naming the part that fails.
+    pub fn verify(&self, proof: &str) -> Result<(), ApplicationError> {
+        let proof =
+            jws::parse::<ProofClaims>(proof, PROOF_ALGORITHM, PROOF_TYPE, false, MAX_PROOF_BYTES)
+                .map_err(ApplicationError::Proof)?;
+        // libsecp256k1 verifies low-s signatures only, so a proof cannot be given a second form.
+        ecdsa::Signature::from_compact(&proof.signature.0)
+            .and_then(|signature| {
+                SECP256K1.verify_ecdsa(&digest(proof.signing_input), &signature, self.key)
+            })
+            .map_err(|_| ApplicationError::ProofSignature)?;
+        if proof.claims.aud != self.audience {
+            return Err(ApplicationError::ProofClaim("aud"));
+        }
+        if proof.claims.jti != *self.jti {
+            return Err(ApplicationError::ProofClaim("jti"));
+        }
+        if proof.claims.approval != *self.about {
+            return Err(ApplicationError::ProofClaim("approval"));
+        }
+        let (iat, now) = (proof.claims.iat.0, self.now);
+        if !within(iat, self.after.0, now, MAX_PROOF_AGE) {
+            return Err(ApplicationError::ProofTime { iat, now: now.0 });
+        }
+        Ok(())
+    }
 }
 
 fn check_approval(
     approval: &Approval,
+    about: &Bytes32,
     claims: &Claims,
     relying: &Relying<'_>,
 ) -> Result<(), ApplicationError> {
-    if approval.decision_id != claims.jti {
+    if approval.decision_id != *about {
         return Err(ApplicationError::Decision {
-            expected: claims.jti,
+            expected: *about,
             got: approval.decision_id,
         });
     }

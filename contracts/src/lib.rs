@@ -11,6 +11,7 @@ pub mod cbor;
 pub mod checkpoint;
 pub mod encoding;
 pub mod epoch;
+pub mod gap;
 pub mod group;
 pub mod handle;
 pub mod ids;

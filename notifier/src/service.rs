@@ -9,6 +9,7 @@ mod outbox;
 mod providers;
 mod reports;
 mod requests;
+mod segments;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

@@ -199,6 +199,29 @@ impl AgencyConfig {
     }
 }
 
+/// An insurer that gap cover can be bought from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InsurerConfig {
+    /// Its registered id, the `aud` of tokens for it; also an insurer under `enquiries`.
+    pub audience: String,
+    /// Base URL of its API.
+    pub url: BaseUrl,
+    /// Ed25519 public key of its plans, policies and statements.
+    pub public_key: Bytes32,
+}
+
+impl InsurerConfig {
+    /// The key of what it signs.
+    ///
+    /// # Errors
+    /// Not an Ed25519 key.
+    pub fn key(&self) -> Result<VerifyingKey, ConfigError> {
+        ed25519_key(&self.public_key.0)
+            .map_err(|error| bad("insurers.public_key", error.to_string()))
+    }
+}
+
 /// How approval by text goes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -309,6 +332,9 @@ pub struct ProfileConfig {
     /// Insurers and providers.
     #[serde(default)]
     pub enquiries: Vec<EnquiryConfig>,
+    /// Insurers that gap cover can be bought from.
+    #[serde(default)]
+    pub insurers: Vec<InsurerConfig>,
     /// Approval by text.
     #[serde(default)]
     pub approval: ApprovalConfig,
@@ -364,6 +390,18 @@ impl ProfileConfig {
             if entry.kind.keeps_cases() {
                 let problem = "insurer or provider; an agency goes under agencies";
                 return Err(bad("enquiries.kind", problem));
+            }
+        }
+        for insurer in &self.insurers {
+            insurer.key()?;
+            let known = |entry: &EnquiryConfig| {
+                entry.audience == insurer.audience && entry.kind == AudienceKind::Insurer
+            };
+            if !self.enquiries.iter().any(known) {
+                return Err(bad(
+                    "insurers.audience",
+                    "name it as an insurer under enquiries, too",
+                ));
             }
         }
         self.notifier_key()?;

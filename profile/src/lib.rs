@@ -5,6 +5,8 @@ pub mod api;
 mod cli;
 pub mod config;
 mod enrol;
+pub mod gap;
+mod heard;
 pub mod notifier;
 pub mod oracle;
 mod question;

@@ -18,6 +18,8 @@ use crate::config::BaseUrl;
 
 /// Largest answer, in bytes.
 const MAX_ANSWER: usize = 16 << 10;
+/// Largest answer that holds events, in bytes: a hundred of them.
+const MAX_EVENTS: usize = 128 << 10;
 /// Time beyond the long poll's own wait.
 const SLACK: Duration = Duration::from_secs(10);
 
@@ -73,6 +75,26 @@ pub enum Reply {
     Waiting,
     /// The notifier closed the question without an answer; why, in its words.
     Closed(String),
+}
+
+/// Something that happened at the notifier.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Event {
+    /// Its number, one more than the one before.
+    pub seq: i64,
+    /// When it happened.
+    pub at: UnixTime,
+    /// `reply`, `closed`, `dispute`, `message` or `contact`.
+    pub kind: String,
+    /// The decision, message or contact.
+    pub subject: String,
+    /// The answer, reason or state.
+    pub detail: String,
+}
+
+#[derive(Deserialize)]
+struct WireEvents {
+    events: Vec<Event>,
 }
 
 #[derive(Deserialize)]
@@ -209,6 +231,45 @@ impl Notifier {
                 Problem::from_response(status, &body),
             )))),
         }
+    }
+
+    /// The key that it signs with.
+    pub fn key(&self) -> &VerifyingKey {
+        &self.key
+    }
+
+    /// The events after one, in order and without gaps; waits up to `wait` for the first.
+    ///
+    /// A reply in an event is not looked at: [`Notifier::reply`] fetches it, with its signature.
+    ///
+    /// # Errors
+    /// 502 `events-refused` for events that do not follow each other; 503.
+    pub async fn events(&self, after: i64, wait: Duration) -> Result<Vec<Event>, Problem> {
+        let path = format!("/v1/events?after={after}&wait={}", wait.as_secs());
+        let request = self
+            .http
+            .get(self.url.endpoint(&path))
+            .timeout(wait + SLACK)
+            .bearer_auth(self.token.0.as_str());
+        let WireEvents { events } = http::send_json(request, MAX_EVENTS)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        for (event, expected) in events.iter().zip(after.saturating_add(1)..) {
+            if event.seq != expected {
+                tracing::error!(
+                    expected,
+                    seq = event.seq,
+                    "an event is missing or out of order"
+                );
+                return Err(Problem::new(
+                    StatusCode::BAD_GATEWAY,
+                    "events-refused",
+                    "The notifier's events do not follow each other",
+                    "an event is missing or out of order: nothing of it was taken in",
+                ));
+            }
+        }
+        Ok(events)
     }
 
     fn check(

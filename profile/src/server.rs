@@ -14,6 +14,8 @@ use tokio::task::{AbortHandle, JoinHandle};
 use crate::agency::Agency;
 use crate::api;
 use crate::config::{ConfigError, ProfileConfig, read_capped};
+use crate::gap::Insurer;
+use crate::heard;
 use crate::notifier::Notifier;
 use crate::oracle::Oracles;
 use crate::seal::SealKey;
@@ -52,9 +54,16 @@ pub struct Running {
     task: JoinHandle<std::io::Result<()>>,
     following: AbortHandle,
     refilling: AbortHandle,
+    hearing: AbortHandle,
+    service: web::Data<Service>,
 }
 
 impl Running {
+    /// The service itself, for whoever runs it in a process of their own.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
     /// The bound address.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -70,6 +79,7 @@ impl Running {
         self.following.abort();
         // What it was about is in the database.
         self.refilling.abort();
+        self.hearing.abort();
         self.handle.stop(true).await;
         if let Err(error) = self.task.await {
             tracing::warn!(%error, "the server's task did not end cleanly");
@@ -122,6 +132,14 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
         notifier,
         agencies,
         enquiries: config.enquiries.clone(),
+        insurers: config
+            .insurers
+            .iter()
+            .map(|one| {
+                let key = one.key()?;
+                Ok(Insurer::new(one.audience.clone(), one.url.clone(), key))
+            })
+            .collect::<Result<_, ConfigError>>()?,
         approval: config.approval.clone(),
         stock: config.stock.clone(),
         provers: Arc::new(Semaphore::new(cores())),
@@ -129,7 +147,9 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
         locks: Locks::default(),
     });
     let refilling = tokio::spawn(stock::run(service.clone())).abort_handle();
+    let hearing = tokio::spawn(heard::run(service.clone())).abort_handle();
     let follower = service.clone();
+    let kept = service.clone();
     let listener = TcpListener::bind(config.listen).map_err(StartError::Listen)?;
     let address = listener.local_addr().map_err(StartError::Listen)?;
     let server = HttpServer::new(move || {
@@ -156,6 +176,8 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
         handle,
         task: tokio::spawn(server),
         refilling,
+        hearing,
+        service: kept,
     })
 }
 

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::agency::Agency;
 use crate::config::{ApprovalConfig, EnquiryConfig, StockConfig};
+use crate::gap::Insurer;
 use crate::notifier::Notifier;
 use crate::oracle::Oracles;
 use crate::seal::SealKey;
@@ -29,6 +30,7 @@ pub struct Service {
     /// In the order of the configuration: it decides which audience a leaf's index is for.
     pub(crate) agencies: Vec<Agency>,
     pub(crate) enquiries: Vec<EnquiryConfig>,
+    pub(crate) insurers: Vec<Insurer>,
     pub(crate) approval: ApprovalConfig,
     pub(crate) stock: StockConfig,
     /// Proofs that are made at once: each keeps a core busy.

@@ -11,7 +11,7 @@ use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use notifier::provider::twilio::{signature, webhook};
 use serde_json::{Value, json};
-use simulator::external::smsc::Smsc;
+use simulator::external::smsc::{Smsc, Split};
 use simulator::external::{Secret, carrier};
 
 const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
@@ -51,6 +51,7 @@ fn killed_at_random_over_a_failing_carrier_nobody_misses_a_text_or_gets_one_twic
 /// A notifier in this process, and all it said to its callers.
 struct World {
     folder: tempfile::TempDir,
+    config: notifier::Config,
     running: notifier::Running,
     client: reqwest::Client,
     said: Mutex<Vec<u8>>,
@@ -78,7 +79,8 @@ impl World {
         // The database is this world's own, whatever the environment says.
         config.database = format!("sqlite:{}", folder.path().join("notifier.db").display());
         Self {
-            running: notifier::start(config).await.unwrap(),
+            running: notifier::start(config.clone()).await.unwrap(),
+            config,
             client: oracles::http::client_builder()
                 .timeout(Duration::from_secs(20))
                 .build()
@@ -86,6 +88,15 @@ impl World {
             said: Mutex::default(),
             folder,
         }
+    }
+
+    /// Stops, and starts `later` seconds later.
+    async fn restart(&mut self, later: i64) {
+        self.config.clock_offset_seconds += later;
+        let again = notifier::start(self.config.clone());
+        std::mem::replace(&mut self.running, again.await.unwrap())
+            .shutdown()
+            .await;
     }
 
     async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, Value) {
@@ -108,6 +119,10 @@ impl World {
             status,
             serde_json::from_slice(&bytes).unwrap_or(Value::Null),
         )
+    }
+
+    async fn status(&self, path: &str) -> u16 {
+        self.call(reqwest::Method::GET, path, None).await.0
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -169,6 +184,9 @@ fn spellings() -> Vec<Vec<u8>> {
         "5550132",
         "Quillavera",
         "my knee hurts",
+        "bXkga25lZSBodXJ0",
+        "15IGtuZWUgaHVyd",
+        "teSBrbmVlIGh1cn",
         "NV coverage helper",
         "You may be able to",
         "Did you ask us",
@@ -278,10 +296,20 @@ async fn attack_a_tap_on_every_byte_stored_logged_and_said_finds_no_number_name_
     tokio::time::sleep(Duration::from_secs(2)).await;
     carrier.set_faults(0);
     eventually(async || smsc.is_bound()).await;
-    smsc.text_from(PHONE, "Quillavera? wrong number")
+    // Half a text rests here until the other half comes.
+    let half = Split::Header {
+        reference: 9,
+        total: 2,
+        number: 1,
+    };
+    smsc.segment_from(PHONE, 3, b"Quillavera, my knee hurts and", half)
         .await
         .unwrap();
     eventually(async || smsc.acknowledged() == 1).await;
+    smsc.text_from(PHONE, "Quillavera? wrong number")
+        .await
+        .unwrap();
+    eventually(async || smsc.acknowledged() == 2).await;
     eventually(async || {
         world
             .get(&format!("/v1/contacts/{}", contact.as_str().unwrap()))
@@ -418,6 +446,106 @@ async fn smpp_texts_receipts_throttling_and_lost_responses() {
             .iter()
             .any(|event| event["kind"] == "contact" && event["detail"] == "suspended")
     );
+    world.running.shutdown().await;
+    smsc.stop();
+}
+
+#[tokio::test]
+async fn a_text_in_segments_is_read_as_one_and_half_of_one_is_no_answer() {
+    let smsc = Smsc::start("notifier", "secret").await.unwrap();
+    let password = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(password.path(), "secret").unwrap();
+    let mut world = World::new(json!([{
+        "kind": "smpp", "name": "smsc", "address": smsc.address(), "system_id": "notifier",
+        "password": { "file": password.path() }, "from": "898211", "timeout_seconds": 2, "settle_seconds": 3,
+    }]))
+    .await;
+    eventually(async || smsc.is_bound()).await;
+    let contact = world
+        .post("/v1/contacts", json!({ "phone": PHONE, "language": "en" }))
+        .await["contact"]
+        .clone();
+    let said = |words: &str| {
+        let texts = smsc.texts();
+        let said = texts
+            .iter()
+            .filter(|text| String::from_utf8_lossy(&text.octets).contains(words));
+        said.count()
+    };
+    let heard = async |coding: u8, words: &[u8], split: Split| {
+        let before = smsc.acknowledged();
+        smsc.segment_from(PHONE, coding, words, split)
+            .await
+            .unwrap();
+        eventually(async || smsc.acknowledged() > before).await;
+    };
+    let header = |reference: u8, total: u8, number: u8| Split::Header {
+        reference,
+        total,
+        number,
+    };
+    eventually(async || smsc.texts().len() == 1).await;
+    let asked = code(&String::from_utf8(smsc.texts()[0].octets.clone()).unwrap());
+    heard(3, format!("SE {asked}").as_bytes(), header(1, 2, 2)).await;
+    heard(3, b"yes PLEA", header(1, 2, 1)).await;
+    eventually(async || said("You are all set") + smsc.texts().len() >= 2).await;
+
+    // A NO that is still on its way: the first half alone decides nothing, and the whole is no YES.
+    let one = world.ask(&contact, "d1").await["code"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    heard(3, format!("yes {one}").as_bytes(), header(2, 2, 1)).await;
+    heard(3, format!("yes {one}").as_bytes(), header(2, 2, 1)).await;
+    assert_eq!(world.status("/v1/replies/d1").await, 204);
+    heard(3, b" no do not", header(2, 2, 2)).await;
+    eventually(async || said("We did not get that") == 1).await;
+    assert_eq!(world.status("/v1/replies/d1?wait=2").await, 204);
+
+    // Killed between the halves; the SMSC says the last one again. A character is split, too, and the place is in parameters.
+    let sar = |number| Split::Parameters {
+        reference: 700,
+        total: 2,
+        number,
+    };
+    heard(8, &[0xd8, 0x3d], sar(1)).await;
+    world.restart(0).await;
+    eventually(async || smsc.is_bound()).await;
+    let mut rest = vec![0xdc, 0x4d];
+    rest.extend(format!(" {one}").encode_utf16().flat_map(u16::to_be_bytes));
+    heard(8, &rest, sar(2)).await;
+    heard(8, &rest, sar(2)).await;
+    let reply = world.get("/v1/replies/d1?wait=15").await;
+    assert_eq!(reply["answer"], "YES", "{reply}");
+
+    // The rest never comes: after five minutes what is there is unclear, whatever it says.
+    let two = world.ask(&contact, "d2").await["code"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    eventually(async || said(&format!("YES {two}")) == 1).await;
+    heard(3, format!("yes {two} ").as_bytes(), header(3, 2, 1)).await;
+    assert_eq!(
+        said("We did not get that"),
+        1,
+        "what was said again was known"
+    );
+    world.restart(400).await;
+    eventually(async || said("We did not get that") == 2).await;
+    assert_eq!(world.status("/v1/replies/d2").await, 204);
+
+    // More than anybody sends is not kept.
+    for reference in 10..60 {
+        heard(3, b"wibble", header(reference, 3, 1)).await;
+    }
+    let pool = sqlx::AnyPool::connect(&world.config.database)
+        .await
+        .unwrap();
+    let kept: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM part WHERE sealed <> ''")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(kept, 30);
     world.running.shutdown().await;
     smsc.stop();
 }

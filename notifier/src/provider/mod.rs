@@ -116,6 +116,21 @@ pub trait Provider: Send + Sync {
     fn settle(&self) -> Duration;
 }
 
+/// A segment of a longer text, as the phone split it.
+#[derive(Debug)]
+pub struct Segment {
+    /// The phone's number for the text.
+    pub reference: u32,
+    /// How many segments there are, two or more.
+    pub total: u8,
+    /// Which one this is, from 1.
+    pub number: u8,
+    /// `data_coding`: a character may be split between two segments, so they are read when they are joined.
+    pub coding: u8,
+    /// The words.
+    pub octets: Vec<u8>,
+}
+
 /// Something a provider says of its own accord.
 #[derive(Debug)]
 pub enum Incoming {
@@ -129,6 +144,15 @@ pub enum Incoming {
         text: String,
         /// The carrier has taken this for STOP, START or HELP, and answered it.
         answered: Option<Reserved>,
+    },
+    /// A segment of a longer text came in.
+    Segment {
+        /// Which provider.
+        provider: String,
+        /// The sender.
+        from: Phone,
+        /// The segment.
+        segment: Segment,
     },
     /// How a text fares.
     Report {

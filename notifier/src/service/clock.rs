@@ -28,6 +28,7 @@ pub(super) async fn run(service: Arc<Service>) {
         let done = async {
             service.settle_ripe().await?;
             service.ask_after().await?;
+            service.join_segments().await?;
             let (waiting, dead) = service.store.waiting().await?;
             service.metrics.outbox(waiting, dead);
             Ok::<(), StoreError>(())

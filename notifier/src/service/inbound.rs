@@ -13,6 +13,18 @@ use crate::text::Template;
 /// Within how many seconds the same words of a phone, from a provider that gives texts no id, are the same text.
 const SAME: i64 = 60;
 
+/// A text as it came in.
+pub(super) struct Heard<'a> {
+    /// The provider's id of it.
+    pub(super) id: Option<&'a str>,
+    /// Keyed digest of the sender's number.
+    pub(super) phone: &'a str,
+    pub(super) text: &'a str,
+    /// Whether nothing of it is missing.
+    pub(super) whole: bool,
+    pub(super) answered: Option<Reserved>,
+}
+
 /// A text, and what it is answered with.
 struct Hearing<'a> {
     /// Its id, or a fresh one: a command is answered once per text.
@@ -26,7 +38,7 @@ struct Hearing<'a> {
 }
 
 impl Service {
-    /// Acts on a text. A text heard before, and one from a phone nobody registered, decide nothing and are not answered.
+    /// Takes in a text.
     pub(super) async fn receive(
         &self,
         id: Option<&str>,
@@ -34,25 +46,54 @@ impl Service {
         text: &str,
         answered: Option<Reserved>,
     ) -> Result<(), StoreError> {
+        let mut write = self.store.write().await?;
+        let heard = Heard {
+            id,
+            phone: &self.phones.index(from),
+            text,
+            whole: true,
+            answered,
+        };
+        self.take_in(&mut write, &heard).await?;
+        write.commit().await?;
+        self.queued.notify_one();
+        Ok(())
+    }
+
+    /// Acts on a text. A text heard before, and one from a phone nobody registered, decide nothing and are not answered.
+    pub(super) async fn take_in(
+        &self,
+        write: &mut Write,
+        heard: &Heard<'_>,
+    ) -> Result<(), StoreError> {
+        let Heard {
+            id,
+            phone,
+            text,
+            whole,
+            answered,
+        } = *heard;
         let now = self.now();
         let meaning = match (read(text), answered) {
+            // Of half a text only what ends texts counts: the rest may turn an answer round.
+            (meaning, _) if !whole && !matches!(meaning, Meaning::Stop { .. } | Meaning::NotMe) => {
+                Meaning::Unclear
+            }
             // The carrier lets nothing through to this phone any more, whatever we would have read.
             (Meaning::Stop { takes_back }, Some(Reserved::Stop)) => Meaning::Stop { takes_back },
             (_, Some(Reserved::Stop)) => Meaning::Stop { takes_back: false },
             // What a carrier takes for START may be a YES: ours is what we read.
             (meaning, _) => meaning,
         };
-        let phone = self.phones.index(from);
-        let mut write = self.store.write().await?;
-        let mut contacts = self.store.contacts_of_phone(&mut write, &phone).await?;
+        let mut contacts = self.store.contacts_of_phone(write, phone).await?;
         let first = match id {
-            Some(id) => self.store.first_inbound(&mut write, id, now).await?,
+            Some(id) => self.store.first_inbound(write, id, now).await?,
             None => {
                 let digest = self.phones.digest("inbound", text);
                 contacts.is_empty()
                     || self
                         .store
-                        .not_said_last(&mut write, &phone, &digest, now, SAME)
+                        .not_said_last(write, phone, &digest, now, SAME)
                         .await?
             }
         };
@@ -68,17 +109,17 @@ impl Service {
             self.metrics.heard("stranger");
             // A stranger learns nothing, but is not texted later, either.
             if matches!(meaning, Meaning::Stop { .. } | Meaning::NotMe) {
-                self.store.add_phone(&mut write, &phone).await?;
-                self.store.set_blocked(&mut write, &phone, true).await?;
+                self.store.add_phone(write, phone).await?;
+                self.store.set_blocked(write, phone, true).await?;
             }
         } else {
             self.metrics.heard(meaning.name());
             let id = id.map_or_else(random_id, str::to_owned);
             self.act(
-                &mut write,
+                write,
                 Hearing {
                     id,
-                    phone: &phone,
+                    phone,
                     meaning,
                     answered,
                     contacts,
@@ -87,8 +128,6 @@ impl Service {
             )
             .await?;
         }
-        write.commit().await?;
-        self.queued.notify_one();
         Ok(())
     }
 

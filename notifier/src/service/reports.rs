@@ -19,6 +19,11 @@ impl Service {
                 text,
                 answered,
             } => self.receive(id.as_deref(), from, text, *answered).await,
+            Incoming::Segment {
+                provider,
+                from,
+                segment,
+            } => self.receive_segment(provider, from, segment).await,
             Incoming::Report { .. } => self.report(incoming).await,
         }
     }

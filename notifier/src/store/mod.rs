@@ -5,6 +5,8 @@ mod contacts;
 mod decisions;
 mod events;
 mod messages;
+mod parts;
+mod writer;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Once};
@@ -12,15 +14,21 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyConnection, AnyPool, Executor as _, Transaction};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::Mutex;
+
+use writer::{Turn, Writer};
 
 pub use claim::Claimed;
 pub use contacts::{Contact, ContactState};
 pub use decisions::{DecisionRow, NewDecision};
 pub use events::{Event, NewEvent};
 pub use messages::{Message, MessageState, NewMessage};
+pub use parts::{Group, Kept, NewPart};
 
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_messages.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_messages.sql"),
+    include_str!("../../migrations/0002_parts.sql"),
+];
 const MAX_CONNECTIONS: u32 = 8;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -37,6 +45,9 @@ pub enum StoreError {
     /// A stored value that does not read back.
     #[error("database: the column {0} holds a value this version does not know")]
     Damaged(&'static str),
+    /// The transaction that this was part of was not committed.
+    #[error("database: nothing was stored; try again")]
+    Lost,
 }
 
 /// The notifier's database.
@@ -44,14 +55,16 @@ pub enum StoreError {
 pub struct Store {
     pool: AnyPool,
     sqlite: bool,
-    /// SQLite has one writer at a time; waiting for the turn here is fairer and quicker than its busy handler's sleeps.
-    turn: Arc<Mutex<()>>,
+    /// SQLite's; it has one at a time.
+    writer: Option<Arc<Mutex<Writer>>>,
 }
 
 /// A transaction that writes; dropped, it changes nothing.
-pub struct Write {
-    transaction: Transaction<'static, Any>,
-    _turn: Option<OwnedMutexGuard<()>>,
+pub struct Write(Kind);
+
+enum Kind {
+    Own(Transaction<'static, Any>),
+    Shared(Arc<Mutex<Writer>>, Turn),
 }
 
 impl Write {
@@ -60,7 +73,10 @@ impl Write {
     /// # Errors
     /// [`StoreError`].
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.transaction.commit().await?)
+        match self.0 {
+            Kind::Own(transaction) => Ok(transaction.commit().await?),
+            Kind::Shared(queue, turn) => writer::commit(&queue, turn).await,
+        }
     }
 }
 
@@ -68,13 +84,19 @@ impl Deref for Write {
     type Target = AnyConnection;
 
     fn deref(&self) -> &AnyConnection {
-        &self.transaction
+        match &self.0 {
+            Kind::Own(transaction) => transaction,
+            Kind::Shared(_, turn) => &turn.connection,
+        }
     }
 }
 
 impl DerefMut for Write {
     fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.transaction
+        match &mut self.0 {
+            Kind::Own(transaction) => transaction,
+            Kind::Shared(_, turn) => &mut turn.connection,
+        }
     }
 }
 
@@ -117,8 +139,15 @@ impl Store {
             })
             .connect_with(options)
             .await?;
-        let turn = Arc::default();
-        let store = Self { pool, sqlite, turn };
+        let writer = match sqlite {
+            true => Some(Arc::new(Mutex::new(Writer::new(pool.acquire().await?)))),
+            false => None,
+        };
+        let store = Self {
+            pool,
+            sqlite,
+            writer,
+        };
         store.migrate().await?;
         if sqlite {
             // One process writes here: whatever was being sent, it is not now.
@@ -151,16 +180,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn write(&self) -> Result<Write, StoreError> {
-        if !self.sqlite {
-            return Ok(Write {
-                transaction: self.pool.begin().await?,
-                _turn: None,
-            });
-        }
-        let turn = self.turn.clone().lock_owned().await;
-        Ok(Write {
-            transaction: self.pool.begin_with("BEGIN IMMEDIATE").await?,
-            _turn: Some(turn),
-        })
+        Ok(Write(match &self.writer {
+            None => Kind::Own(self.pool.begin().await?),
+            Some(queue) => Kind::Shared(Arc::clone(queue), writer::begin(queue).await?),
+        }))
     }
 }

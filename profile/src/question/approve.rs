@@ -39,6 +39,7 @@ impl Work<'_> {
     }
 
     pub(super) async fn ask_owner(&mut self) -> Result<(), Problem> {
+        self.service.reachable(&self.profile).await?;
         self.send_text(outbox::ASK).await?;
         let tx = self.service.store.begin().await?;
         self.save(tx, State::Texted).await

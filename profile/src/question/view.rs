@@ -60,7 +60,7 @@ impl Service {
         Ok(bundle.to_bytes())
     }
 
-    pub(super) async fn keyed(
+    pub(crate) async fn keyed(
         &self,
         profile: &StoredProfile,
         id: &Bytes32,
@@ -74,7 +74,7 @@ impl Service {
         Ok((question, key))
     }
 
-    pub(super) async fn decided<T: DeserializeOwned>(
+    pub(crate) async fn decided<T: DeserializeOwned>(
         &self,
         question: &StoredQuestion,
         key: &SealKey,

@@ -1,6 +1,8 @@
 //! What the service keeps: commitments, opaque handles, sealed openings and the state of questions; no readable record.
 
 pub mod facts;
+pub mod gap;
+pub mod heard;
 pub mod idempotency;
 pub mod profiles;
 pub mod questions;
@@ -10,6 +12,7 @@ pub mod stock;
 pub(crate) mod tests;
 
 pub use facts::{Fetched, StoredLeaf, StoredSubject};
+pub use heard::{Effect, OwnerDispute, Standing};
 pub use idempotency::Remembered;
 pub use profiles::{NewProfile, StoredProfile};
 pub use questions::{NewQuestion, OutboxItem, StoredQuestion};
@@ -23,6 +26,8 @@ use crate::wallet::{MAX_INDEX, Use};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_profile.sql"),
     include_str!("../../migrations/0002_stock.sql"),
+    include_str!("../../migrations/0003_heard.sql"),
+    include_str!("../../migrations/0004_gap.sql"),
 ];
 
 /// A transaction of either database.

@@ -3,6 +3,7 @@
 
 mod committees;
 mod decision;
+pub(crate) mod insurer;
 mod others;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,6 +91,8 @@ pub(crate) enum Lie {
     TurnedReply,
     /// The notifier closed the question.
     ClosedReply,
+    /// The notifier leaves an event out.
+    EventMissing,
     /// The agency signs with another key.
     ForgedAcceptance,
     /// The agency answers about another application.
@@ -104,6 +107,16 @@ pub(crate) enum Lie {
     TextAnswerLost,
     /// The entry is appended and every answer is lost.
     ReceiptLost,
+    /// The insurer's plans are signed by somebody else.
+    UnsignedPlans,
+    /// The insurer quotes a cent more than its plan file says.
+    OtherPremium,
+    /// The insurer's policy is not what it signed.
+    ForgedPolicy,
+    /// The insurer signs a statement that keeps everything.
+    ShortRefund,
+    /// The insurer acts and the answer is lost.
+    InsurerAnswerLost,
 }
 
 /// What an owner's handles would say.
@@ -128,10 +141,14 @@ struct Memory {
     texts: BTreeMap<String, serde_json::Value>,
     filed: BTreeMap<Bytes32, crate::agency::Acceptance>,
     reply: Option<Answer>,
+    /// Kind, subject and detail of the notifier's events.
+    events: Vec<(String, String, String)>,
     /// Calls by path, without node numbers.
     calls: BTreeMap<String, u32>,
     /// Everything that came in, for canaries.
     heard: Vec<Vec<u8>>,
+    /// The insurer's.
+    pub(crate) books: insurer::Books,
     /// Presentations that decision nodes accepted.
     shown: Vec<contracts::presentation::Presentation>,
     /// Bytes of sealed requests, by domain, as anybody on the wire sees them.
@@ -146,6 +163,8 @@ pub(crate) struct Network {
     ledger_key: SigningKey,
     notifier_key: SigningKey,
     agency_key: SigningKey,
+    insurer_key: SigningKey,
+    insurer_hpke: NodeKeyPair,
     trust: Trust,
     clock: Clock,
     memory: Mutex<Memory>,
@@ -178,6 +197,8 @@ impl Network {
             ledger_key,
             notifier_key: key(3),
             agency_key: key(4),
+            insurer_key: key(5),
+            insurer_hpke: NodeKeyPair::generate(),
             trust: trust.unwrap(),
             clock: Clock::system(),
             memory: Mutex::new(Memory {
@@ -265,6 +286,7 @@ impl World {
                 .configure(committees::routes)
                 .configure(decision::routes)
                 .configure(others::routes)
+                .configure(insurer::routes)
         })
         .workers(1)
         .disable_signals()
@@ -543,8 +565,11 @@ fn config(
         "agencies": [agency(AUDIENCE), agency("us.or.oha")],
         "enquiries": [
             {"audience": "insurer.one", "kind": "insurer"}, {"audience": "insurer.two", "kind": "insurer"},
-            {"audience": "clinic", "kind": "provider"},
+            {"audience": "clinic", "kind": "provider"}, {"audience": insurer::INSURER, "kind": "insurer"},
         ],
+        "insurers": [{
+            "audience": insurer::INSURER, "url": format!("{base}/insurer"), "public_key": public(&network.insurer_key),
+        }],
         "approval": {"wait_seconds": 0, "undo_seconds": 2},
         "ask": {"nonce_wait_ms": 300, "call_timeout_ms": 1500, "coordinate_timeout_ms": 1500},
     });
@@ -577,6 +602,13 @@ impl World {
             "document",
             "outbox",
             "idempotency",
+            "heard_until",
+            "contact_standing",
+            "decision_heard",
+            "owner_dispute",
+            "gap_enquiry",
+            "gap_offer",
+            "gap_policy",
         ] {
             let sql = sqlx::AssertSqlSafe(format!("SELECT * FROM {table}"));
             for row in sqlx::query(sql)

@@ -2,12 +2,12 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use contracts::application::{Answer, Application, Relying, reply_message, verify_application};
-use contracts::encoding::{Bytes, Bytes32};
+use contracts::encoding::{Bytes, Bytes32, to_base64url};
 use ed25519_dalek::{Signer, SigningKey};
 use oracles::problem::Problem;
 use serde_json::{Value, json};
 
-use super::{AUDIENCE, ISSUER, Lie, Network, lost};
+use super::{AUDIENCE, ISSUER, Lie, Network, World, lost};
 use crate::agency::Acceptance;
 use crate::notifier::Text;
 
@@ -17,6 +17,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/notifier/v1/messages", web::post().to(message))
         .route("/notifier/v1/replies/{decision}", web::get().to(reply))
+        .route("/notifier/v1/events", web::get().to(events))
         .route("/agency/applications", web::post().to(apply));
 }
 
@@ -83,6 +84,39 @@ async fn reply(net: Net, request: HttpRequest, decision: web::Path<Bytes32>) -> 
     }))
 }
 
+#[derive(serde::Deserialize)]
+struct After {
+    after: usize,
+    wait: u64,
+}
+
+/// Events as the notifier numbers them: from 1, without gaps.
+async fn events(net: Net, request: HttpRequest, query: web::Query<After>) -> HttpResponse {
+    authorised(&request);
+    assert!(query.wait <= 20);
+    let events = net.with(|memory| {
+        *memory.calls.entry("events".to_owned()).or_default() += 1;
+        memory.events.clone()
+    });
+    let skip = usize::from(net.lies(Lie::EventMissing));
+    let numbered: Vec<Value> = events
+        .iter()
+        .enumerate()
+        .skip(query.after + skip)
+        .map(|(at, (kind, subject, detail))| {
+            json!({
+                "seq": at + 1, "at": net.clock.now(), "kind": kind, "subject": subject, "detail": detail,
+            })
+        })
+        .take(100)
+        .collect();
+    if numbered.is_empty() {
+        // As a long poll would.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    HttpResponse::Ok().json(json!({ "events": numbered }))
+}
+
 async fn apply(net: Net, body: web::Bytes) -> Result<HttpResponse, Problem> {
     net.with(|memory| {
         memory.heard.push(body.to_vec());
@@ -134,4 +168,26 @@ async fn apply(net: Net, body: web::Bytes) -> Result<HttpResponse, Problem> {
         answer.signature = Bytes(signature.to_bytes());
     }
     Ok(HttpResponse::Created().json(answer))
+}
+
+impl World {
+    /// The notifier has something to tell.
+    pub(crate) fn event(&self, kind: &str, subject: &str, detail: &str) {
+        let event = (kind.to_owned(), subject.to_owned(), detail.to_owned());
+        self.network.with(|memory| memory.events.push(event));
+    }
+
+    /// Waits until everything that the notifier told was taken in.
+    pub(crate) async fn heard_all(&self) {
+        let notifier = to_base64url(self.network.notifier_key.verifying_key().as_bytes());
+        let told = self.network.with(|memory| memory.events.len());
+        for _ in 0..1_000 {
+            let heard = self.store.store.heard_until(&notifier).await.unwrap();
+            if usize::try_from(heard).unwrap() == told {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("the notifier's events were not taken in");
+    }
 }

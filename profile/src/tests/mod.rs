@@ -2,6 +2,8 @@
 
 mod api;
 mod attacks;
+mod gap;
+mod heard;
 mod resume;
 mod stock;
 mod story;

@@ -1,12 +1,15 @@
 //! The systems of other people that the network talks to: sources of facts (payroll, a state registry, an EHR) an agency
-//! that accepts applications, and those who carry texts (a carrier with an HTTP API, an SMSC). Each is a service of its own with its own data, keys and API; none imports the network's parts
-//! except the agency, which verifies what it is sent with `contracts` alone.
+//! that accepts applications, an insurer that sells gap cover, and those who carry texts (a carrier with an HTTP API, an SMSC).
+//! Each is a service of its own with its own data, keys and API; none imports the network's parts except agency and insurer, which
+//! verify what they are sent with `contracts` alone.
 
 pub mod agency;
 pub mod carrier;
 pub mod ehr;
 mod fixture;
 mod http;
+pub mod insurer;
+mod keys;
 pub mod payroll;
 pub mod phone;
 pub mod registry;
@@ -62,6 +65,8 @@ pub enum RoleConfig {
     Agency(agency::Config),
     /// Takes texts.
     Carrier(carrier::Config),
+    /// Sells gap cover.
+    Insurer(insurer::Config),
 }
 
 impl RoleConfig {
@@ -89,6 +94,7 @@ pub async fn start(config: RoleConfig) -> Result<Running> {
         RoleConfig::Ehr(config) => ehr::start(config).await,
         RoleConfig::Agency(config) => agency::start(config).await,
         RoleConfig::Carrier(config) => carrier::start(config).await,
+        RoleConfig::Insurer(config) => insurer::start(config).await,
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{SinkExt as _, StreamExt as _};
 use rusmpp::pdus::{BindTransceiverResp, DeliverSm, SubmitSm, SubmitSmResp};
-use rusmpp::tlvs::TlvValue;
+use rusmpp::tlvs::{MessageDeliveryRequestTlvValue, TlvValue};
 use rusmpp::tokio_codec::CommandCodec;
 use rusmpp::types::{COctetString, OctetString};
 use rusmpp::values::{DataCoding, EsmClass, Npi, Ton};
@@ -32,6 +32,31 @@ pub struct Text {
     pub coding: u8,
     /// The octets, of `short_message` or `message_payload`.
     pub octets: Vec<u8>,
+}
+
+/// How a segment says where it belongs.
+#[derive(Debug, Clone, Copy)]
+pub enum Split {
+    /// It is a text by itself.
+    Whole,
+    /// A user data header with an 8-bit reference (3GPP TS 23.040 §9.2.3.24.1).
+    Header {
+        /// The phone's number for the text.
+        reference: u8,
+        /// How many segments there are.
+        total: u8,
+        /// Which one this is, from 1.
+        number: u8,
+    },
+    /// The parameters `sar_msg_ref_num`, `sar_total_segments`, `sar_segment_seqnum`.
+    Parameters {
+        /// The phone's number for the text.
+        reference: u16,
+        /// How many segments there are.
+        total: u8,
+        /// Which one this is, from 1.
+        number: u8,
+    },
 }
 
 /// An SMSC that runs in this process.
@@ -142,7 +167,21 @@ impl Smsc {
             .chars()
             .map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'))
             .collect();
-        self.deliver(number, 0, 3, octets).await
+        self.deliver(number, 0, 3, octets, Split::Whole).await
+    }
+
+    /// A segment of a longer text from a phone; `coding` is its `data_coding`.
+    ///
+    /// # Errors
+    /// As [`Smsc::text_from`].
+    pub async fn segment_from(
+        &self,
+        number: &str,
+        coding: u8,
+        words: &[u8],
+        split: Split,
+    ) -> Result<()> {
+        self.deliver(number, 0, coding, words.to_vec(), split).await
     }
 
     /// A receipt for a text.
@@ -154,12 +193,45 @@ impl Smsc {
             "id:{} sub:001 dlvrd:001 submit date:2612010900 done date:2612010901 stat:{stat} err:{err} text:",
             text.id
         );
-        self.deliver(&text.to, 0x04, 0, words.into_bytes()).await
+        self.deliver(&text.to, 0x04, 0, words.into_bytes(), Split::Whole)
+            .await
     }
 
-    async fn deliver(&self, from: &str, class: u8, coding: u8, octets: Vec<u8>) -> Result<()> {
+    async fn deliver(
+        &self,
+        from: &str,
+        class: u8,
+        coding: u8,
+        octets: Vec<u8>,
+        split: Split,
+    ) -> Result<()> {
         let bad = |what: &str| ExternalError::Data(what.to_owned());
+        let (class, octets, parameters) = match split {
+            Split::Whole => (class, octets, Vec::new()),
+            Split::Header {
+                reference,
+                total,
+                number,
+            } => {
+                let mut headed = vec![5, 0, 3, reference, total, number];
+                headed.extend(octets);
+                (class | 0x40, headed, Vec::new())
+            }
+            Split::Parameters {
+                reference,
+                total,
+                number,
+            } => {
+                let parameters = vec![
+                    MessageDeliveryRequestTlvValue::SarMsgRefNum(reference),
+                    MessageDeliveryRequestTlvValue::SarTotalSegments(total),
+                    MessageDeliveryRequestTlvValue::SarSegmentSeqnum(number),
+                ];
+                (class, octets, parameters)
+            }
+        };
         let deliver = DeliverSm::builder()
+            .tlvs(parameters)
             .source_addr_ton(Ton::International)
             .source_addr_npi(Npi::Isdn)
             .source_addr(

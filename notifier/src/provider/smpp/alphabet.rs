@@ -46,7 +46,7 @@ pub(super) fn encode(text: &str) -> (u8, Vec<u8>) {
 }
 
 /// The words of a text that came in. What no table knows becomes U+FFFD.
-pub(super) fn decode(coding: u8, octets: &[u8]) -> String {
+pub(crate) fn decode(coding: u8, octets: &[u8]) -> String {
     match coding {
         UCS2 => {
             let units = octets.chunks_exact(2).map(|pair| {

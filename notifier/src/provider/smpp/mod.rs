@@ -2,17 +2,19 @@
 //! when it breaks.
 //!
 //! SMPP has no look-up: a `submit_sm` whose answer was lost is known to have been taken only when its receipt comes, which names
-//! the number; without one it becomes a dead letter.
+//! the number; without one it becomes a dead letter. Longer texts that come in are handed on in segments, as an SMSC gives
+//! them; the service joins them.
 
-mod alphabet;
+pub(crate) mod alphabet;
 mod receipt;
+mod segment;
 mod session;
 
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use rusmpp::pdus::SubmitSm;
+use rusmpp::pdus::{DeliverSm, SubmitSm};
 use rusmpp::tlvs::MessageSubmissionRequestTlvValue;
 use rusmpp::types::{AnyOctetString, COctetString, OctetString};
 use rusmpp::values::{DataCoding, EsmClass, MessagePayload, Npi, RegisteredDelivery, Ton};
@@ -22,7 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-use super::{Cause, Delivery, Found, Incoming, NoAnswer, Outgoing, Provider, SendError};
+use super::{Cause, Delivery, Found, Incoming, NoAnswer, Outgoing, Provider, Segment, SendError};
 use crate::text::segment::{Encoding, segments};
 
 /// How long nothing is submitted after the SMSC said that it is too much.
@@ -197,22 +199,35 @@ fn incoming(provider: &str, pdu: &Pdu) -> Option<Incoming> {
     });
     let octets = payload.unwrap_or_else(|| deliver.short_message().as_ref().to_vec());
     let class = u8::from(deliver.esm_class);
-    // A user data header says how the text is split; a segment is read by itself.
-    let octets = match octets.first() {
-        Some(length) if class & 0x40 != 0 => octets.get(usize::from(*length) + 1..)?.to_vec(),
-        _ => octets,
+    let (place, octets) = match class & 0x40 {
+        0 => (None, octets.as_slice()),
+        _ => segment::split(&octets)?,
     };
-    let text = alphabet::decode(u8::from(deliver.data_coding), &octets);
+    let coding = u8::from(deliver.data_coding);
     let source = deliver.source_addr.as_str();
     let from = Phone::parse(source).or_else(|| Phone::parse(&format!("+{source}")));
     if class & 0x3c != 0x04 {
-        return Some(Incoming::Text {
-            id: None,
-            from: from?,
-            text,
-            answered: None,
+        return Some(match place.or_else(|| sar(deliver)) {
+            Some(place) => Incoming::Segment {
+                provider: provider.to_owned(),
+                from: from?,
+                segment: Segment {
+                    reference: place.reference,
+                    total: place.total,
+                    number: place.number,
+                    coding,
+                    octets: octets.to_vec(),
+                },
+            },
+            None => Incoming::Text {
+                id: None,
+                from: from?,
+                text: alphabet::decode(coding, octets),
+                answered: None,
+            },
         });
     }
+    let text = alphabet::decode(coding, octets);
     let receipt = receipt::parse(&text);
     let id = tlv(|value| match value {
         TlvValue::ReceiptedMessageId(id) => Some(id.as_str().as_bytes().to_vec()),
@@ -226,4 +241,20 @@ fn incoming(provider: &str, pdu: &Pdu) -> Option<Incoming> {
         delivery: receipt.delivery,
         cause: receipt.cause,
     })
+}
+
+/// The place that the parameters `sar_msg_ref_num`, `sar_total_segments` and `sar_segment_seqnum` name together.
+fn sar(deliver: &DeliverSm) -> Option<segment::Place> {
+    use rusmpp::tlvs::TlvValue;
+
+    let (mut reference, mut total, mut number) = (None, None, None);
+    for tlv in deliver.tlvs() {
+        match tlv.value() {
+            Some(TlvValue::SarMsgRefNum(value)) => reference = Some(*value),
+            Some(TlvValue::SarTotalSegments(value)) => total = Some(*value),
+            Some(TlvValue::SarSegmentSeqnum(value)) => number = Some(*value),
+            _ => {}
+        }
+    }
+    segment::Place::sar(reference?, total?, number?)
 }

@@ -2,14 +2,13 @@
 //!
 //! The agency trusts what it configured itself and nothing that an applicant sends: its own id, the issuer, the notifier's key,
 //! the contracts it decides by, and the addresses of the oracles. Decision keys come from those oracles, each believed only when
-//! more of them serve it than may be faulty (`keys`).
+//! more of them serve it than may be faulty.
 //!
 //! `POST /applications` · `GET /applications/{id}` · `POST /tokens/verify` (a NO verifies just as well) · `GET /v1/key`.
 
-mod keys;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,8 +29,8 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::http::{now, problem, serve};
+use super::keys::{Oracles, Unsure};
 use super::{ExternalError, Result, Running};
-use keys::{Oracles, Unsure};
 use store::{Filed, Store};
 
 /// What the agency is told at its start.

@@ -24,7 +24,7 @@ struct World {
     _folder: tempfile::TempDir,
 }
 
-fn signing_key(byte: u8) -> SigningKey {
+pub(in crate::external) fn signing_key(byte: u8) -> SigningKey {
     SigningKey::from_bytes(&[byte; 32])
 }
 
@@ -36,7 +36,7 @@ fn contract() -> ContractRef {
 }
 
 /// A node's public endpoints as an oracle serves them, with keys and list of the test's choice.
-fn oracle(key: &SigningKey, revoked: &[u64]) -> (String, ServerHandle) {
+pub(in crate::external) fn oracle(key: &SigningKey, revoked: &[u64]) -> (String, ServerHandle) {
     let jwks = JwkSet::new([&key.verifying_key()]);
     let mut list = StatusList::all_valid();
     for idx in revoked {
@@ -200,7 +200,7 @@ impl World {
     }
 }
 
-fn token_by(committee: &SigningKey, claims: DecisionClaims) -> String {
+pub(in crate::external) fn token_by(committee: &SigningKey, claims: DecisionClaims) -> String {
     let input = token::signing_input(
         &claims.recorded_at("log.example/test", 12),
         &thumbprint(&committee.verifying_key()),

@@ -1,4 +1,4 @@
-//! What the agency learns from the decision oracles: the committee's keys, and whether a token was revoked.
+//! What a relying party learns from the decision oracles: the committee's keys, and whether a token was revoked.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,7 +13,7 @@ use contracts::units::UnixTime;
 use futures::future::join_all;
 use reqwest::Client;
 
-use super::super::{ExternalError, Result};
+use super::{ExternalError, Result};
 
 /// How long keys are used before they are asked for again.
 const KEY_LIFETIME: Duration = Duration::from_secs(600);
@@ -22,7 +22,7 @@ const MIN_REFRESH: Duration = Duration::from_secs(2);
 /// How long one oracle is waited for.
 const TIME_OUT: Duration = Duration::from_secs(3);
 
-/// Why the agency cannot rely on a token now.
+/// Why nobody can rely on a token now.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unsure {
     /// Too few oracles serve one and the same key.
@@ -40,7 +40,7 @@ pub(super) enum Unsure {
     Revoked,
 }
 
-/// The oracles the agency asks.
+/// The oracles that are asked.
 pub(super) struct Oracles {
     urls: Vec<String>,
     /// Oracles that must serve a key before it is believed: one more than may be faulty.

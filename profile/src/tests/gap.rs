@@ -1,0 +1,278 @@
+//! Cover for a gap: quoted, bought and ended once, whatever is lost or repeated, and by the published plans alone.
+
+use contracts::application::Answer;
+use contracts::encoding::Bytes32;
+use contracts::gap::{LossReason, Needs, Policy, Situation};
+use contracts::units::{Cents, Day};
+
+use crate::api::types::State;
+use crate::gap::{GapNeed, GapOffers};
+use crate::store::StoredProfile;
+use crate::store::gap::PolicyState;
+use crate::testing::insurer::INSURER;
+use crate::testing::{Lie, Owner, World};
+
+/// An enrolled owner with a YES token for the insurer.
+struct Buyer {
+    world: World,
+    profile: StoredProfile,
+    question: Bytes32,
+}
+
+fn words(words: &[&str]) -> std::collections::BTreeSet<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+impl Buyer {
+    async fn new(ssn: &str) -> Self {
+        let world = World::new().await;
+        let owner = world.owner(ssn).await;
+        let question = Self::token(&world, &owner, "q").await;
+        let profile = world.store.store.profile(&owner.profile).await.unwrap();
+        Self {
+            world,
+            profile: profile.unwrap(),
+            question,
+        }
+    }
+
+    async fn token(world: &World, owner: &Owner, key: &str) -> Bytes32 {
+        let mut ask = world.question();
+        ask.audience = INSURER.to_owned();
+        let (status, body) = world.try_ask(owner, Some(key), &ask).await;
+        assert_eq!(status, 201, "{body}");
+        let question: crate::api::types::Question = crate::testing::parse(body);
+        world.until(owner, &question.question, State::Done).await;
+        question.question
+    }
+
+    fn day(&self, days: i64) -> Day {
+        self.world.network.clock_today().plus(days).unwrap()
+    }
+
+    fn need(&self, start: i64) -> GapNeed {
+        GapNeed {
+            situation: Situation {
+                today: self.day(0),
+                lost: Some(self.day(5)),
+                reason: LossReason::NotEligible,
+                prequalified: false,
+                expansion_adult: false,
+                chip: false,
+                barred_by_status: false,
+            },
+            jurisdiction: "CA".parse().unwrap(),
+            start: self.day(start),
+            ages: vec![34, 3],
+            income_percent: 150,
+            needs: Needs {
+                providers: words(&["1336243479"]),
+                conditions: words(&["canary-condition"]),
+                monthly_income: Cents(234_567),
+                affordable: 85,
+            },
+        }
+    }
+
+    async fn try_quote(&self, key: &str, start: i64) -> GapOffers {
+        let need = self.need(start);
+        let service = self.world.service.service();
+        service.gap_quote(&self.profile, key, &need).await.unwrap()
+    }
+
+    /// Takes an offer with the owner's answer to it.
+    async fn enrol(&self, offers: &GapOffers, at: usize, said: Answer) -> Result<Policy, String> {
+        let service = self.world.service.service();
+        let offer = &offers.offers[at].offer;
+        let decision = service
+            .gap_decision(&self.profile, &self.question, &offer.offer)
+            .await
+            .unwrap();
+        let approval = self.world.approval(decision, said);
+        service
+            .gap_enrol(
+                &self.profile,
+                &self.question,
+                &offer.offer,
+                offer.start,
+                &approval,
+            )
+            .await
+            .map_err(|problem| problem.code().to_owned())
+    }
+
+    async fn end(&self, policy: &Policy, day: Day) -> Result<contracts::gap::Statement, String> {
+        let service = self.world.service.service();
+        service
+            .gap_end(&self.profile, &policy.terms.policy, day)
+            .await
+            .map_err(|problem| problem.code().to_owned())
+    }
+}
+
+#[actix_web::test]
+async fn a_gap_is_covered_once_though_every_answer_is_lost_and_the_service_dies_each_time() {
+    let mut buyer = Buyer::new("987-65-4360").await;
+    buyer.world.lie(Lie::InsurerAnswerLost);
+    let lost = buyer.try_quote("k", 5).await;
+    assert_eq!(
+        lost.silent,
+        [(INSURER.to_owned(), "insurer-unavailable".to_owned())]
+    );
+    buyer.world.restart().await;
+    let offers = buyer.try_quote("k", 5).await;
+    assert_eq!(
+        offers.free.len(),
+        2,
+        "what is free is named: {:?}",
+        offers.free
+    );
+    // The wide network keeps the provider; nobody pays for the condition.
+    let plans: Vec<(&str, usize)> = offers
+        .offers
+        .iter()
+        .map(|one| (one.offer.plan.as_str(), one.unmet.len()))
+        .collect();
+    assert_eq!(plans, [("bridge-wide", 2), ("bridge-core", 3)]);
+    assert_eq!(buyer.try_quote("k", 5).await, offers);
+
+    buyer.world.lie(Lie::InsurerAnswerLost);
+    let code = buyer.enrol(&offers, 0, Answer::Yes).await.unwrap_err();
+    assert_eq!(code, "insurer-unavailable");
+    buyer.world.restart().await;
+    let policy = buyer.enrol(&offers, 0, Answer::Yes).await.unwrap();
+    assert_eq!(buyer.enrol(&offers, 0, Answer::Yes).await.unwrap(), policy);
+    assert_eq!(buyer.world.sold(), (1, 0));
+
+    let end = policy.terms.offer.start.plus(30).unwrap();
+    buyer.world.lie(Lie::InsurerAnswerLost);
+    assert_eq!(
+        buyer.end(&policy, end).await.unwrap_err(),
+        "insurer-unavailable"
+    );
+    buyer.world.restart().await;
+    let statement = buyer.end(&policy, end).await.unwrap();
+    assert_eq!(buyer.end(&policy, end).await.unwrap(), statement);
+    let later = end.plus(1).unwrap();
+    assert_eq!(buyer.end(&policy, later).await.unwrap_err(), "ended");
+    assert_eq!(buyer.world.sold(), (1, 1));
+    let kept = buyer
+        .world
+        .service
+        .service()
+        .gap_policies(&buyer.profile)
+        .await
+        .unwrap();
+    assert_eq!(
+        (kept.len(), kept[0].state, kept[0].end),
+        (1, PolicyState::Ended, end)
+    );
+
+    // Neither insurer nor store has what the plans were held against, or a key that a reader could open answers with.
+    let dump = buyer.world.dump().await;
+    for canary in ["canary-condition", "1336243479", "234567", "\"34\"", "[34"] {
+        assert!(!dump.contains(canary), "{canary}");
+    }
+    buyer.world.end().await;
+}
+
+#[actix_web::test]
+async fn no_day_is_covered_twice_and_one_enquiry_brings_one_policy() {
+    let buyer = Buyer::new("987-65-4361").await;
+    let offers = buyer.try_quote("k", 5).await;
+    let policy = buyer.enrol(&offers, 0, Answer::Yes).await.unwrap();
+    assert_eq!(
+        buyer.enrol(&offers, 1, Answer::Yes).await.unwrap_err(),
+        "enquiry-used"
+    );
+    let other = buyer.try_quote("other", 20).await;
+    assert_eq!(
+        buyer.enrol(&other, 0, Answer::Yes).await.unwrap_err(),
+        "covered"
+    );
+    // Ended before the other begins, it does.
+    let start = other.offers[0].offer.start;
+    buyer.end(&policy, start).await.unwrap();
+    // (The test's insurer sells twice on one token; a real one does not.)
+    buyer.enrol(&other, 0, Answer::Yes).await.unwrap();
+    let day_too_many = buyer.world.service.service();
+    let offer = &other.offers[0].offer;
+    let approval = buyer.world.approval([1; 32].into(), Answer::Yes);
+    let wrong_day = offer.start.plus(1).unwrap();
+    let refused = day_too_many
+        .gap_enrol(
+            &buyer.profile,
+            &buyer.question,
+            &offer.offer,
+            wrong_day,
+            &approval,
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(refused.status, 400);
+    buyer.world.end().await;
+}
+
+#[actix_web::test]
+async fn attack_without_the_owners_yes_to_this_offer_nothing_is_bought() {
+    let buyer = Buyer::new("987-65-4362").await;
+    let offers = buyer.try_quote("k", 5).await;
+    assert_eq!(
+        buyer.enrol(&offers, 0, Answer::No).await.unwrap_err(),
+        "approval"
+    );
+    let service = buyer.world.service.service();
+    let [first, second] = [0, 1].map(|at| &offers.offers[at].offer);
+    let about = service
+        .gap_decision(&buyer.profile, &buyer.question, &second.offer)
+        .await
+        .unwrap();
+    let approval = buyer.world.approval(about, Answer::Yes);
+    let refused = service
+        .gap_enrol(
+            &buyer.profile,
+            &buyer.question,
+            &first.offer,
+            first.start,
+            &approval,
+        )
+        .await
+        .unwrap_err();
+    assert_eq!((refused.status, refused.code()), (409, "approval"));
+    assert_eq!(buyer.world.sold(), (0, 0));
+    // A refusal leaves the way open.
+    buyer.enrol(&offers, 0, Answer::Yes).await.unwrap();
+    buyer.world.end().await;
+}
+
+#[actix_web::test]
+async fn attack_an_insurer_that_departs_from_its_plans_or_signature_is_not_believed() {
+    let buyer = Buyer::new("987-65-4363").await;
+    for (key, lie) in [("a", Lie::UnsignedPlans), ("b", Lie::OtherPremium)] {
+        buyer.world.lie(lie);
+        let offers = buyer.try_quote(key, 5).await;
+        assert_eq!(
+            offers.silent,
+            [(INSURER.to_owned(), "insurer-refused".to_owned())]
+        );
+        assert!(offers.offers.is_empty() && !offers.free.is_empty());
+        buyer.world.honest();
+    }
+    let offers = buyer.try_quote("c", 5).await;
+    buyer.world.lie(Lie::ForgedPolicy);
+    assert_eq!(
+        buyer.enrol(&offers, 0, Answer::Yes).await.unwrap_err(),
+        "insurer-refused"
+    );
+    buyer.world.honest();
+    let policy = buyer.enrol(&offers, 0, Answer::Yes).await.unwrap();
+    let end = policy.terms.offer.start.plus(15).unwrap();
+    buyer.world.lie(Lie::ShortRefund);
+    assert_eq!(
+        buyer.end(&policy, end).await.unwrap_err(),
+        "insurer-refused"
+    );
+    buyer.world.honest();
+    buyer.end(&policy, end).await.unwrap();
+    buyer.world.end().await;
+}
