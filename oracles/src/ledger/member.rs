@@ -267,13 +267,17 @@ impl Member {
             }
         };
         let Some(start) = certificate.start() else {
-            return self.store.write().await.write(0, &[], standing).await;
+            let mut store = self.store.write().await;
+            let keep = store.signed_size();
+            return store.write(keep, &[], standing).await;
         };
         let (size, root) = (start.position.size, start.position.root);
         {
             let mut store = self.store.write().await;
             if store.root(size) == Some(root) {
-                return store.write(size, &[], standing).await;
+                // A checkpoint that was heard of before the view is of the view's log too, and stays.
+                let keep = size.max(store.signed_size());
+                return store.write(keep, &[], standing).await;
             }
         }
         // A signed checkpoint is part of every later view's log, so what follows it is all that can differ.
