@@ -100,6 +100,8 @@ pub struct Attribute {
     pub period: PeriodRule,
     /// When its sources agree.
     pub formula: SourceFormula,
+    /// Why they agree by this formula and no other.
+    pub reason: String,
     /// Days from observation to expiry of an attestation.
     pub freshness_days: u16,
     /// Where the law speaks of it.
@@ -128,8 +130,8 @@ impl Attribute {
         if !self.id.0.starts_with(&format!("{}.", self.domain)) {
             return Some("the id must begin with the domain and a dot");
         }
-        if self.freshness_days == 0 || self.citation.is_empty() {
-            return Some("freshness_days must be positive and citation given");
+        if self.freshness_days == 0 || self.citation.is_empty() || self.reason.is_empty() {
+            return Some("freshness_days must be positive, reason and citation given");
         }
         match (self.period, self.formula) {
             (PeriodRule::Trailing { days: 0 }, _) => Some("a trailing period has at least one day"),
@@ -235,6 +237,18 @@ mod tests {
     }
 
     #[test]
+    fn the_settings_shipped_are_those_that_were_decided() {
+        let formula = |id: &str| catalogue().get(&id.into()).unwrap().formula;
+        assert_eq!(formula("identity.ssn_valid"), SourceFormula::Unanimous);
+        let ninety = SourceFormula::Fraction { num: 9, den: 10 };
+        assert_eq!(formula("identity.birth_city"), ninety);
+        for income in ["magi_monthly", "earned_monthly", "deposits_monthly"] {
+            let five = SourceFormula::Tolerance { pct10: 50 };
+            assert_eq!(formula(&format!("income.{income}")), five);
+        }
+    }
+
+    #[test]
     fn an_attribute_that_contradicts_itself_is_refused_by_name() {
         let text = include_str!("../rules/catalogue.toml");
         for (from, to) in [
@@ -242,6 +256,7 @@ mod tests {
             ("\"household.size\"", "\"income.size\""),
             ("num = 2, den = 3", "num = 1, den = 2"),
             ("\"identity.ssi\"", "\"identity.medicare\""),
+            ("reason = \"reasonable", "reason = \"\"\n# "),
         ] {
             assert!(text.contains(from), "{from}");
             let error = Catalogue::parse(&text.replacen(from, to, 1));

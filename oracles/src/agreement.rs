@@ -157,6 +157,103 @@ mod tests {
         assert_eq!(at(&[i64::MIN, i64::MAX]), None);
     }
 
+    /// Least number of sources that must agree among 1, 2, … 11.
+    type Needed = [usize; 11];
+
+    #[test]
+    fn m_of_n_holds_at_its_boundary_and_one_below_it_does_not() {
+        let fraction = |num, den| SourceFormula::Fraction { num, den };
+        let tables: [(SourceFormula, Needed); 5] = [
+            (
+                SourceFormula::Unanimous,
+                [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+            ),
+            (fraction(1, 1), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]),
+            (fraction(9, 10), [1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 10]),
+            (fraction(2, 3), [1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8]),
+            // More than a half, where the fraction asks for less.
+            (fraction(51, 100), [1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]),
+        ];
+        for (formula, needed) in tables {
+            for (n, least) in (1usize..).zip(needed) {
+                for agreeing in 0..=n {
+                    for failed in 0..=n - agreeing {
+                        // Those that are left say something else each, or have no record.
+                        let others = (agreeing + failed..n)
+                            .map(|at| Ok((at % 2 == 0).then(|| 100 + i64::try_from(at).unwrap())));
+                        let readings: Vec<Reading> = std::iter::repeat_n(Ok(Some(6)), agreeing)
+                            .chain(std::iter::repeat_n(failure(), failed))
+                            .chain(others)
+                            .collect();
+                        let got = agree(formula, &readings);
+                        let known = agreeing >= least;
+                        // A single source that says otherwise is itself all there is.
+                        let sole = n == 1 && agreeing + failed == 0;
+                        let at = format!("{formula:?}: {agreeing} of {n}, {failed} failed");
+                        assert_eq!(got.value.is_some(), known || sole, "{at}");
+                        assert_eq!(usize::from(got.failed), failed, "{at}");
+                        if known {
+                            assert_eq!(got.value, Some(6), "{at}");
+                            assert_eq!(usize::from(got.agreeing), agreeing, "{at}");
+                        }
+                        let counted = got.agreeing + got.disagreeing + got.failed;
+                        assert_eq!(usize::from(counted), n, "{at}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn medians_and_tolerances_at_every_edge() {
+        let five = FIVE_PERCENT;
+        let none = SourceFormula::Tolerance { pct10: 0 };
+        let tenth = SourceFormula::Tolerance { pct10: 1 };
+        for (formula, values, expected) in [
+            // One source is its own median.
+            (five, &[61_237][..], Some(61_237)),
+            // Even numbers: the lower of the two in the middle.
+            (five, &[1_000, 1_050], Some(1_000)),
+            (five, &[1_000, 1_051], None),
+            (five, &[950, 1_000, 1_050, 1_050], Some(1_000)),
+            (five, &[949, 1_000, 1_050, 1_050], None),
+            (five, &[950, 1_000, 1_001, 1_050], Some(1_000)),
+            (five, &[950, 1_000, 1_001, 1_051], None),
+            (
+                five,
+                &[1_000, 1_000, 1_050, 1_050, 1_050, 1_050],
+                Some(1_050),
+            ),
+            // 5 % of 61,237 cents are 3,061.85.
+            (five, &[58_176, 61_237, 64_298], Some(61_237)),
+            (five, &[58_175, 61_237, 64_298], None),
+            (five, &[58_176, 61_237, 64_299], None),
+            (tenth, &[999, 1_000, 1_001], Some(1_000)),
+            (tenth, &[998, 1_000, 1_001], None),
+            (none, &[7, 7, 7], Some(7)),
+            (none, &[7, 7, 8], None),
+            // Nothing lies within a share of nothing.
+            (five, &[0, 0, 0], Some(0)),
+            (five, &[0, 0, 1], None),
+            (five, &[-105, -100, -95], Some(-100)),
+            (five, &[-106, -100, -95], None),
+            (five, &[i64::MAX, i64::MAX], Some(i64::MAX)),
+        ] {
+            for turn in 0..values.len() {
+                let mut values = values.to_vec();
+                values.rotate_left(turn);
+                let mut readings: Vec<Reading> = values.iter().map(|it| Ok(Some(*it))).collect();
+                assert_eq!(agree(formula, &readings).value, expected, "{values:?}");
+                // With one that failed, or has no record, not every source lies within the tolerance.
+                for missing in [failure(), Ok(None)] {
+                    readings.push(missing);
+                    assert_eq!(agree(formula, &readings).value, None, "{values:?}");
+                    readings.pop();
+                }
+            }
+        }
+    }
+
     fn reading() -> impl Strategy<Value = Reading> {
         prop_oneof![
             4 => (0i64..4).prop_map(|value| Ok(Some(value))),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use contracts::ids::{Committee, NodeId};
+use contracts::units::Period;
 
 use crate::ceremony::epoch::Kind;
 use crate::ceremony::{dkg, epoch};
@@ -13,7 +14,7 @@ use crate::config::NodeConfig;
 use crate::keys::{KeyError, NodeIdentity, OperatorKey, PublicKeys};
 use crate::peer::Peers;
 use crate::wire::info::{self, NodeInfo};
-use crate::{backup, http, node};
+use crate::{backup, http, node, probe};
 
 /// Runs one oracle node, or generates its keys.
 #[derive(Debug, Parser)]
@@ -96,12 +97,32 @@ enum Command {
         #[arg(long)]
         from: PathBuf,
     },
+    /// Read one attribute from its sources for one record and show each step; writes nothing, and needs no running node
+    Probe {
+        /// The node's configuration
+        #[arg(long)]
+        config: PathBuf,
+        /// The attribute, such as income.magi_monthly
+        #[arg(long)]
+        attribute: String,
+        /// A source key of the record as NAME=VALUE; give it once for each name that the mapping uses
+        #[arg(long = "key", value_parser = key_value)]
+        keys: Vec<(String, String)>,
+        /// The reference period as FIRST/LAST, such as 2026-10-22/2026-11-20; today's if not given
+        #[arg(long)]
+        period: Option<Period>,
+    },
     /// Print what the running node says of itself
     Info {
         /// The node's configuration
         #[arg(long)]
         config: PathBuf,
     },
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Makes a node's own keys: an operator key file and, sealed under it, the node's identity. Neither may exist yet.
@@ -265,6 +286,20 @@ async fn run(command: Command) -> Result<(), String> {
                 put.made_at.0,
                 described(&put)
             );
+        }
+        Command::Probe {
+            config,
+            attribute,
+            keys,
+            period,
+        } => {
+            let keys = keys.into_iter().collect();
+            let attribute = attribute.as_str().into();
+            let probe = probe::probe(&load(&config)?, &attribute, &keys, period).await?;
+            print!("{}", probe.text);
+            if !probe.known {
+                return Err(format!("{attribute} is not known for this record"));
+            }
         }
         Command::Info { config } => {
             let config = load(&config)?;

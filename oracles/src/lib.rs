@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod metrics;
 pub mod node;
 pub mod peer;
+pub mod probe;
 pub mod problem;
 pub mod rollback;
 pub mod sources;

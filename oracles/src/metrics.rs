@@ -4,6 +4,7 @@
 //! that names an owner or a request, may become a label.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use contracts::ids::NodeId;
@@ -14,6 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::rollback::Marks;
+use crate::sources::{BreakerState, SourceHealth};
 
 /// Content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -40,6 +42,8 @@ struct Inner {
     faults: Family<Labels<2>, Counter>,
     sources: Family<Labels<2>, Counter>,
     sources_seconds: Times,
+    breakers: Family<Labels<2>, Gauge>,
+    health: Family<Labels<2>, Gauge<f64, AtomicU64>>,
     standing: Family<Labels<2>, Gauge>,
 }
 
@@ -57,6 +61,8 @@ impl Default for Metrics {
             faults: Family::default(),
             sources: Family::default(),
             sources_seconds: times(),
+            breakers: Family::default(),
+            health: Family::default(),
             standing: Family::default(),
         };
         let all = &mut inner.registry;
@@ -89,6 +95,17 @@ impl Default for Metrics {
             "source_reads",
             "Reads of sources, by source and outcome",
             inner.sources.clone(),
+        );
+        all.register(
+            "source_breaker",
+            "1 where a source's circuit breaker stands: closed, half_open or open",
+            inner.breakers.clone(),
+        );
+        all.register(
+            "source_health",
+            "Shares of a source's last 64 reads: error_rate, disagreement_rate, drift (distance from the agreed value in \
+             tolerances) and score (neither failed nor disagreed)",
+            inner.health.clone(),
         );
         all.register(
             "standing",
@@ -186,6 +203,35 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
+    /// How a source stands after a read.
+    pub fn source_health(&self, health: &SourceHealth) {
+        let inner = &self.0;
+        for state in [
+            BreakerState::Closed,
+            BreakerState::HalfOpen,
+            BreakerState::Open,
+        ] {
+            let labels = [
+                ("source", health.name.clone()),
+                ("state", state.name().to_owned()),
+            ];
+            let here = i64::from(state == health.breaker);
+            inner.breakers.get_or_create(&labels).set(here);
+        }
+        for (figure, value) in [
+            ("error_rate", health.error_rate),
+            ("disagreement_rate", health.disagreement_rate),
+            ("drift", health.drift),
+            ("score", health.score),
+        ] {
+            let labels = [
+                ("source", health.name.clone()),
+                ("figure", figure.to_owned()),
+            ];
+            inner.health.get_or_create(&labels).set(value);
+        }
+    }
+
     /// Everything counted so far, and where the node stands now.
     pub fn encode(&self, marks: &Marks) -> String {
         for (committee, standing) in marks.standings() {
@@ -197,6 +243,11 @@ impl Metrics {
                 self.0.standing.get_or_create(&labels).set(i64::from(is));
             }
         }
+        self.text()
+    }
+
+    /// Everything counted so far.
+    pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.0.registry);

@@ -207,7 +207,8 @@ pub(crate) async fn mount(
     };
     let config: AttestConfig = node.config().role("attest")?.unwrap_or_default();
     let sources = Sources::new(&config.source, &config.attribute)
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| failed(error.to_string()))?
+        .with_metrics(node.metrics().clone());
     config.check().map_err(failed)?;
     for trusted in &config.committee_key {
         AttestationKey::from_bytes(&trusted.key)

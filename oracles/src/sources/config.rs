@@ -1,4 +1,4 @@
-//! Sources and mappings as the node's TOML has them.
+//! Sources and mappings as the node's TOML has them; `oracle.example.toml` has one of each kind.
 //!
 //! ```toml
 //! [[roles.attest.source]]
@@ -17,9 +17,16 @@
 //! ```
 
 use std::fmt;
+use std::time::Duration;
 
 use contracts::ids::AttributeId;
 use serde::{Deserialize, Serialize};
+
+use super::emmy::EmmyRead;
+use super::fetch::Access;
+use super::fhir::FhirRead;
+use super::rest::JsonRead;
+use super::sql::SqlRead;
 
 /// Bounds on reading one source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +36,7 @@ pub struct Limits {
     pub timeout_ms: u64,
     /// Attempts after the first, for transient failures only.
     pub retries: u32,
-    /// Milliseconds for all attempts together, pauses included.
+    /// Milliseconds for one reading of one attribute: all attempts, pauses and pages together.
     pub deadline_ms: u64,
     /// Bytes of one answer.
     pub max_bytes: usize,
@@ -37,6 +44,10 @@ pub struct Limits {
     pub max_pages: usize,
     /// Entries of one search, all pages together.
     pub max_entries: usize,
+    /// Requests in a row that failed for good, after which the source is left alone.
+    pub breaker_failures: u32,
+    /// Milliseconds until it is tried again.
+    pub breaker_open_ms: u64,
 }
 
 impl Default for Limits {
@@ -48,56 +59,79 @@ impl Default for Limits {
             max_bytes: 1 << 20,
             max_pages: 20,
             max_entries: 1_000,
+            breaker_failures: 5,
+            breaker_open_ms: 15_000,
         }
+    }
+}
+
+impl Limits {
+    pub(super) fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms)
     }
 }
 
 /// One external system.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "lowercase")]
 pub enum SourceConfig {
-    /// A SQL database, opened read-only.
-    Sql {
-        /// Name that mappings use.
-        name: String,
-        /// `sqlite://…` or `postgres://…`.
-        url: String,
-        /// Bounds.
-        #[serde(default)]
-        limits: Limits,
-    },
-    /// A service of CMS Emmy income reports.
-    Emmy {
-        /// Name that mappings use.
-        name: String,
-        /// Base address; reports are at `{url}/api/v1/income_reports`.
-        url: String,
-        /// Bearer key.
-        api_key: String,
-        /// Bounds.
-        #[serde(default)]
-        limits: Limits,
-    },
-    /// A FHIR R4 server.
-    Fhir {
-        /// Name that mappings use.
-        name: String,
-        /// Base address, `[base]` of the FHIR RESTful API.
-        url: String,
-        /// Bearer token, if the server asks for one.
-        #[serde(default)]
-        api_key: Option<String>,
-        /// Bounds.
-        #[serde(default)]
-        limits: Limits,
-    },
+    /// A SQL database, read-only.
+    Sql(SystemConfig),
+    /// A service that answers in JSON.
+    Json(HttpConfig),
+    /// A service of CMS Emmy income reports, at `{url}/api/v1/income_reports`.
+    Emmy(HttpConfig),
+    /// A FHIR R4 server; `url` is `[base]` of its RESTful API.
+    Fhir(HttpConfig),
+}
+
+/// A database.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SystemConfig {
+    /// Name that mappings use.
+    pub name: String,
+    /// `sqlite:`, `postgres:`, `mysql:` or `mariadb:`.
+    pub url: String,
+    /// Bounds.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// An HTTP service.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Name that mappings use.
+    pub name: String,
+    /// Base address.
+    pub url: String,
+    /// A bearer key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+    /// Client credentials at an authorisation server, in place of a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<super::oauth::OAuthConfig>,
+    /// Bounds.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 impl SourceConfig {
     /// Name that mappings use.
     pub fn name(&self) -> &str {
         match self {
-            Self::Sql { name, .. } | Self::Emmy { name, .. } | Self::Fhir { name, .. } => name,
+            Self::Sql(SystemConfig { name, .. }) => name,
+            Self::Json(config) | Self::Emmy(config) | Self::Fhir(config) => &config.name,
+        }
+    }
+}
+
+impl HttpConfig {
+    pub(super) fn access(&self) -> Access<'_> {
+        Access {
+            api_key: self.api_key.as_deref(),
+            oauth: self.oauth.as_ref(),
         }
     }
 }
@@ -118,86 +152,28 @@ pub struct AttributeConfig {
     pub read: Vec<ReadConfig>,
 }
 
-/// One reading of one attribute from one source.
+/// One reading of one attribute from one source of the same kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "lowercase")]
 pub enum ReadConfig {
     /// The first column of the only row of a query.
-    Sql {
-        /// A `[[source]]` of the same kind.
-        source: String,
-        /// A SELECT with `$1`, `$2`, …: nothing is ever pasted into its text.
-        query: String,
-        /// What `$1`, `$2`, … stand for: a source key of the handle, `period.start` or `period.end`.
-        bind: Vec<String>,
-        /// How the column becomes an integer.
-        value: Conversion,
-    },
-    /// Pay of the reference period from the latest income report.
-    Emmy {
-        /// A `[[source]]` of the same kind.
-        source: String,
-        /// Days that the latest report may lie before the end of the reference period.
-        #[serde(default = "default_report_age")]
-        max_report_age_days: u16,
-    },
-    /// Whether the patient has an active condition with one of the codes.
-    Fhir {
-        /// A `[[source]]` of the same kind.
-        source: String,
-        /// The `system` of the patient identifier.
-        identifier_system: String,
-        /// The source key that holds its value.
-        identifier_key: String,
-        /// The value set.
-        codes: Vec<Coding>,
-    },
-}
-
-fn default_report_age() -> u16 {
-    7
+    Sql(SqlRead),
+    /// A value of the records in a JSON document.
+    Json(JsonRead),
+    /// Pay or hours of the reference period from the latest income report.
+    Emmy(EmmyRead),
+    /// What a patient's record says.
+    Fhir(FhirRead),
 }
 
 impl ReadConfig {
     /// The source named.
     pub fn source(&self) -> &str {
         match self {
-            Self::Sql { source, .. } | Self::Emmy { source, .. } | Self::Fhir { source, .. } => {
-                source
-            }
+            Self::Sql(read) => &read.source,
+            Self::Json(read) => &read.source,
+            Self::Emmy(read) => &read.source,
+            Self::Fhir(read) => &read.source,
         }
     }
-}
-
-/// A code in a code system.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Coding {
-    /// Such as `http://snomed.info/sct`.
-    pub system: String,
-    /// Such as `77386006`.
-    pub code: String,
-}
-
-/// How a database cell becomes the attribute's integer. NULL is no record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "as", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Conversion {
-    /// 1 because the row exists.
-    Exists,
-    /// A whole number.
-    Integer,
-    /// `YYYY-MM-DD`, as days since 1900-01-01.
-    Date,
-    /// 0 or 1, true or false.
-    Flag,
-    /// 1 if the text is one of these codes, else 0.
-    FlagIn {
-        /// The codes.
-        codes: Vec<String>,
-    },
-    /// A USPS state code, as its FIPS number.
-    State,
-    /// Dollars with at most two decimals (`612.37`), as cents.
-    Dollars,
 }

@@ -12,6 +12,14 @@ pub enum SourceError {
         /// The source.
         source_name: String,
     },
+    /// Not asked, because it failed several times in a row a moment ago.
+    #[error(
+        "source {source_name}: left alone after repeated failures: check that it is up; it is tried again by itself"
+    )]
+    Resting {
+        /// The source.
+        source_name: String,
+    },
     /// The connection failed, or the source says that it cannot answer now.
     #[error("source {source_name}: {what}: check its address and that it is up")]
     Unavailable {
@@ -60,7 +68,7 @@ pub enum SourceError {
         /// The source.
         source_name: String,
         /// Where in the answer.
-        field: &'static str,
+        field: String,
     },
     /// Several records where there can be one.
     #[error(
@@ -93,6 +101,22 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// The kind of failure, as a metric's label has it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::TimedOut { .. } => "timed_out",
+            Self::Resting { .. } => "resting",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Refused { .. } => "refused",
+            Self::TooLarge { .. } => "too_large",
+            Self::Malformed { .. } => "malformed",
+            Self::WrongPerson { .. } => "wrong_person",
+            Self::Ambiguous { .. } => "ambiguous",
+            Self::Incomplete { .. } => "incomplete",
+            Self::NoKey { .. } => "no_key",
+        }
+    }
+
     /// Whether the same request may succeed a moment later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::TimedOut { .. } | Self::Unavailable { .. })

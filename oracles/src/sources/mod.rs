@@ -1,30 +1,60 @@
-//! External systems as sources of facts: SQL databases, CMS Emmy income reports, FHIR R4 servers, by configuration (O1).
+//! External systems as sources of facts: SQL databases, JSON services, CMS Emmy income reports, FHIR R4 servers, by
+//! configuration (O1).
 //!
 //! Every read is timed, capped, retried within bounds, and ends in a value, in "no record", or in a [`SourceError`] that names
 //! source, field and fix and never a value. What is not in its format is a failure, not a fact.
 
+mod breaker;
+mod check;
 mod config;
+mod decimal;
 mod emmy;
 mod error;
 mod fetch;
 mod fhir;
-mod retry;
+mod guard;
+mod health;
+mod json;
+mod oauth;
+mod rest;
+mod spread;
 mod sql;
+mod steps;
+mod template;
 mod value;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use contracts::catalogue::{Attribute, catalogue};
 use contracts::ids::{AttributeId, Domain};
 use contracts::units::Period;
 use futures::future::join_all;
 
-pub use self::config::{AttributeConfig, Coding, Conversion, Limits, ReadConfig, SourceConfig};
+pub use self::breaker::BreakerState;
+pub use self::config::{
+    AttributeConfig, HttpConfig, Limits, ReadConfig, SourceConfig, SystemConfig,
+};
+pub use self::emmy::{Basis, EmmyRead, Measure};
 pub use self::error::{ConfigError, SourceError};
+pub use self::fhir::{Coding, FhirRead, Pick, Resource};
+pub use self::health::SourceHealth;
+pub use self::oauth::OAuthConfig;
+pub use self::rest::{JsonRead, Next, RecordTime, Reduce};
+pub use self::sql::SqlRead;
+pub use self::steps::Step;
+pub use self::value::Conversion;
 
-use self::emmy::{Applicant, EmmySource};
+use self::check::check;
+use self::emmy::EmmySource;
+use self::fetch::HttpSource;
 use self::fhir::FhirSource;
+use self::guard::Guard;
+use self::health::Window;
+use self::rest::JsonSource;
 pub(crate) use self::sql::{Record, SqlSource};
+use self::template::Filling;
+use crate::metrics::Metrics;
 
 /// What one source says of one attribute: a value, no record, or a failure.
 pub type Reading = Result<Option<i64>, SourceError>;
@@ -34,14 +64,49 @@ const MAX_READINGS: usize = 16;
 
 enum Source {
     Sql(SqlSource),
+    Json(JsonSource),
     Emmy(EmmySource),
     Fhir(FhirSource),
+}
+
+impl Source {
+    fn open(config: &SourceConfig) -> Result<Self, String> {
+        let http = |config: &HttpConfig, accept| {
+            let access = config.access();
+            HttpSource::new(&config.name, &config.url, access, accept, &config.limits)
+        };
+        match config {
+            SourceConfig::Sql(SystemConfig { name, url, limits }) => {
+                SqlSource::new(name, url, limits).map(Self::Sql)
+            }
+            SourceConfig::Json(config) => {
+                http(config, "application/json").map(|http| Self::Json(JsonSource(http)))
+            }
+            SourceConfig::Emmy(config) => {
+                http(config, "application/json").map(|http| Self::Emmy(EmmySource(http)))
+            }
+            SourceConfig::Fhir(config) => {
+                http(config, "application/fhir+json").map(|http| Self::Fhir(FhirSource(http)))
+            }
+        }
+    }
+
+    fn guard(&self) -> &Guard {
+        match self {
+            Self::Sql(source) => &source.guard,
+            Self::Json(source) => &source.0.guard,
+            Self::Emmy(source) => &source.0.guard,
+            Self::Fhir(source) => &source.0.guard,
+        }
+    }
 }
 
 /// The sources of a node and how its attributes are read from them.
 pub struct Sources {
     sources: BTreeMap<String, Source>,
+    windows: BTreeMap<String, Window>,
     attributes: BTreeMap<AttributeId, Vec<ReadConfig>>,
+    metrics: Metrics,
 }
 
 impl Sources {
@@ -57,10 +122,10 @@ impl Sources {
         for config in sources {
             let name = config.name();
             let at = format!("source {name}");
-            let source = open(config).map_err(|problem| ConfigError {
+            let source = Source::open(config).map_err(|problem| ConfigError {
                 at: at.clone(),
                 problem,
-                fix: "correct its url".to_owned(),
+                fix: "correct its address and access".to_owned(),
             })?;
             if by_name.insert(name.to_owned(), source).is_some() {
                 return Err(ConfigError {
@@ -82,10 +147,23 @@ impl Sources {
                 });
             }
         }
+        let windows = by_name.keys().cloned();
         Ok(Self {
+            windows: windows.map(|name| (name, Window::default())).collect(),
             sources: by_name,
             attributes: mappings,
+            metrics: Metrics::default(),
         })
+    }
+
+    /// Counts reads, and shows each source's health, among a node's metrics.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        for health in self.health() {
+            self.metrics.source_health(&health);
+        }
+        self
     }
 
     /// Whether the node reads this attribute.
@@ -105,6 +183,17 @@ impl Sources {
             .collect()
     }
 
+    /// The health of every source, by name.
+    pub fn health(&self) -> Vec<SourceHealth> {
+        let names = self.windows.keys();
+        names.filter_map(|name| self.health_of(name)).collect()
+    }
+
+    fn health_of(&self, name: &str) -> Option<SourceHealth> {
+        let state = self.sources.get(name)?.guard().state();
+        Some(self.windows.get(name)?.health(name, state))
+    }
+
     /// Reads an attribute from all its sources at once, in the order configured; none if it has no mapping.
     ///
     /// `keys` are the identifiers in the owner's handle for the attribute's domain.
@@ -114,94 +203,77 @@ impl Sources {
         keys: &BTreeMap<String, String>,
         period: Period,
     ) -> Vec<Reading> {
-        let readings = self
-            .attributes
-            .get(&attribute.id)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        join_all(readings.iter().map(|reading| async move {
-            let value = self.read_one(reading, keys, period).await?;
-            within_bounds(reading.source(), attribute, value)
-        }))
-        .await
+        let mappings = self.mappings(attribute);
+        let read = |reading| self.read_one(reading, attribute, keys, period);
+        let readings = join_all(mappings.iter().map(read)).await;
+        let outcomes = health::outcomes(attribute.formula, &readings);
+        for ((mapping, reading), outcome) in mappings.iter().zip(&readings).zip(outcomes) {
+            // What the handle does not hold is nobody's failure but the handle's.
+            if matches!(reading, Err(SourceError::NoKey { .. })) {
+                continue;
+            }
+            let name = mapping.source();
+            if let Some(window) = self.windows.get(name) {
+                window.record(outcome);
+            }
+            if let Some(health) = self.health_of(name) {
+                self.metrics.source_health(&health);
+            }
+        }
+        readings
     }
 
+    /// As [`Self::read`], one source after another, with the steps of each; nothing is counted.
+    pub async fn explain(
+        &self,
+        attribute: &Attribute,
+        keys: &BTreeMap<String, String>,
+        period: Period,
+    ) -> Vec<(String, Vec<Step>, Reading)> {
+        let mut explained = Vec::new();
+        for reading in self.mappings(attribute) {
+            let read = self.read_one(reading, attribute, keys, period);
+            let (steps, outcome) = steps::recorded(read).await;
+            explained.push((reading.source().to_owned(), steps, outcome));
+        }
+        explained
+    }
+
+    fn mappings(&self, attribute: &Attribute) -> &[ReadConfig] {
+        let mappings = self.attributes.get(&attribute.id);
+        mappings.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// One reading, within its source's deadline, pages and all.
     async fn read_one(
         &self,
         reading: &ReadConfig,
+        attribute: &Attribute,
         keys: &BTreeMap<String, String>,
         period: Period,
     ) -> Reading {
-        let source_name = reading.source();
-        let key = |name: &str| {
-            keys.get(name)
-                .map(String::as_str)
-                .ok_or_else(|| SourceError::NoKey {
-                    source_name: source_name.to_owned(),
-                    key: name.to_owned(),
-                })
+        let name = reading.source();
+        let Some(source) = self.sources.get(name) else {
+            return Err(unfit(name));
         };
-        match (reading, self.sources.get(source_name)) {
-            (
-                ReadConfig::Sql {
-                    query, bind, value, ..
-                },
-                Some(Source::Sql(source)),
-            ) => {
-                let (start, end) = (period.start.to_string(), period.end.to_string());
-                let bound = bind
-                    .iter()
-                    .map(|name| match name.as_str() {
-                        "period.start" => Ok(start.as_str()),
-                        "period.end" => Ok(end.as_str()),
-                        name => key(name),
-                    })
-                    .collect::<Result<Vec<_>, _>>()?;
-                let row = source.row(query, &bound).await?;
-                let Some(cell) = row.as_ref().and_then(|row| row.first()) else {
-                    return Ok(None);
-                };
-                value::convert(cell, value).map_err(|expected| SourceError::Malformed {
-                    source_name: source_name.to_owned(),
-                    field: "the first column".to_owned(),
-                    expected: expected.to_owned(),
-                })
-            }
-            (
-                ReadConfig::Emmy {
-                    max_report_age_days,
-                    ..
-                },
-                Some(Source::Emmy(source)),
-            ) => {
-                let applicant = Applicant {
-                    case_number: key("case_number")?,
-                    ssn_last4: key("ssn_last4")?,
-                };
-                source
-                    .income(&applicant, period, *max_report_age_days)
-                    .await
-            }
-            (
-                ReadConfig::Fhir {
-                    identifier_system,
-                    identifier_key,
-                    codes,
-                    ..
-                },
-                Some(Source::Fhir(source)),
-            ) => {
-                let identifier = key(identifier_key)?;
-                source
-                    .has_condition(identifier_system, identifier, codes)
-                    .await
-            }
-            // `check` lets no other pair through.
-            _ => Err(SourceError::Refused {
-                source_name: source_name.to_owned(),
-                what: "the mapping and the source are of different kinds".to_owned(),
-            }),
-        }
+        let began = Instant::now();
+        let filling = Filling {
+            source_name: name,
+            keys,
+            period,
+        };
+        let deadline = source.guard().limits.deadline();
+        let value = tokio::time::timeout(deadline, value(source, reading, &filling))
+            .await
+            .unwrap_or_else(|_| Err(source.guard().timed_out()));
+        let outcome = value.and_then(|value| within_bounds(name, attribute, value));
+        let kind = match &outcome {
+            Ok(Some(_)) => "value",
+            Ok(None) => "no_record",
+            Err(error) => error.kind(),
+        };
+        self.metrics.source_read(name, kind, began.elapsed());
+        outcome
     }
 
     /// A SQL source by name, for identity proofing.
@@ -213,66 +285,22 @@ impl Sources {
     }
 }
 
-fn open(config: &SourceConfig) -> Result<Source, String> {
-    match config {
-        SourceConfig::Sql { name, url, limits } => {
-            SqlSource::new(name, url, limits).map(Source::Sql)
-        }
-        SourceConfig::Emmy {
-            name,
-            url,
-            api_key,
-            limits,
-        } => EmmySource::new(name, url, api_key, limits).map(Source::Emmy),
-        SourceConfig::Fhir {
-            name,
-            url,
-            api_key,
-            limits,
-        } => FhirSource::new(name, url, api_key.as_deref(), limits).map(Source::Fhir),
+async fn value(source: &Source, reading: &ReadConfig, filling: &Filling<'_>) -> Reading {
+    match (reading, source) {
+        (ReadConfig::Sql(read), Source::Sql(source)) => source.value(read, filling).await,
+        (ReadConfig::Json(read), Source::Json(source)) => source.value(read, filling).await,
+        (ReadConfig::Emmy(read), Source::Emmy(source)) => source.value(read, filling).await,
+        (ReadConfig::Fhir(read), Source::Fhir(source)) => source.value(read, filling).await,
+        // `check` lets no other pair through.
+        _ => Err(unfit(filling.source_name)),
     }
 }
 
-/// A mapping must name a catalogued attribute and existing sources of its own kind.
-fn check(config: &AttributeConfig, sources: &BTreeMap<String, Source>) -> Result<(), ConfigError> {
-    let id = &config.id;
-    let error = |at: String, problem: &str, fix: String| ConfigError {
-        at,
-        problem: problem.to_owned(),
-        fix,
-    };
-    let at = format!("attribute {id}");
-    if catalogue().get(id).is_none() {
-        let fix = "write an id of contracts/rules/catalogue.toml".to_owned();
-        return Err(error(at, "not in the catalogue", fix));
+fn unfit(source_name: &str) -> SourceError {
+    SourceError::Refused {
+        source_name: source_name.to_owned(),
+        what: "the mapping and the source are of different kinds".to_owned(),
     }
-    if !(1..=MAX_READINGS).contains(&config.read.len()) {
-        let fix = format!("give it 1 to {MAX_READINGS} [[attribute.read]]");
-        return Err(error(at, "no readings, or too many", fix));
-    }
-    for (place, reading) in config.read.iter().enumerate() {
-        let at = format!("attribute {id}, read {}", place + 1);
-        let name = reading.source();
-        let fits = match (reading, sources.get(name)) {
-            (_, None) => {
-                let fix = format!("add a [[source]] named {name}");
-                return Err(error(at, "unknown source", fix));
-            }
-            (ReadConfig::Sql { .. }, Some(Source::Sql(_)))
-            | (ReadConfig::Emmy { .. }, Some(Source::Emmy(_)))
-            | (ReadConfig::Fhir { .. }, Some(Source::Fhir(_))) => true,
-            _ => false,
-        };
-        if !fits {
-            let fix = format!("name a source of the reading's kind, not {name}");
-            return Err(error(at, "the source is of another kind", fix));
-        }
-        if matches!(reading, ReadConfig::Fhir { codes, .. } if codes.is_empty()) {
-            let fix = "list the codes of the value set".to_owned();
-            return Err(error(at, "no codes", fix));
-        }
-    }
-    Ok(())
 }
 
 /// A value outside its attribute's bounds is no fact.
