@@ -1,5 +1,5 @@
-//! The systems of other people that the network talks to: sources of facts (payroll, a state registry, an EHR) an agency
-//! that accepts applications, an insurer that sells gap cover, and those who carry texts (a carrier with an HTTP API, an SMSC).
+//! The systems of other people that the network talks to: sources of facts (payroll, a state registry, a bank and offices,
+//! an EHR), an agency that accepts applications, an insurer that sells gap cover, and those who carry texts (a carrier with an HTTP API, an SMSC).
 //! Each is a service of its own with its own data, keys and API; none imports the network's parts except agency and insurer, which
 //! verify what they are sent with `contracts` alone.
 
@@ -12,6 +12,7 @@ pub mod insurer;
 mod keys;
 pub mod payroll;
 pub mod phone;
+pub mod registers;
 pub mod registry;
 mod secret;
 pub mod smsc;
@@ -67,6 +68,8 @@ pub enum RoleConfig {
     Carrier(carrier::Config),
     /// Sells gap cover.
     Insurer(insurer::Config),
+    /// Is a bank and four offices.
+    Registers(registers::Config),
 }
 
 impl RoleConfig {
@@ -95,6 +98,7 @@ pub async fn start(config: RoleConfig) -> Result<Running> {
         RoleConfig::Agency(config) => agency::start(config).await,
         RoleConfig::Carrier(config) => carrier::start(config).await,
         RoleConfig::Insurer(config) => insurer::start(config).await,
+        RoleConfig::Registers(config) => registers::start(config).await,
     }
 }
 
