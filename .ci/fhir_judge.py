@@ -5,8 +5,8 @@ usage: fhir_judge.py PROGRAM
 
 PROGRAM is the built example `external` (cargo build -p simulator --example external). The script starts it in the role
 `ehr`, asks for every kind of answer it gives, and validates each with the R4B models of the package fhir.resources
-(pip install fhir.resources==8.0.0; R4B has the same Patient, Condition, Bundle, OperationOutcome and CapabilityStatement
-elements as R4 for what is used here).
+(pip install fhir.resources==8.0.0; R4B has the same Patient, Condition, Observation,
+FamilyMemberHistory, Bundle, OperationOutcome and CapabilityStatement elements as R4 for what is used here).
 """
 import json
 import pathlib
@@ -48,15 +48,17 @@ def judge(url, expected_status, expected_type, token=TOKEN):
 def main(program):
     with tempfile.TemporaryDirectory() as folder:
         config = pathlib.Path(folder, "ehr.toml")
-        config.write_text(f'role = "ehr"\nday_zero = "2026-11-20"\napi_key = "{TOKEN}"\n')
+        config.write_text(f'role = "ehr"\nday_zero = "2026-11-20"\napi_key = "{TOKEN}"\ngenerated = 12\n')
         process = subprocess.Popen([program, str(config)], stdout=subprocess.PIPE, text=True)
         try:
             base = process.stdout.readline().strip()
             judge(f"{base}/metadata", 200, "CapabilityStatement", token="")
             patients = judge(f"{base}/Patient?_count=100", 200, "Bundle")
             conditions = judge(f"{base}/Condition?_count=100", 200, "Bundle")
-            for bundle in (patients, conditions):
-                assert bundle["total"] == len(bundle["entry"]) > 8
+            observations = judge(f"{base}/Observation?_count=100", 200, "Bundle")
+            family = judge(f"{base}/FamilyMemberHistory?_count=100", 200, "Bundle")
+            for bundle in (patients, conditions, observations, family):
+                assert min(bundle["total"], 100) == len(bundle["entry"]) > 0
                 for entry in bundle["entry"]:
                     judge(entry["fullUrl"], 200, entry["resource"]["resourceType"])
             found = judge(f"{base}/Patient?identifier={MRN}%7CMRN-802518", 200, "Bundle")
@@ -68,13 +70,17 @@ def main(program):
                 page, pages = judge(following[0], 200, "Bundle"), pages + 1
             assert pages == -(-conditions["total"] // 4)
             assert judge(f"{base}/Patient?family=Nobody", 200, "Bundle")["total"] == 0
+            pressure = "http://loinc.org%7C85354-9"
+            dated = judge(f"{base}/Observation?code={pressure}&date=ge2026-08-23&date=le2026-11-20", 200, "Bundle")
+            assert 0 < dated["total"] < observations["total"]
             judge(f"{base}/Patient/none", 404, "OperationOutcome")
             judge(f"{base}/Condition?code:below=1", 400, "OperationOutcome")
             judge(f"{base}/Patient", 401, "OperationOutcome", token="wrong")
         finally:
             process.terminate()
             process.wait()
-    print(f"fhir: {patients['total']} patients, {conditions['total']} conditions, {pages} pages: valid")
+    print(f"fhir: {patients['total']} patients, {conditions['total']} conditions, "
+          f"{observations['total']} observations, {family['total']} family histories, {pages} pages: valid")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ impl Story<'_> {
             listen: ([127, 0, 0, 1], 0).into(),
             day_zero: self.day_zero,
             api_key: Secret::new(&ehr_key),
+            generated: 0,
         });
         self.network
             .start("external", "payroll", &to_toml(&payroll)?)

@@ -78,6 +78,7 @@ impl<'a> Sources<'a> {
             listen: ([127, 0, 0, 1], 0).into(),
             day_zero: today,
             api_key: Secret::new(&ehr_key),
+            generated: 0,
         });
         network.start("external", "ehr", &to_toml(&ehr)?).await?;
         let people = external::people(today)?;

@@ -1,8 +1,9 @@
-//! An electronic health record that serves `Patient` and `Condition` by the rules of FHIR R4 RESTful search
+//! An electronic health record that serves `Patient`, `Condition`, `Observation` and `FamilyMemberHistory` by the rules of FHIR R4 RESTful search
 //! (<https://hl7.org/fhir/R4/search.html>).
 //!
 //! Every interaction but `/metadata` needs the reader's bearer token.
 
+pub mod generate;
 mod params;
 mod reply;
 mod resources;
@@ -37,6 +38,9 @@ pub struct Config {
     pub day_zero: Day,
     /// Token of the readers (the oracles).
     pub api_key: Secret,
+    /// Patients beside those of the fixtures, see [`generate`].
+    #[serde(default)]
+    pub generated: usize,
 }
 
 struct State {
@@ -50,8 +54,10 @@ struct State {
 /// # Errors
 /// An address that cannot be bound, or a fixture that does not parse.
 pub async fn start(config: Config) -> Result<Running> {
+    let patients = generate::patients(config.day_zero, config.generated)?;
+    let generated = patients.into_iter().flat_map(|it| it.resources).collect();
     let state = Data::new(Arc::new(State {
-        store: Store::load(config.day_zero)?,
+        store: Store::load(config.day_zero, generated)?,
         day_zero: config.day_zero,
         api_key: config.api_key,
     }));
@@ -163,7 +169,7 @@ async fn unsupported(request: HttpRequest) -> HttpResponse {
     respond(Err(Outcome::new(
         status,
         "not-supported",
-        "this server reads and searches Patient and Condition; see /metadata",
+        "this server reads and searches what /metadata names",
     )))
 }
 

@@ -119,7 +119,7 @@ pub(super) fn capability(base: &str, day: Day) -> Value {
         "date": day.to_string(),
         "kind": "instance",
         "software": { "name": "Fixture EHR" },
-        "implementation": { "description": "Patients and conditions of the fixtures", "url": base },
+        "implementation": { "description": "Patients of the fixtures and their records", "url": base },
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
         "rest": [{

@@ -6,10 +6,12 @@ use serde_json::Value;
 use super::reply::Outcome;
 
 /// A resource type served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Patient,
     Condition,
+    Observation,
+    FamilyMemberHistory,
 }
 
 /// How a parameter compares (FHIR R4 search §3.1.1.4).
@@ -108,8 +110,79 @@ const CONDITION: &[Definition] = &[
     },
 ];
 
+const OBSERVATION: &[Definition] = &[
+    Definition {
+        name: "_id",
+        kind: ParamType::Id,
+        path: &["id"],
+    },
+    Definition {
+        name: "patient",
+        kind: ParamType::Reference,
+        path: &["subject"],
+    },
+    Definition {
+        name: "subject",
+        kind: ParamType::Reference,
+        path: &["subject"],
+    },
+    Definition {
+        name: "code",
+        kind: ParamType::Token,
+        path: &["code"],
+    },
+    Definition {
+        name: "component-code",
+        kind: ParamType::Token,
+        path: &["component", "code"],
+    },
+    Definition {
+        name: "status",
+        kind: ParamType::Token,
+        path: &["status"],
+    },
+    Definition {
+        name: "category",
+        kind: ParamType::Token,
+        path: &["category"],
+    },
+    Definition {
+        name: "date",
+        kind: ParamType::Date,
+        path: &["effectiveDateTime"],
+    },
+];
+
+const FAMILY_MEMBER_HISTORY: &[Definition] = &[
+    Definition {
+        name: "_id",
+        kind: ParamType::Id,
+        path: &["id"],
+    },
+    Definition {
+        name: "patient",
+        kind: ParamType::Reference,
+        path: &["patient"],
+    },
+    Definition {
+        name: "code",
+        kind: ParamType::Token,
+        path: &["condition", "code"],
+    },
+    Definition {
+        name: "status",
+        kind: ParamType::Token,
+        path: &["status"],
+    },
+];
+
 impl Kind {
-    pub(super) const ALL: [Self; 2] = [Self::Patient, Self::Condition];
+    pub(super) const ALL: [Self; 4] = [
+        Self::Patient,
+        Self::Condition,
+        Self::Observation,
+        Self::FamilyMemberHistory,
+    ];
 
     pub(super) fn parse(name: &str) -> Result<Self, Outcome> {
         Self::ALL
@@ -119,7 +192,7 @@ impl Kind {
                 Outcome::new(
                     StatusCode::NOT_FOUND,
                     "not-supported",
-                    "only Patient and Condition are served",
+                    "this resource type is not served; see /metadata",
                 )
             })
     }
@@ -128,6 +201,8 @@ impl Kind {
         match self {
             Self::Patient => "Patient",
             Self::Condition => "Condition",
+            Self::Observation => "Observation",
+            Self::FamilyMemberHistory => "FamilyMemberHistory",
         }
     }
 
@@ -135,6 +210,8 @@ impl Kind {
         match self {
             Self::Patient => PATIENT,
             Self::Condition => CONDITION,
+            Self::Observation => OBSERVATION,
+            Self::FamilyMemberHistory => FAMILY_MEMBER_HISTORY,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The records.
 
+use std::collections::BTreeMap;
+
 use contracts::units::Day;
 use serde_json::Value;
 
@@ -8,11 +10,8 @@ use super::super::{ExternalError, Result};
 use super::params::Search;
 use super::resources::Kind;
 
-/// Every resource, in the order of the fixture.
-pub(super) struct Store {
-    patients: Vec<Value>,
-    conditions: Vec<Value>,
-}
+/// Every resource by type, in the order of the fixture; then those that were generated.
+pub(super) struct Store(BTreeMap<Kind, Vec<Value>>);
 
 /// One page of a search.
 pub(super) struct Found<'a> {
@@ -22,33 +21,26 @@ pub(super) struct Found<'a> {
 }
 
 impl Store {
-    pub(super) fn load(day_zero: Day) -> Result<Self> {
+    pub(super) fn load(day_zero: Day, generated: Vec<Value>) -> Result<Self> {
         let text = include_str!("../../../../fixtures/ehr.json");
         let bad = |detail: &str| ExternalError::Data(format!("fixtures/ehr.json: {detail}"));
         let mut bundle: Value =
             serde_json::from_str(text).map_err(|error| bad(&error.to_string()))?;
         resolve_days(&mut bundle, day_zero)?;
-        let mut store = Self {
-            patients: Vec::new(),
-            conditions: Vec::new(),
-        };
         let entries = bundle["entry"].as_array().ok_or_else(|| bad("no entry"))?;
-        for entry in entries {
-            let resource = entry["resource"].clone();
-            match resource["resourceType"].as_str() {
-                Some("Patient") => store.patients.push(resource),
-                Some("Condition") => store.conditions.push(resource),
-                _ => return Err(bad("an entry is neither Patient nor Condition")),
-            }
+        let entries = entries.iter().map(|entry| entry["resource"].clone());
+        let mut store = Self(BTreeMap::new());
+        for resource in entries.chain(generated) {
+            let kind = resource["resourceType"].as_str();
+            let kind = kind.and_then(|kind| Kind::parse(kind).ok());
+            let kind = kind.ok_or_else(|| bad("an entry is of a type that is not served"))?;
+            store.0.entry(kind).or_default().push(resource);
         }
         Ok(store)
     }
 
     fn of(&self, kind: Kind) -> &[Value] {
-        match kind {
-            Kind::Patient => &self.patients,
-            Kind::Condition => &self.conditions,
-        }
+        self.0.get(&kind).map(Vec::as_slice).unwrap_or_default()
     }
 
     pub(super) fn read(&self, kind: Kind, id: &str) -> Option<&Value> {
@@ -65,7 +57,7 @@ impl Store {
                 search
                     .filters
                     .iter()
-                    .all(|filter| filter.matches(resource, base, &self.patients))
+                    .all(|filter| filter.matches(resource, base, self.of(Kind::Patient)))
             })
             .collect();
         let total = matches.len();

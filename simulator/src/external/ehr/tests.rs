@@ -9,6 +9,7 @@ async fn service() -> Running {
         listen: crate::external::any_port(),
         day_zero: "2026-11-20".parse().unwrap(),
         api_key: Secret::new(KEY),
+        generated: 0,
     })
     .await
     .unwrap()
@@ -254,7 +255,7 @@ async fn errors_are_operation_outcomes() {
         ("Patient?birthdate=soon", 400),
         ("Patient?identifier=a|b|c", 400),
         ("Condition?patient.name=Q", 400),
-        ("Observation?patient=pt-5100", 404),
+        ("Encounter?patient=pt-5100", 404),
         ("Patient/pt-1", 404),
         ("Patient/pt-5100/_history/1/2", 404),
         ("Patient?_format=xml", 406),
@@ -298,5 +299,80 @@ async fn the_capability_statement_needs_no_token_and_search_works_by_post() {
         .await
         .unwrap();
     assert_eq!(posted["total"], 1);
+    ehr.shutdown().await;
+}
+
+/// The mappings of `oracles/oracle.example.toml` against patients that were made by rule.
+#[tokio::test]
+async fn the_record_of_every_generated_patient_is_read_for_what_it_says() {
+    use contracts::catalogue::catalogue;
+    use generate::Expected;
+    use oracles::sources::Sources;
+
+    const PATIENTS: usize = 120;
+    let ehr = start(Config {
+        listen: crate::external::any_port(),
+        day_zero: "2026-11-20".parse().unwrap(),
+        api_key: Secret::new("key"),
+        generated: PATIENTS,
+    })
+    .await
+    .unwrap();
+    let example = include_str!("../../../../oracles/oracle.example.toml");
+    let text = example.replace("https://ehr.example/fhir", &ehr.url());
+    let config = oracles::config::NodeConfig::parse(&text).unwrap();
+    let attest: oracles::attest::AttestConfig = config.role("attest").unwrap().unwrap();
+    let sources = Sources::new(&attest.source, &attest.attribute).unwrap();
+    let today: Day = "2026-11-20".parse().unwrap();
+    let mut seen = std::collections::BTreeMap::new();
+    for patient in generate::patients(today, PATIENTS).unwrap() {
+        let keys = [
+            ("ehr_id", &patient.mrn),
+            ("birth_date", &patient.birth_date),
+        ];
+        let keys = keys
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .into();
+        for (id, expected) in &patient.expected {
+            let attribute = catalogue().get(&(*id).into()).unwrap();
+            let period = attribute.period.period(today).unwrap();
+            let said = sources.read(attribute, &keys, period).await.remove(0);
+            let right = match expected {
+                Expected::Known(value) => said == Ok(Some(*value)),
+                Expected::NotKnown => said == Ok(None),
+                Expected::Refused => said.is_err(),
+            };
+            assert!(
+                right,
+                "{} {id}: {said:?}, expected {expected:?}",
+                patient.mrn
+            );
+            *seen.entry((*id, format!("{expected:?}"))).or_insert(0) += 1;
+        }
+    }
+    for id in ["medical.pregnant", "medical.disabled", "medical.asthma"] {
+        for kind in ["Known(0)", "Known(1)", "NotKnown"] {
+            assert!(seen[&(id, kind.to_owned())] >= 5, "{seen:?}");
+        }
+    }
+    for id in ["medical.disabled", "medical.systolic_mmhg"] {
+        assert!(seen.contains_key(&(id, "Refused".to_owned())), "{seen:?}");
+    }
+    // Somebody else's number, or somebody else's birth date, reads nothing.
+    let keys = |mrn: &str, born: &str| {
+        [("ehr_id", mrn), ("birth_date", born)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
+    };
+    let pregnant = catalogue().get(&"medical.pregnant".into()).unwrap();
+    let period = pregnant.period.period(today).unwrap();
+    let wrong = sources
+        .read(pregnant, &keys("GEN-00001", "1900-01-01"), period)
+        .await;
+    assert!(wrong[0].is_err());
+    let nobody = sources
+        .read(pregnant, &keys("GEN-99999", "1900-01-01"), period)
+        .await;
+    assert_eq!(nobody, [Ok(None)]);
     ehr.shutdown().await;
 }
