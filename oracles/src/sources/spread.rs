@@ -30,11 +30,11 @@ pub(super) fn share(amount: i64, span: Period, period: Period) -> Option<i64> {
 
 /// The span of a calendar quarter.
 pub(super) fn quarter(year: i64, quarter: i64) -> Option<Period> {
-    let year = i32::try_from(year).ok()?;
-    let first = u8::try_from((quarter - 1).checked_mul(3)? + 1).ok()?;
     if !(1..=4).contains(&quarter) {
         return None;
     }
+    let year = i32::try_from(year).ok()?;
+    let first = u8::try_from(quarter * 3 - 2).ok()?;
     let start = Day::from_ymd(year, first, 1).ok()?;
     let end = match quarter {
         4 => Day::from_ymd(year, 12, 31).ok()?,
@@ -92,7 +92,7 @@ mod tests {
             (2026, -1),
             (99_999, 1),
             (i64::MAX, 1),
-            (2026, i64::MIN + 1),
+            (2026, i64::MIN),
         ] {
             assert_eq!(quarter(year, number), None, "{year} {number}");
         }

@@ -176,7 +176,8 @@ mod tests {
 
     fn json(text: &str, conversion: &Conversion) -> Result<Option<i64>, &'static str> {
         let json = Json::parse(text.as_bytes()).ok().unwrap();
-        convert(&Cell::of_json(&json).unwrap(), conversion)
+        let cell = Cell::of_json(&json).ok_or("a value")?;
+        convert(&cell, conversion)
     }
 
     #[test]

@@ -341,7 +341,11 @@ async fn totals_of_a_thousand_reports_are_those_of_an_independent_calculation() 
             unknown[at] += usize::from(wanted.is_none());
         }
     }
-    // The generator must not be lopsided: most totals are known, and hours are missing now and then.
-    assert!(known.iter().all(|count| *count > REPORTS / 2), "{known:?}");
+    // The generator must not be lopsided: most totals are known, and hours are missing or too many now and then.
+    let [paid, earned, earnings, hours] = known;
+    for count in [paid, earned, earnings] {
+        assert!(count > REPORTS / 2, "{known:?}");
+    }
+    assert!(hours > REPORTS / 5, "{known:?}");
     assert!(unknown[3] > REPORTS / 20, "{unknown:?}");
 }

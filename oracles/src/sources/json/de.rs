@@ -131,6 +131,22 @@ impl<'de> Deserializer<'de> for &'de Json {
         }
     }
 
+    /// Only from an object: by place, the fields of an array could be anybody's.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        match self {
+            Json::Object(_) => self.deserialize_any(visitor),
+            _ => Err(Misfit::invalid_type(
+                Unexpected::Other("no object"),
+                &visitor,
+            )),
+        }
+    }
+
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -149,7 +165,7 @@ impl<'de> Deserializer<'de> for &'de Json {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier
+        tuple_struct map identifier
     }
 }
 
@@ -235,6 +251,7 @@ mod tests {
             (r#"{"cents": "61237"}"#, "cents is not i64"),
             (r#"{"cents": 92233720368547758070}"#, "cents is not i64"),
             (r#"{}"#, "cents is not there"),
+            (r#"[1, null, null, []]"#, " is not struct Pay"),
             (r#"{"cents": 1, "hours": "61237"}"#, "hours is not a number"),
             (r#"{"cents": 1, "kind": "61237"}"#, "kind is not one of gig"),
             (

@@ -305,6 +305,8 @@ async fn the_capability_statement_needs_no_token_and_search_works_by_post() {
 /// The mappings of `oracles/oracle.example.toml` against patients that were made by rule.
 #[tokio::test]
 async fn the_record_of_every_generated_patient_is_read_for_what_it_says() {
+    use std::collections::BTreeMap;
+
     use contracts::catalogue::catalogue;
     use generate::Expected;
     use oracles::sources::Sources;
@@ -324,13 +326,13 @@ async fn the_record_of_every_generated_patient_is_read_for_what_it_says() {
     let attest: oracles::attest::AttestConfig = config.role("attest").unwrap().unwrap();
     let sources = Sources::new(&attest.source, &attest.attribute).unwrap();
     let today: Day = "2026-11-20".parse().unwrap();
-    let mut seen = std::collections::BTreeMap::new();
+    let mut seen = BTreeMap::new();
     for patient in generate::patients(today, PATIENTS).unwrap() {
         let keys = [
             ("ehr_id", &patient.mrn),
             ("birth_date", &patient.birth_date),
         ];
-        let keys = keys
+        let keys: BTreeMap<String, String> = keys
             .map(|(name, value)| (name.to_owned(), value.clone()))
             .into();
         for (id, expected) in &patient.expected {
@@ -359,7 +361,7 @@ async fn the_record_of_every_generated_patient_is_read_for_what_it_says() {
         assert!(seen.contains_key(&(id, "Refused".to_owned())), "{seen:?}");
     }
     // Somebody else's number, or somebody else's birth date, reads nothing.
-    let keys = |mrn: &str, born: &str| {
+    let keys = |mrn: &str, born: &str| -> BTreeMap<String, String> {
         [("ehr_id", mrn), ("birth_date", born)]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into()

@@ -151,7 +151,7 @@ impl Records {
                     dollars,
                 }
             };
-            let birth_date = person.birth_date.parse();
+            let birth_date = person.birth_date.parse::<Day>();
             entries.push(Entry {
                 person_id: row.person_id,
                 licence: row.licence,

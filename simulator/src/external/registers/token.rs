@@ -24,7 +24,7 @@ const MAX_TOKENS: usize = 1_000;
 pub(super) struct Tokens(Mutex<BTreeMap<String, Instant>>);
 
 impl Tokens {
-    fn issue(&self, life: Duration) -> Option<String> {
+    pub(super) fn issue(&self, life: Duration) -> Option<String> {
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         tokens.retain(|_, until| *until > now);
