@@ -112,7 +112,7 @@ fn job(number: usize, rng: &mut StdRng) -> (Value, Vec<Pay>) {
     let (mut pays, mut stubs, mut ytd) = (Vec::new(), Vec::new(), 0i64);
     for (first, last) in spans(frequency, rng) {
         let daily = frequency == "daily";
-        if rng.gen_bool(if daily { 0.6 } else { 0.1 }) {
+        if rng.gen_bool(if daily { 0.85 } else { 0.1 }) {
             continue;
         }
         // A period that is not stated can be told from the frequency only when pay comes on its last day.

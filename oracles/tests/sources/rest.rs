@@ -136,8 +136,9 @@ async fn hostile_pages_are_failures_and_quote_nothing() {
             assert!(!told.contains(leak), "case {at}: {told}");
         }
     }
-    let endless = serve(|request| {
-        let next = format!("{}1", request.query_string().len());
+    let pages = Arc::new(AtomicUsize::new(0));
+    let endless = serve(move |_| {
+        let next = pages.fetch_add(1, Ordering::SeqCst).to_string();
         HttpResponse::Ok().json(page(&[], Some(&next)))
     });
     assert!(matches!(

@@ -10,6 +10,8 @@
 //! Two that begin from the same year to date cannot both be true, and two that are equal and tell no year to date may be one
 //! or two: nothing is counted then.
 
+use std::collections::BTreeMap;
+
 use contracts::units::{Day, Period};
 
 use super::super::error::SourceError;
@@ -64,18 +66,23 @@ pub(super) fn total(
     })
 }
 
+/// What paystubs have in common that could be one, or contradict each other: employer, pay date, pay period.
+type SamePay<'a> = (&'a str, Day, Option<Day>, Option<Day>);
+
 /// Every paystub once.
 fn distinct<'a>(
     guard: &Guard,
     report: &'a IncomeReport,
 ) -> Result<Vec<(&'a Employment, &'a Paystub)>, SourceError> {
-    let mut kept: Vec<(&Employment, &Paystub)> = Vec::new();
+    let mut kept = Vec::new();
+    let mut groups: BTreeMap<SamePay<'_>, Vec<&Paystub>> = BTreeMap::new();
     for job in &report.employments {
         for stub in &job.paystubs {
-            let again = kept.iter().any(|(other_job, other)| {
-                other_job.employer_name == job.employer_name && *other == stub
-            });
-            if !again {
+            let (start, end) = (stub.pay_period_start, stub.pay_period_end);
+            let group = (job.employer_name.as_str(), stub.pay_date, start, end);
+            let group = groups.entry(group).or_default();
+            if !group.contains(&stub) {
+                group.push(stub);
                 kept.push((job, stub));
             } else if stub.pay_gross_ytd.is_none() {
                 let field = "paystubs that are equal and tell no pay_gross_ytd";
@@ -83,25 +90,16 @@ fn distinct<'a>(
             }
         }
     }
-    for (job, stub) in &kept {
-        let same_pay = kept.iter().filter(|(other_job, other)| {
-            other_job.employer_name == job.employer_name
-                && other.pay_date == stub.pay_date
-                && other.pay_period_start == stub.pay_period_start
-                && other.pay_period_end == stub.pay_period_end
-        });
-        let Some(start) = before(stub) else {
-            continue;
-        };
-        // The year to date is a walk: it leaves an amount once more than it comes back to it, at most. A reversal comes back.
-        let (mut left, mut reached) = (0usize, 0usize);
-        for (_, other) in same_pay {
-            left += usize::from(before(other) == Some(start));
-            reached += usize::from(other.pay_gross_ytd.map(i128::from) == Some(start));
-        }
-        if left > reached + 1 {
-            let field = "paystubs of one pay date that begin from one pay_gross_ytd";
-            return Err(guard.ambiguous(field));
+    for group in groups.values() {
+        for start in group.iter().filter_map(|stub| before(stub)) {
+            // The year to date is a walk: it leaves an amount once more than it comes back to it, at most. A reversal comes
+            // back.
+            let leaves = |stub: &&&Paystub| before(stub) == Some(start);
+            let reaches = |stub: &&&Paystub| stub.pay_gross_ytd.map(i128::from) == Some(start);
+            if group.iter().filter(leaves).count() > group.iter().filter(reaches).count() + 1 {
+                let field = "paystubs of one pay date that begin from one pay_gross_ytd";
+                return Err(guard.ambiguous(field));
+            }
         }
     }
     Ok(kept)
