@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod api;
+mod calendar;
 pub mod config;
 pub mod conversation;
 pub mod phone;
@@ -11,6 +12,7 @@ pub mod signer;
 pub mod store;
 pub mod text;
 
+pub use calendar::follow_calendar;
 pub use config::Config;
 pub use service::{Running, StartError, start, start_with};
 

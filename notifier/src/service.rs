@@ -10,6 +10,7 @@ mod providers;
 mod reports;
 mod requests;
 mod segments;
+mod withdraw;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use crate::api;
+use crate::calendar;
 use crate::config::{Config, ConfigError, Permission, Retry, Rules};
 use crate::phone::PhoneKeys;
 use crate::provider::{Provider, webhook};
@@ -101,7 +103,12 @@ pub(crate) struct Service {
 impl Service {
     /// Unix seconds by the configured clock.
     pub(crate) fn now(&self) -> i64 {
-        webhook::system_time().saturating_add(self.clock_offset)
+        webhook::system_time().saturating_add(self.offset())
+    }
+
+    /// Seconds between the system's clock and this service's.
+    pub(crate) fn offset(&self) -> i64 {
+        self.clock_offset.saturating_add(calendar::moved())
     }
 
     /// The caller whose token this is. Digests are compared, so that the time taken says nothing about tokens.

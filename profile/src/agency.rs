@@ -3,7 +3,9 @@
 use actix_web::http::StatusCode;
 use contracts::application::Application;
 use contracts::encoding::{Bytes, Bytes32};
-use contracts::units::UnixTime;
+use contracts::ids::Jurisdiction;
+use contracts::lifecycle::Notice;
+use contracts::units::{Day, UnixTime};
 use ed25519_dalek::{Signature, VerifyingKey};
 use oracles::http::{self, HttpError};
 use oracles::problem::Problem;
@@ -15,6 +17,8 @@ use crate::config::BaseUrl;
 const MAX_ANSWER: usize = 16 << 10;
 /// Longest application id, in bytes.
 const MAX_APPLICATION_ID: usize = 200;
+/// Largest page of statements, in bytes.
+const MAX_STATEMENTS: usize = 64 << 10;
 
 /// The agency has the application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +44,81 @@ impl Acceptance {
     }
 }
 
+/// What an agency is told about a case it keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusNotice {
+    /// What.
+    pub notice: Notice,
+    /// The decision that it rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+/// What an agency says about an application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "what")]
+pub enum What {
+    /// Covered.
+    Accepted {
+        /// First covered day.
+        from: Day,
+        /// Last day of the certification period, where told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        period_end: Option<Day>,
+    },
+    /// Not covered.
+    Denied,
+    /// Something is missing.
+    InfoRequested {
+        /// Last day to give it.
+        until: Day,
+    },
+    /// The case stays open in spite of a notice.
+    Kept,
+    /// The case is closed.
+    Closed {
+        /// First day that is not covered.
+        on: Day,
+    },
+}
+
+/// A statement, signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// Its place among the application's statements, from 1.
+    pub number: u64,
+    /// The application.
+    pub application_id: String,
+    /// What it says.
+    #[serde(flatten)]
+    pub what: What,
+    /// Ed25519, by the agency's key, over [`Statement::message`].
+    pub signature: Bytes<64>,
+}
+
+impl Statement {
+    /// The bytes the agency signs.
+    ///
+    /// # Panics
+    /// Never: a statement is plain JSON.
+    pub fn message(&self) -> String {
+        let what = contracts::encoding::to_jcs(&self.what).expect("plain JSON");
+        format!(
+            "shp/v1/statement\n{}\n{}\n{}",
+            self.application_id,
+            self.number,
+            String::from_utf8_lossy(&what)
+        )
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Statements {
+    statements: Vec<Statement>,
+}
+
 /// What came of filing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Filed {
@@ -54,16 +133,23 @@ pub enum Filed {
 pub struct Agency {
     http: reqwest::Client,
     audience: String,
+    jurisdiction: Option<Jurisdiction>,
     url: BaseUrl,
     key: VerifyingKey,
 }
 
 impl Agency {
     /// A client that believes acceptances signed by `key` only.
-    pub fn new(audience: String, url: BaseUrl, key: VerifyingKey) -> Self {
+    pub fn new(
+        audience: String,
+        jurisdiction: Option<Jurisdiction>,
+        url: BaseUrl,
+        key: VerifyingKey,
+    ) -> Self {
         Self {
             http: http::client(),
             audience,
+            jurisdiction,
             url,
             key,
         }
@@ -72,6 +158,74 @@ impl Agency {
     /// Its registered id.
     pub fn audience(&self) -> &str {
         &self.audience
+    }
+
+    /// The state whose cases it keeps.
+    pub fn jurisdiction(&self) -> Option<Jurisdiction> {
+        self.jurisdiction
+    }
+
+    /// Tells it something about the case of an application. The same key again is the same notice.
+    ///
+    /// # Errors
+    /// 503 when it cannot be reached or does not take it.
+    pub async fn tell(
+        &self,
+        application: &str,
+        key: &Bytes32,
+        notice: &StatusNotice,
+    ) -> Result<(), Problem> {
+        let request = self
+            .http
+            .post(self.url.endpoint(&format!("/{application}/notices")))
+            .header("idempotency-key", key.to_string())
+            .json(notice);
+        match http::send_json::<serde_json::Value>(request, MAX_ANSWER).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "the agency did not take a notice");
+                Err(unavailable())
+            }
+        }
+    }
+
+    /// What it has said about an application after a number, oldest first, each under its signature.
+    ///
+    /// # Errors
+    /// 502 for a statement that it did not sign for this application; 503 when it cannot be reached.
+    pub async fn statements(
+        &self,
+        application: &str,
+        after: u64,
+    ) -> Result<Vec<Statement>, Problem> {
+        let path = format!("/{application}/statements?after={after}");
+        let request = self.http.get(self.url.endpoint(&path));
+        let answer: Statements = match http::send_json(request, MAX_STATEMENTS).await {
+            Ok(answer) => answer,
+            Err(error @ HttpError::Json(_)) => {
+                tracing::error!(%error, "the agency's statements have another form");
+                return Err(self.forged("it has another form"));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the agency did not answer as it should");
+                return Err(unavailable());
+            }
+        };
+        let mut last = after;
+        for statement in &answer.statements {
+            if statement.application_id != application {
+                return Err(self.forged("it is about another application"));
+            }
+            if statement.number <= last {
+                return Err(self.forged("its statements are out of order"));
+            }
+            last = statement.number;
+            let signature = Signature::from_bytes(&statement.signature.0);
+            self.key
+                .verify_strict(statement.message().as_bytes(), &signature)
+                .map_err(|_| self.forged("a statement's signature does not verify"))?;
+        }
+        Ok(answer.statements)
     }
 
     /// Files an application. An agency files a `jti` once and answers a repetition as it did the first.
@@ -96,12 +250,7 @@ impl Agency {
             }
             Err(error) => {
                 tracing::warn!(%error, "the agency did not answer as it should");
-                return Err(Problem::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "agency-unavailable",
-                    "The agency cannot be reached",
-                    "nothing was lost: advance the question again later",
-                ));
+                return Err(unavailable());
             }
         };
         if acceptance.jti != *jti {
@@ -126,6 +275,15 @@ impl Agency {
             why,
         )
     }
+}
+
+fn unavailable() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "agency-unavailable",
+        "The agency cannot be reached",
+        "nothing was lost: advance the question again later",
+    )
 }
 
 /// Whether a status refuses the application itself, as opposed to this moment.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use contracts::encoding::Bytes32;
-use contracts::ids::{Committee, NodeId, quorum};
+use contracts::ids::{Committee, Jurisdiction, NodeId, quorum};
 use contracts::issuance::MAX_NONCES;
 use contracts::jwk::ed25519_key;
 use contracts::presentation::AudienceKind;
@@ -182,6 +182,9 @@ pub struct NotifierConfig {
 pub struct AgencyConfig {
     /// Its registered id, the `aud` of its tokens.
     pub audience: String,
+    /// The state whose cases it keeps; needed to look after cover there.
+    #[serde(default)]
+    pub jurisdiction: Option<Jurisdiction>,
     /// Where applications are posted.
     pub url: BaseUrl,
     /// Ed25519 public key of its acceptances.
@@ -304,6 +307,31 @@ impl Default for StockConfig {
     }
 }
 
+/// How lifecycles are worked on.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerConfig {
+    /// Workers of this process; 0 leaves the work to other processes on the same database.
+    pub workers: u16,
+    /// Milliseconds between two looks for what is due.
+    pub interval_ms: u64,
+    /// Seconds for which a worker has a task to itself; if it dies, another takes it up after that.
+    pub lease_seconds: u32,
+    /// Seconds between two looks for a reply or an agency's word.
+    pub poll_seconds: u32,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            workers: 2,
+            interval_ms: 1_000,
+            lease_seconds: 300,
+            poll_seconds: 30,
+        }
+    }
+}
+
 /// A profile service. [`ProfileConfig::parse`] reads and checks it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -344,6 +372,9 @@ pub struct ProfileConfig {
     /// How leaves are bought ahead.
     #[serde(default)]
     pub stock: StockConfig,
+    /// How lifecycles are worked on.
+    #[serde(default)]
+    pub worker: WorkerConfig,
 }
 
 impl ProfileConfig {
@@ -435,7 +466,17 @@ impl ProfileConfig {
             0,
             604_800,
         )?;
-        within("stock.interval_ms", stock.interval_ms, 10, 3_600_000)
+        within("stock.interval_ms", stock.interval_ms, 10, 3_600_000)?;
+        let worker = &self.worker;
+        within("worker.workers", worker.workers.into(), 0, 64)?;
+        within("worker.interval_ms", worker.interval_ms, 10, 600_000)?;
+        within(
+            "worker.lease_seconds",
+            worker.lease_seconds.into(),
+            1,
+            3_600,
+        )?;
+        within("worker.poll_seconds", worker.poll_seconds.into(), 0, 86_400)
     }
 
     fn check_nodes(&self) -> Result<(), ConfigError> {

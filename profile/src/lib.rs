@@ -7,6 +7,7 @@ pub mod config;
 mod enrol;
 pub mod gap;
 mod heard;
+pub mod lifecycle;
 pub mod notifier;
 pub mod oracle;
 mod question;

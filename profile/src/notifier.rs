@@ -29,6 +29,36 @@ const SLACK: Duration = Duration::from_secs(10);
 pub enum Template {
     /// Asks whether to apply.
     Apply,
+    /// Asks whether to apply in the state moved to.
+    Move,
+    /// Asks whether to renew.
+    Renew,
+    /// Tells of a change that may end cover, and asks whether it is right.
+    Change,
+    /// Asks whether to take a gap policy.
+    Gap,
+    /// Tells that the agency accepted.
+    Accepted,
+    /// Tells that it denied.
+    Refusal,
+    /// Tells that the owner does not qualify now.
+    NotEligible,
+    /// Tells that something is missing.
+    NeedsInfo,
+    /// Tells that the agency asks for a form.
+    Show,
+    /// Tells that cover ends.
+    Ending,
+    /// Tells that the agency is late.
+    Overdue,
+    /// Names what is free, before a policy is offered.
+    Free,
+    /// As `Free`, for somebody who may use the Marketplace.
+    FreeMarket,
+    /// Tells that a gap policy is in force.
+    GapBegins,
+    /// Tells that none was found.
+    NoGap,
     /// Tells that the agency has the application.
     Filed,
     /// Tells that it was not filed.
@@ -185,6 +215,32 @@ impl Notifier {
                 Err(Problem::conflict(problem.code(), detail))
             }
             Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    /// Takes a question back, so that another can be asked; one that was answered for good stays answered.
+    ///
+    /// # Errors
+    /// 503 `notifier-unavailable`.
+    pub async fn withdraw(&self, decision: &Bytes32) -> Result<(), Problem> {
+        let request = self
+            .http
+            .delete(self.url.endpoint(&format!("/v1/replies/{decision}")))
+            .bearer_auth(self.token.0.as_str());
+        let response = request
+            .send()
+            .await
+            .map_err(|error| unavailable(&error.into()))?;
+        let status = response.status().as_u16();
+        match status {
+            // One that the notifier never heard of needs no taking back.
+            204 | 404 => Ok(()),
+            _ => {
+                let body = http::read_capped(response, MAX_ANSWER).await;
+                let body = body.map_err(|error| unavailable(&error))?;
+                let problem = Problem::from_response(status, &body);
+                Err(unavailable(&HttpError::Problem(Box::new(problem))))
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use crate::api;
 use crate::config::{ConfigError, ProfileConfig, read_capped};
 use crate::gap::Insurer;
 use crate::heard;
+use crate::lifecycle::{self, NoMarket};
 use crate::notifier::Notifier;
 use crate::oracle::Oracles;
 use crate::seal::SealKey;
@@ -56,6 +57,7 @@ pub struct Running {
     refilling: AbortHandle,
     hearing: AbortHandle,
     service: web::Data<Service>,
+    workers: Vec<AbortHandle>,
 }
 
 impl Running {
@@ -80,6 +82,9 @@ impl Running {
         // What it was about is in the database.
         self.refilling.abort();
         self.hearing.abort();
+        for worker in &self.workers {
+            worker.abort();
+        }
         self.handle.stop(true).await;
         if let Err(error) = self.task.await {
             tracing::warn!(%error, "the server's task did not end cleanly");
@@ -118,6 +123,7 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
         .map(|agency| {
             Ok(Agency::new(
                 agency.audience.clone(),
+                agency.jurisdiction,
                 agency.url.clone(),
                 agency.key()?,
             ))
@@ -142,12 +148,17 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
             .collect::<Result<_, ConfigError>>()?,
         approval: config.approval.clone(),
         stock: config.stock.clone(),
+        worker: config.worker.clone(),
+        market: Box::new(NoMarket),
         provers: Arc::new(Semaphore::new(cores())),
         clock,
         locks: Locks::default(),
     });
     let refilling = tokio::spawn(stock::run(service.clone())).abort_handle();
     let hearing = tokio::spawn(heard::run(service.clone())).abort_handle();
+    let workers = (0..config.worker.workers)
+        .map(|_| tokio::spawn(lifecycle::run(service.clone())).abort_handle())
+        .collect();
     let follower = service.clone();
     let kept = service.clone();
     let listener = TcpListener::bind(config.listen).map_err(StartError::Listen)?;
@@ -178,6 +189,7 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
         refilling,
         hearing,
         service: kept,
+        workers,
     })
 }
 

@@ -11,8 +11,9 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::agency::Agency;
-use crate::config::{ApprovalConfig, EnquiryConfig, StockConfig};
+use crate::config::{ApprovalConfig, EnquiryConfig, StockConfig, WorkerConfig};
 use crate::gap::Insurer;
+use crate::lifecycle::GapMarket;
 use crate::notifier::Notifier;
 use crate::oracle::Oracles;
 use crate::seal::SealKey;
@@ -33,6 +34,8 @@ pub struct Service {
     pub(crate) insurers: Vec<Insurer>,
     pub(crate) approval: ApprovalConfig,
     pub(crate) stock: StockConfig,
+    pub(crate) worker: WorkerConfig,
+    pub(crate) market: Box<dyn GapMarket>,
     /// Proofs that are made at once: each keeps a core busy.
     pub(crate) provers: Arc<Semaphore>,
     pub(crate) clock: Clock,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use simulator::demo::live::{self, Scenario};
 use simulator::demo::{self, DemoOptions};
 use simulator::drill::notifier;
 use simulator::faults::{self, FaultOptions};
@@ -20,8 +21,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// One eligibility question, answered end to end by real processes (the default).
-    Demo(DemoOptions),
+    /// One eligibility question, answered end to end by real processes (the default), or months of one person's cover.
+    Demo {
+        /// Months of cover on a simulated calendar, in place of the one question.
+        scenario: Option<Scenario>,
+        #[command(flatten)]
+        options: DemoOptions,
+    },
     /// The notifier, killed at random, against a carrier that fails: nobody misses a text or gets one twice.
     Drill {
         /// Which part is drilled.
@@ -69,7 +75,11 @@ async fn main() -> ExitCode {
         Some(Command::Drill {
             part: Drill::Notifier(options),
         }) => drill(&options).await.map_err(Into::into),
-        Some(Command::Demo(options)) => demo::run(options).await.map_err(Into::into),
+        Some(Command::Demo {
+            scenario: Some(scenario),
+            options,
+        }) => live::run(scenario, options).await.map_err(Into::into),
+        Some(Command::Demo { options, .. }) => demo::run(options).await.map_err(Into::into),
         None => demo::run(cli.demo).await.map_err(Into::into),
     };
     match result {

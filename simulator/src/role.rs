@@ -9,6 +9,9 @@ use tokio::io::AsyncReadExt as _;
 use crate::external;
 use crate::faults::Byzantine;
 
+/// The file, in a run's folder, of the seconds by which every process's clock is moved.
+pub const CALENDAR: &str = "calendar";
+
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Role {
@@ -34,6 +37,14 @@ pub async fn run(
     ready: &Path,
 ) -> Result<(), Box<dyn std::error::Error>> {
     log_to_stderr();
+    // A simulated calendar lies beside the folder of configurations.
+    let folder = config.parent().and_then(Path::parent);
+    if let Some(calendar) = folder.map(|folder| folder.join(CALENDAR))
+        && calendar.exists()
+    {
+        oracles::clock::follow(calendar.clone());
+        notifier::follow_calendar(calendar);
+    }
     match role {
         Role::External => {
             let running = external::start(external::RoleConfig::load(config)?).await?;

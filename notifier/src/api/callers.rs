@@ -153,6 +153,16 @@ pub(super) async fn reply(
     }
 }
 
+pub(super) async fn withdraw(
+    request: HttpRequest,
+    id: Path<String>,
+    service: Data<Service>,
+) -> Result<HttpResponse, Problem> {
+    let caller = caller(&request, &service, Permission::Messages)?;
+    service.withdraw(&caller.name, &id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
 pub(super) async fn events(
     request: HttpRequest,
     query: Query<After>,

@@ -32,6 +32,10 @@ pub(crate) fn routes(service: &mut ServiceConfig) {
         .route("/v1/messages", web::post().to(callers::send))
         .route("/v1/messages/{id}", web::get().to(callers::message))
         .route("/v1/replies/{decision_id}", web::get().to(callers::reply))
+        .route(
+            "/v1/replies/{decision_id}",
+            web::delete().to(callers::withdraw),
+        )
         .route("/v1/events", web::get().to(callers::events))
         .route("/v1/dead-letters", web::get().to(operators::dead_letters))
         .route(

@@ -26,11 +26,13 @@ pub enum Closed {
     Shared,
     /// The carrier says that the number is out of service or somebody else's.
     Suspended,
+    /// Whoever asked took the question back.
+    Withdrawn,
 }
 
 impl Closed {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Expired,
         Self::Stopped,
         Self::Guessed,
@@ -39,6 +41,7 @@ impl Closed {
         Self::NotMe,
         Self::Shared,
         Self::Suspended,
+        Self::Withdrawn,
     ];
 
     /// Its name in the API.
@@ -52,6 +55,7 @@ impl Closed {
             Self::NotMe => "not-me",
             Self::Shared => "shared",
             Self::Suspended => "suspended",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }

@@ -212,7 +212,7 @@ impl Service {
                 .await?;
             return Ok(None);
         };
-        let since = attempted.saturating_sub(self.clock_offset);
+        let since = attempted.saturating_sub(self.offset());
         Ok(Some(Job {
             message: claimed.message,
             phone,

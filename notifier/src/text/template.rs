@@ -59,6 +59,24 @@ templates! {
     Accepted = "accepted", Notice;
     /// Says that the agency refused, and where to turn.
     Refusal = "refusal", Notice;
+    /// Says that the person does not qualify now, and whom to ask for what is free.
+    NotEligible = "not_eligible", Notice;
+    /// Says that something is missing that only the person can bring.
+    NeedsInfo = "needs_info", Notice;
+    /// Says that the state asks for a form to keep the plan.
+    Show = "show", Notice;
+    /// Says that the state's plan ends.
+    Ending = "ending", Notice;
+    /// Says that the agency is late and was told so.
+    Overdue = "overdue", Notice;
+    /// Names what is free before a plan is offered.
+    Free = "free", Notice;
+    /// As `free`, for somebody who may use the Marketplace.
+    FreeMarket = "free_market", Notice;
+    /// Says that the plan for the time between two plans is in force.
+    GapBegins = "gap_begins", Notice;
+    /// Says that no such plan was found.
+    NoGap = "no_gap", Notice;
     /// Asks again before the deadline.
     Reminder = "reminder", Reminder;
     /// All that a shared phone is told.

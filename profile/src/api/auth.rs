@@ -86,18 +86,49 @@ pub(super) async fn owner(
     next.call(request).await
 }
 
+/// What the route's check put there; a route without one fails closed.
+fn found<T: Clone + 'static>(request: &HttpRequest) -> Ready<Result<T, Problem>> {
+    let found = request.extensions().get::<T>().cloned();
+    ready(found.ok_or_else(unauthorised))
+}
+
+/// What a provider's token tells of: one owner's coverage flag, and nothing else.
+#[derive(Debug, Clone)]
+pub(crate) struct Flagged(pub(crate) StoredProfile);
+
+/// Lets providers through, each to the flag that its token is for.
+pub(super) async fn provider(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let service = service(&request)?;
+    let token = bearer(&request).ok_or_else(unauthorised)?;
+    let profile = service
+        .store
+        .profile_by_flag(&token_hash(token))
+        .await
+        .map_err(Problem::from)?
+        .ok_or_else(unauthorised)?;
+    request.extensions_mut().insert(Flagged(profile));
+    next.call(request).await
+}
+
+impl FromRequest for Flagged {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    /// Finds what [`provider`] put there; a route outside it fails closed.
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        found(request)
+    }
+}
+
 impl FromRequest for Owner {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
     /// Finds what [`owner`] put there; a route outside it fails closed.
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(
-            request
-                .extensions()
-                .get::<Self>()
-                .cloned()
-                .ok_or_else(unauthorised),
-        )
+        found(request)
     }
 }

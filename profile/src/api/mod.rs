@@ -1,6 +1,7 @@
 //! The HTTP API: every route but `/healthz` authenticates before it reads a body.
 
 mod auth;
+pub mod coverage;
 mod routes;
 pub mod types;
 

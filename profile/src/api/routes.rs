@@ -8,6 +8,7 @@ use oracles::http::json_config;
 use oracles::problem::Problem;
 
 use super::auth::{self, Owner};
+use super::coverage;
 use super::types::{
     AskQuestion, EnrolProfile, IDEMPOTENCY_KEY, MAX_ENROL_BODY, MAX_IDEMPOTENCY_KEY,
     MAX_SMALL_BODY, OpenAttributes,
@@ -24,6 +25,8 @@ pub(crate) enum Who {
     Navigator,
     /// The owner of the profile or question named.
     Owner,
+    /// A provider with the token of a coverage flag.
+    Provider,
 }
 
 /// One route.
@@ -128,20 +131,61 @@ pub(crate) const ROUTES: &[Route] = &[
         MAX_SMALL_BODY,
         |it| it.to(openings),
     ),
+    route(
+        Method::PUT,
+        "/v1/profiles/{profile}/coverage",
+        Who::Owner,
+        MAX_SMALL_BODY,
+        |it| it.to(coverage::watch_over),
+    ),
+    route(
+        Method::GET,
+        "/v1/profiles/{profile}/coverage",
+        Who::Owner,
+        0,
+        |it| it.to(coverage::record),
+    ),
+    route(
+        Method::POST,
+        "/v1/profiles/{profile}/coverage/events",
+        Who::Owner,
+        MAX_SMALL_BODY,
+        |it| it.to(coverage::report),
+    ),
+    route(
+        Method::POST,
+        "/v1/profiles/{profile}/flag",
+        Who::Owner,
+        MAX_SMALL_BODY,
+        |it| it.to(coverage::make_flag),
+    ),
+    route(Method::GET, "/v1/flag", Who::Provider, 0, |it| {
+        it.to(coverage::flag)
+    }),
 ];
 
 /// Mounts every route behind its check.
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
-    for route in ROUTES {
-        let resource = web::resource(route.path)
-            .app_data(json_config(route.cap))
-            .app_data(web::PayloadConfig::new(route.cap))
-            .route((route.handler)(web::method(route.method.clone())))
-            .default_service(web::to(wrong_method));
-        match route.who {
+    // Routes of one path stand together in one resource, behind one check.
+    for (at, first) in ROUTES.iter().enumerate() {
+        let same = |other: &&Route| other.path == first.path;
+        if ROUTES.iter().take(at).any(|other| same(&other)) {
+            continue;
+        }
+        let mut resource = web::resource(first.path).default_service(web::to(wrong_method));
+        let mut cap = 0;
+        for route in ROUTES.iter().filter(same) {
+            resource = resource.route((route.handler)(web::method(route.method.clone())));
+            cap = cap.max(route.cap);
+        }
+        let resource = resource
+            .app_data(json_config(cap))
+            .app_data(web::PayloadConfig::new(cap));
+        match first.who {
             Who::Anyone => app.service(resource),
             Who::Navigator => app.service(resource.wrap(from_fn(auth::navigator))),
             Who::Owner => app.service(resource.wrap(from_fn(auth::owner))),
+            Who::Provider => app.service(resource.wrap(from_fn(auth::provider))),
         };
     }
     app.default_service(web::to(no_route));
@@ -161,7 +205,7 @@ async fn wrong_method() -> Result<HttpResponse, Problem> {
 }
 
 /// The caller's idempotency key.
-fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
+pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let Some(value) = request.headers().get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };

@@ -3,8 +3,6 @@
 //! The notifier keeps the undo window: it signs a YES when the window has passed, so that a YES taken back was never
 //! signed and cannot be used by anybody.
 
-use std::time::Duration;
-
 use contracts::application::{Answer, Approval};
 use contracts::encoding::Bytes32;
 use contracts::receipt::EntryKind;
@@ -53,10 +51,9 @@ impl Work<'_> {
             contracts::token::open(&decision.token, &service.oracles.trust().decision_keys())
                 .map_err(|_| Problem::internal())?;
         let jti: Bytes32 = presentation.digest();
-        let wait = Duration::from_secs(service.approval.wait_seconds);
         let reply = service
             .notifier
-            .reply(&jti, wait, claims.iat, || service.clock.now())
+            .reply(&jti, self.wait, claims.iat, || service.clock.now())
             .await?;
         match reply {
             Reply::Answered(approval) if approval.answer == Answer::Yes => {

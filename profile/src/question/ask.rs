@@ -9,6 +9,7 @@ use oracles::problem::Problem;
 
 use crate::api::types::{AskQuestion, Question};
 use crate::enrol::{not_enrolled, reused_key};
+use crate::notifier::Template;
 use crate::oracle::random32;
 use crate::service::Service;
 use crate::store::idempotency::remember;
@@ -17,7 +18,7 @@ use crate::store::{NewQuestion, Remembered, StoreError, StoredProfile, reserve};
 use crate::wallet::Use;
 
 /// 422: the rules do not give this question an answer.
-pub(super) fn rule_problem(error: &RuleError) -> Problem {
+pub(crate) fn rule_problem(error: &RuleError) -> Problem {
     Problem::new(
         StatusCode::UNPROCESSABLE_ENTITY,
         "contract",
@@ -37,6 +38,19 @@ impl Service {
         idempotency_key: &str,
         body: &[u8],
         ask: &AskQuestion,
+    ) -> Result<(Question, bool), Problem> {
+        self.ask_with(profile, idempotency_key, body, ask, Template::Apply)
+            .await
+    }
+
+    /// As [`Service::ask`], with the text that asks the owner.
+    pub(crate) async fn ask_with(
+        &self,
+        profile: &StoredProfile,
+        idempotency_key: &str,
+        body: &[u8],
+        ask: &AskQuestion,
+        template: Template,
     ) -> Result<(Question, bool), Problem> {
         let id = random32();
         let scope = profile.profile.to_string();
@@ -66,6 +80,7 @@ impl Service {
             audience: &ask.audience,
             withhold: &ask.withhold,
             anew: ask.anew,
+            template,
             wallet_index,
             created_at: now,
         };

@@ -5,7 +5,7 @@ use oracles::problem::Problem;
 
 use super::{Proved, Work, kind, outbox};
 use crate::api::types::{Outcome, State};
-use crate::notifier::{Params, Template, Text};
+use crate::notifier::{Params, Text};
 use crate::oracle::Decided;
 
 /// Seconds in a day.
@@ -49,7 +49,7 @@ impl Work<'_> {
             .ok_or_else(crate::enrol::not_enrolled)?;
         let text = Text {
             contact,
-            template: Template::Apply,
+            template: self.question.template,
             params: Params {
                 jurisdiction: self.question.jurisdiction,
             },

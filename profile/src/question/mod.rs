@@ -13,6 +13,8 @@ mod openings;
 mod prove;
 mod view;
 
+use std::time::Duration;
+
 use contracts::encoding::{Bytes32, tagged_hash};
 use contracts::presentation::Presentation;
 use contracts::receipt::{Entry, EntryKind, Receipt};
@@ -29,6 +31,7 @@ use crate::store::questions::{enqueue, mark_sent, put_document, save};
 use crate::store::{StoreError, StoredProfile, StoredQuestion, Tx};
 use crate::wallet::Wallet;
 
+pub(crate) use ask::rule_problem;
 pub(crate) use attest::domain_of;
 
 /// Kinds of document that a question keeps.
@@ -98,6 +101,8 @@ struct Work<'a> {
     wallet: Wallet,
     key: SealKey,
     question: StoredQuestion,
+    /// How long a reply is waited for.
+    wait: Duration,
 }
 
 impl Service {
@@ -109,6 +114,17 @@ impl Service {
         &self,
         profile: StoredProfile,
         question: &Bytes32,
+    ) -> Result<Question, Problem> {
+        let wait = Duration::from_secs(self.approval.wait_seconds);
+        self.advance_within(profile, question, wait).await
+    }
+
+    /// As [`Service::advance`], with a bound of the caller's on the wait for a reply.
+    pub(crate) async fn advance_within(
+        &self,
+        profile: StoredProfile,
+        question: &Bytes32,
+        wait: Duration,
     ) -> Result<Question, Problem> {
         let _lock = self.locks.hold(*question).await;
         let stored = self
@@ -124,6 +140,7 @@ impl Service {
             wallet,
             key,
             question: stored,
+            wait,
         };
         let before = work.question.state;
         let waiting = match before {

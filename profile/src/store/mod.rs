@@ -4,6 +4,7 @@ pub mod facts;
 pub mod gap;
 pub mod heard;
 pub mod idempotency;
+pub mod lifecycle;
 pub mod profiles;
 pub mod questions;
 pub mod stock;
@@ -28,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002_stock.sql"),
     include_str!("../../migrations/0003_heard.sql"),
     include_str!("../../migrations/0004_gap.sql"),
+    include_str!("../../migrations/0006_lifecycle.sql"),
 ];
 
 /// A transaction of either database.

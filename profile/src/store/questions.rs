@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, Tx, json, number, parsed, to_json};
 use crate::api::types::{Outcome, State};
+use crate::notifier::Template;
 use crate::seal::SealKey;
 
 /// A question to be stored.
@@ -31,6 +32,8 @@ pub struct NewQuestion<'a> {
     pub withhold: &'a [AttributeId],
     /// Whether its facts are read anew.
     pub anew: bool,
+    /// Which text asks the owner.
+    pub template: Template,
     /// Index of the wallet key that seals its documents.
     pub wallet_index: u32,
     /// Now.
@@ -56,6 +59,8 @@ pub struct StoredQuestion {
     pub withhold: Vec<AttributeId>,
     /// Whether its facts are read anew, whatever the stock holds.
     pub anew: bool,
+    /// Which text asks the owner.
+    pub template: Template,
     /// Where it stands.
     pub state: State,
     /// How it ended.
@@ -114,6 +119,7 @@ fn read(row: &AnyRow) -> Result<StoredQuestion, StoreError> {
         audience: row.try_get("audience")?,
         withhold: json(row, "withhold")?,
         anew: number(row, "anew")? != 0,
+        template: from_word(&row.try_get::<String, _>("template")?, "template")?,
         state: from_word(&row.try_get::<String, _>("state")?, "state")?,
         outcome: optional("outcome")?
             .map(|text| from_word(&text, "outcome"))
@@ -139,7 +145,7 @@ impl Store {
         profile: &Bytes32,
         question: &Bytes32,
     ) -> Result<Option<StoredQuestion>, StoreError> {
-        sqlx::query("SELECT question, profile, contract_id, contract_hash, jurisdiction, as_of, audience, withhold, anew, state,
+        sqlx::query("SELECT question, profile, contract_id, contract_hash, jurisdiction, as_of, audience, withhold, anew, template, state,
                     outcome, verdict, decision, application, deadline, wallet_index, version
              FROM question WHERE question = $1 AND profile = $2")
             .bind(question.to_string())
@@ -245,8 +251,8 @@ fn open<T: DeserializeOwned>(
 pub async fn insert_question(tx: &mut Tx, new: &NewQuestion<'_>) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO question (question, profile, contract_id, contract_hash, jurisdiction, as_of, audience, withhold,
-                               anew, state, wallet_index, version, created_at, changed_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12, $12)",
+                               anew, template, state, wallet_index, version, created_at, changed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $13)",
     )
     .bind(new.question.to_string())
     .bind(new.profile.to_string())
@@ -257,6 +263,7 @@ pub async fn insert_question(tx: &mut Tx, new: &NewQuestion<'_>) -> Result<(), S
     .bind(new.audience)
     .bind(to_json(new.withhold))
     .bind(i64::from(new.anew))
+    .bind(word(&new.template))
     .bind(word(&State::Asked))
     .bind(i64::from(new.wallet_index))
     .bind(new.created_at.0)

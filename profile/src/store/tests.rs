@@ -72,6 +72,7 @@ async fn with_question() -> (TestStore, StoredQuestion) {
         audience: "us.ca.dhcs",
         withhold: &["medical.pregnant".into()],
         anew: false,
+        template: crate::notifier::Template::Apply,
         wallet_index: 0,
         created_at: UnixTime(5),
     };

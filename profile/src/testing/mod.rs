@@ -101,6 +101,10 @@ pub(crate) enum Lie {
     AgencyRefuses,
     /// The agency acts and the answer is lost.
     AgencyAnswerLost,
+    /// The agency takes a notice and the answer is lost.
+    NoticeAnswerLost,
+    /// The agency's statements are signed with another key.
+    ForgedStatement,
     /// The decision is made and every answer is lost.
     DecisionAnswerLost,
     /// The notifier takes the text and its answer is lost.
@@ -143,6 +147,11 @@ struct Memory {
     reply: Option<Answer>,
     /// Kind, subject and detail of the notifier's events.
     events: Vec<(String, String, String)>,
+    withdrawn: BTreeSet<Bytes32>,
+    /// Key, application and notice, each key once.
+    notices: Vec<(String, String, crate::agency::StatusNotice)>,
+    /// What the agency says of an application.
+    said: BTreeMap<String, Vec<crate::agency::What>>,
     /// Calls by path, without node numbers.
     calls: BTreeMap<String, u32>,
     /// Everything that came in, for canaries.
@@ -337,6 +346,33 @@ impl World {
 
     pub(crate) fn set_reply(&self, reply: Option<Answer>) {
         self.network.with(|memory| memory.reply = reply);
+    }
+
+    /// The agency says something about an application.
+    pub(crate) fn says(&self, application: &str, what: crate::agency::What) {
+        self.network.with(|memory| {
+            memory
+                .said
+                .entry(application.to_owned())
+                .or_default()
+                .push(what)
+        });
+    }
+
+    /// Steps of cover that the ledger holds.
+    pub(crate) fn coverage_entries(&self) -> usize {
+        let kind = contracts::receipt::EntryKind::CoverageEvent;
+        self.network.with(|memory| {
+            let entries = memory.entries.iter();
+            entries.filter(|entry| entry.kind == kind).count()
+        })
+    }
+
+    /// What the agency was told.
+    pub(crate) fn notices(&self) -> Vec<crate::agency::StatusNotice> {
+        let told = |memory: &mut Memory| memory.notices.clone();
+        let notices = self.network.with(told).into_iter();
+        notices.map(|(_, _, notice)| notice).collect()
     }
 
     pub(crate) fn calls(&self, path: &str) -> u32 {
@@ -544,9 +580,9 @@ fn config(
         .map(|committee| json!({"committee": committee, "members": [1, 2, 3, 4]}))
         .collect();
     let public = |key: &SigningKey| to_base64url(key.verifying_key().as_bytes());
-    let agency = |audience: &str| {
+    let agency = |audience: &str, state: &str| {
         json!({
-            "audience": audience, "url": format!("{base}/agency/applications"),
+            "audience": audience, "jurisdiction": state, "url": format!("{base}/agency/applications"),
             "public_key": public(&network.agency_key),
         })
     };
@@ -562,7 +598,7 @@ fn config(
             "url": format!("{base}/notifier"), "token": {"file": file("notifier", "notifier-token")},
             "public_key": public(&network.notifier_key),
         },
-        "agencies": [agency(AUDIENCE), agency("us.or.oha")],
+        "agencies": [agency(AUDIENCE, "CA"), agency("us.or.oha", "OR")],
         "enquiries": [
             {"audience": "insurer.one", "kind": "insurer"}, {"audience": "insurer.two", "kind": "insurer"},
             {"audience": "clinic", "kind": "provider"}, {"audience": insurer::INSURER, "kind": "insurer"},
@@ -571,6 +607,7 @@ fn config(
             "audience": insurer::INSURER, "url": format!("{base}/insurer"), "public_key": public(&network.insurer_key),
         }],
         "approval": {"wait_seconds": 0, "undo_seconds": 2},
+        "worker": {"interval_ms": 20, "lease_seconds": 60, "poll_seconds": 1},
         "ask": {"nonce_wait_ms": 300, "call_timeout_ms": 1500, "coordinate_timeout_ms": 1500},
     });
     let text = toml::to_string(&config).unwrap();
@@ -609,6 +646,10 @@ impl World {
             "gap_enquiry",
             "gap_offer",
             "gap_policy",
+            "lifecycle",
+            "lifecycle_event",
+            "lifecycle_task",
+            "lifecycle_document",
         ] {
             let sql = sqlx::AssertSqlSafe(format!("SELECT * FROM {table}"));
             for row in sqlx::query(sql)

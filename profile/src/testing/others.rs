@@ -18,7 +18,16 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/notifier/v1/messages", web::post().to(message))
         .route("/notifier/v1/replies/{decision}", web::get().to(reply))
         .route("/notifier/v1/events", web::get().to(events))
-        .route("/agency/applications", web::post().to(apply));
+        .route(
+            "/notifier/v1/replies/{decision}",
+            web::delete().to(withdraw),
+        )
+        .route("/agency/applications", web::post().to(apply))
+        .route("/agency/applications/{id}/notices", web::post().to(notice))
+        .route(
+            "/agency/applications/{id}/statements",
+            web::get().to(statements),
+        );
 }
 
 fn authorised(request: &HttpRequest) {
@@ -60,6 +69,10 @@ async fn reply(net: Net, request: HttpRequest, decision: web::Path<Bytes32>) -> 
             "ended without a reply",
         );
         return HttpResponse::Gone().json(problem);
+    }
+    if net.with(|memory| memory.withdrawn.contains(&*decision)) {
+        let status = actix_web::http::StatusCode::GONE;
+        return HttpResponse::Gone().json(Problem::new(status, "withdrawn", "Gone", "taken back"));
     }
     let Some(answer) = net.with(|memory| memory.reply) else {
         return HttpResponse::NoContent().finish();
@@ -115,6 +128,62 @@ async fn events(net: Net, request: HttpRequest, query: web::Query<After>) -> Htt
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     HttpResponse::Ok().json(json!({ "events": numbered }))
+}
+
+async fn withdraw(net: Net, request: HttpRequest, decision: web::Path<Bytes32>) -> HttpResponse {
+    authorised(&request);
+    net.with(|memory| memory.withdrawn.insert(*decision));
+    HttpResponse::NoContent().finish()
+}
+
+async fn notice(
+    net: Net,
+    request: HttpRequest,
+    id: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let key = request.headers().get("idempotency-key").unwrap();
+    let key = key.to_str().unwrap().to_owned();
+    let told: crate::agency::StatusNotice = serde_json::from_slice(&body).unwrap();
+    net.with(|memory| {
+        memory.heard.push(body.to_vec());
+        let known = memory.notices.iter().any(|(known, ..)| *known == key);
+        if !known {
+            memory.notices.push((key, id.into_inner(), told));
+        }
+    });
+    if net.loses(Lie::NoticeAnswerLost) {
+        return Err(lost());
+    }
+    Ok(HttpResponse::Accepted().json(json!({"taken": true})))
+}
+
+#[derive(serde::Deserialize)]
+struct Since {
+    after: u64,
+}
+
+async fn statements(net: Net, id: web::Path<String>, query: web::Query<Since>) -> HttpResponse {
+    let said = net.with(|memory| memory.said.get(&*id).cloned().unwrap_or_default());
+    let signed: Vec<_> = (1u64..)
+        .zip(said)
+        .filter(|(number, _)| *number > query.after)
+        .map(|(number, what)| {
+            let mut statement = crate::agency::Statement {
+                number,
+                application_id: id.clone(),
+                what,
+                signature: Bytes([0; 64]),
+            };
+            let key = match net.lies(Lie::ForgedStatement) {
+                true => SigningKey::from_bytes(&[99; 32]),
+                false => net.agency_key.clone(),
+            };
+            statement.signature = Bytes(key.sign(statement.message().as_bytes()).to_bytes());
+            statement
+        })
+        .collect();
+    HttpResponse::Ok().json(json!({ "statements": signed }))
 }
 
 async fn apply(net: Net, body: web::Bytes) -> Result<HttpResponse, Problem> {

@@ -32,6 +32,7 @@ async fn every_route_but_health_refuses_a_caller_without_its_token() {
             }
             Who::Navigator => owner.token.as_str(),
             Who::Owner => NAVIGATOR,
+            Who::Provider => owner.token.as_str(),
         };
         for token in [None, Some(wrong), Some("guess"), Some("")] {
             // The body is not read before the token: it is not even JSON.
@@ -64,6 +65,8 @@ async fn an_owners_token_opens_no_other_profile() {
         let body = match route.path {
             path if path.ends_with("enrol") => json!({"claims": [], "contact": "c"}),
             path if path.ends_with("openings") => json!({"attributes": ["household.size"]}),
+            path if path.ends_with("coverage") => json!({"jurisdiction": "CA", "contract": "c"}),
+            path if path.ends_with("events") => json!({"event": "disputed", "case": 1}),
             _ => serde_json::to_value(world.question()).unwrap(),
         };
         let method = route.method.as_str();
@@ -77,7 +80,7 @@ async fn an_owners_token_opens_no_other_profile() {
         );
         tried.insert(route.path);
     }
-    assert_eq!(tried.len(), 10);
+    assert_eq!(tried.len(), 13);
     let path = format!("/v1/questions/{question}");
     let (_, body) = world
         .call("GET", &path, Some(&owner.token), None, None)

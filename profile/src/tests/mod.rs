@@ -4,6 +4,7 @@ mod api;
 mod attacks;
 mod gap;
 mod heard;
+mod lifecycle;
 mod resume;
 mod stock;
 mod story;

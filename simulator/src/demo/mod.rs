@@ -4,6 +4,7 @@ mod evidence;
 mod fault;
 pub(crate) mod folder;
 mod http_scan;
+pub mod live;
 pub(crate) mod navigator;
 pub(crate) mod network;
 pub(crate) mod oracle_config;
@@ -29,6 +30,8 @@ pub use report::FactFinder;
 pub const ORACLES: u16 = 4;
 /// The agency's registered id.
 pub const AUDIENCE: &str = "us.ca.dhcs";
+/// The registered id of the agency of the state moved to.
+pub const AUDIENCE_AWAY: &str = "us.or.oha";
 /// `iss` of the decision committee's tokens.
 pub const ISSUER: &str = "https://decisions.demo.example";
 /// Origin of the log.

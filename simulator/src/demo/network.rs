@@ -204,6 +204,27 @@ impl<'a> Network<'a> {
         answer(party, request).await
     }
 
+    /// `PUT` JSON through a party's door, where nothing is answered.
+    ///
+    /// # Errors
+    /// One line: the problem's detail, or what failed.
+    pub async fn put<B: Serialize>(
+        &self,
+        party: &str,
+        path: &str,
+        bearer: Option<&str>,
+        body: &B,
+    ) -> Result<(), String> {
+        let mut request = self
+            .client
+            .put(format!("{}{path}", self.url(party)))
+            .json(body);
+        if let Some(token) = bearer {
+            request = request.bearer_auth(token);
+        }
+        self::body(party, request).await.map(|_| ())
+    }
+
     /// `GET` JSON through a party's door.
     ///
     /// # Errors

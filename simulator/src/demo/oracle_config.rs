@@ -9,7 +9,7 @@ use oracles::keys::{NodeIdentity, OperatorKey};
 
 use super::folder::Folder;
 use super::network::{Network, oracle_name, peer_door};
-use super::{AUDIENCE, DemoError, ISSUER, ORACLES, ORIGIN};
+use super::{AUDIENCE, AUDIENCE_AWAY, DemoError, ISSUER, ORACLES, ORIGIN};
 
 /// The attributes that the demo's sources hold, all that [`roles`] maps.
 pub const ATTRIBUTES: [&str; 11] = [
@@ -165,7 +165,7 @@ origin = "{ORIGIN}"
 
 [decision]
 issuer = "{ISSUER}"
-audiences = ["{AUDIENCE}"]
+audiences = ["{AUDIENCE}", "{AUDIENCE_AWAY}"]
 
 [[attest.source]]
 name = "registry"

@@ -79,6 +79,22 @@ impl Story<'_> {
         Ok(())
     }
 
+    /// The owner of the story finds work again.
+    pub(super) async fn find_job(&mut self) -> Result<(), DemoError> {
+        let (key, _) = self.folder.secret("payroll-operator")?;
+        let registry = self.folder.path("sources/registry.db");
+        let ssn = &person(&self.people, PEOPLE[0])?.ssn;
+        let case_number = external::registry::case_number(&registry, ssn).await?;
+        let event = json!({"event": "job-found", "case_number": case_number});
+        let _: serde_json::Value = self
+            .network
+            .post("payroll", "/admin/events", Some(&key), None, &event)
+            .await
+            .map_err(DemoError::step(Step::Event))?;
+        self.say("ana finds work; the next income report of her payroll shows it");
+        Ok(())
+    }
+
     pub(super) async fn lose_job(&mut self) -> Result<(), DemoError> {
         self.enter(Step::Event).await;
         if self.memory.job_lost {

@@ -16,10 +16,12 @@ use super::folder::Folder;
 use super::network::{Network, oracle_name};
 use super::oracle_config::{self, SourceAccess};
 use super::phone::Texting;
-use super::story::{Story, home};
-use super::{AUDIENCE, CONTRACT, DemoError, ISSUER, ORACLES, ORIGIN};
+use super::story::{AWAY, Story, home};
+use super::{AUDIENCE, AUDIENCE_AWAY, CONTRACT, DemoError, ISSUER, ORACLES, ORIGIN};
 use crate::external::{self, RoleConfig, Secret};
 
+/// The agency's party.
+const AGENCY: &str = "agency";
 /// Seconds within which a YES can be taken back in the demo; ten minutes in a real configuration.
 const UNDO_SECONDS: u32 = 1;
 
@@ -145,25 +147,41 @@ impl Story<'_> {
         let compiled = contracts::rules::registry()
             .compile(CONTRACT, &home(), self.today)
             .map_err(|error| DemoError::Other(error.to_string()))?;
-        let agency = RoleConfig::Agency(external::agency::Config {
-            listen: ([127, 0, 0, 1], 0).into(),
-            data: self.folder.path("agency"),
-            clock_offset_seconds: self.clock_offset,
-            audience: AUDIENCE.to_owned(),
-            issuer: ISSUER.to_owned(),
-            oracles,
-            notifier_key: phone.notifier_key(),
-            jurisdiction: home(),
-            contracts: vec![compiled.contract.clone()],
-        });
-        self.network
-            .start("external", "agency", &to_toml(&agency)?)
-            .await?;
-        let key: serde_json::Value = self
-            .network
-            .get("agency", "/v1/key", None)
-            .await
-            .map_err(DemoError::Other)?;
+        let (caseworker, _) = self.folder.secret("caseworker")?;
+        let mut keys = Vec::new();
+        let here = (AGENCY, AUDIENCE, home());
+        let away = (AWAY, AUDIENCE_AWAY, super::live::away());
+        for (party, audience, jurisdiction) in [here, away] {
+            if self.network.door(party).is_none() {
+                continue;
+            }
+            let agency = RoleConfig::Agency(external::agency::Config {
+                listen: ([127, 0, 0, 1], 0).into(),
+                data: self.folder.path(party),
+                clock_offset_seconds: self.clock_offset,
+                audience: audience.to_owned(),
+                issuer: ISSUER.to_owned(),
+                oracles: oracles.clone(),
+                notifier_key: phone.notifier_key(),
+                jurisdiction,
+                contracts: vec![compiled.contract.clone()],
+                caseworker_key: Some(Secret::new(&caseworker)),
+            });
+            self.network
+                .start("external", party, &to_toml(&agency)?)
+                .await?;
+            let key: serde_json::Value = self
+                .network
+                .get(party, "/v1/key", None)
+                .await
+                .map_err(DemoError::Other)?;
+            keys.push(json!({
+                "audience": audience,
+                "jurisdiction": jurisdiction,
+                "url": format!("{}/applications", self.network.url(party)),
+                "public_key": key["key"],
+            }));
+        }
         let config = profile_config(
             self.folder,
             &self.network,
@@ -171,7 +189,7 @@ impl Story<'_> {
             &ProfileAccess {
                 messages_token: phone.messages_token_file(),
                 notifier_key: phone.notifier_key(),
-                agency_key: &key["key"],
+                agencies: keys.into(),
                 clock_offset: self.clock_offset,
                 ask: None,
             },
@@ -186,8 +204,8 @@ pub struct ProfileAccess<'a> {
     pub messages_token: &'a Path,
     /// The key that replies are signed with.
     pub notifier_key: Bytes32,
-    /// The key that acceptances are signed with.
-    pub agency_key: &'a serde_json::Value,
+    /// The agencies, as the profile's configuration names them.
+    pub agencies: serde_json::Value,
     /// Seconds its clock is moved by.
     pub clock_offset: i64,
     /// `[ask]`, where the defaults do not serve.
@@ -236,11 +254,8 @@ pub fn profile_config(
             "token": {"file": access.messages_token},
             "public_key": access.notifier_key,
         },
-        "agencies": [{
-            "audience": AUDIENCE,
-            "url": format!("{}/applications", network.url("agency")),
-            "public_key": access.agency_key,
-        }],
+        "agencies": access.agencies,
+        "worker": {"interval_ms": 100, "poll_seconds": 1, "lease_seconds": 30},
         "approval": {"wait_seconds": 5, "undo_seconds": UNDO_SECONDS},
     });
     if let Some(ask) = &access.ask {

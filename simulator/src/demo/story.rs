@@ -21,6 +21,9 @@ const MAX_ADVANCES: usize = 60;
 /// The people of the story, by their fixture ids.
 pub(super) const PEOPLE: [&str; 2] = ["ana", "bruno"];
 
+/// The party that is the agency of the state moved to.
+pub(super) const AWAY: &str = "agency-away";
+
 /// Where the story plays.
 pub fn home() -> Jurisdiction {
     "CA".parse().expect("CA is a jurisdiction")
@@ -47,19 +50,37 @@ impl<'a> Story<'a> {
     /// # Errors
     /// The folder or a port cannot be used.
     pub async fn begin(options: &'a DemoOptions, folder: &'a Folder) -> Result<Self, DemoError> {
+        Self::begin_on(options, folder, None).await
+    }
+
+    /// As [`Story::begin`], on a day of the caller's choice.
+    ///
+    /// # Errors
+    /// The folder or a port cannot be used.
+    pub async fn begin_on(
+        options: &'a DemoOptions,
+        folder: &'a Folder,
+        begins: Option<Day>,
+    ) -> Result<Self, DemoError> {
         let mut memory = folder.memory()?;
         let now = oracles::clock::Clock::system().now();
         let day = now
             .day()
             .map_err(|error| DemoError::Other(error.to_string()))?;
-        let (today, clock_offset) = calendar(day)?;
+        let (today, clock_offset) = match begins {
+            Some(begins) => (begins, (begins.number() - day.number()) * 86_400),
+            None => calendar(day)?,
+        };
         let day_zero = *memory.day_zero.get_or_insert(today);
         folder.remember(&memory)?;
         let mut parties: Vec<String> = oracle_config::nodes().map(oracle_name).collect();
         parties.extend(["payroll", "ehr", "profile", "notifier", "agency"].map(str::to_owned));
+        if begins.is_some() {
+            parties.push(AWAY.to_owned());
+        }
         let network = Network::open(folder, &parties).await?;
         println!("data folder {}", folder.root().display());
-        if clock_offset != 0 {
+        if clock_offset != 0 && begins.is_none() {
             println!(
                 "the sources of the story do not hold what the contract asks for today; the clocks are set to {today}"
             );
@@ -240,7 +261,7 @@ impl<'a> Story<'a> {
     }
 
     /// The owner reads the text and replies.
-    async fn answer(&mut self, id: &str) -> Result<(), String> {
+    pub(super) async fn answer(&mut self, id: &str) -> Result<(), String> {
         let number = person(&self.people, id)
             .map_err(|error| error.to_string())?
             .phone

@@ -1,7 +1,7 @@
 //! What the external systems' HTTP servers share.
 
 use std::net::{SocketAddr, TcpListener};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
@@ -111,12 +111,5 @@ pub(super) fn bears(request: &HttpRequest, key: &Secret) -> bool {
 
 /// The system clock, moved by `offset` seconds, so that a run may take another day as today.
 pub(super) fn now(offset: i64) -> UnixTime {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    UnixTime(
-        i64::try_from(seconds)
-            .unwrap_or(i64::MAX)
-            .saturating_add(offset),
-    )
+    oracles::clock::Clock::with_offset(offset).now()
 }

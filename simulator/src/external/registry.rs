@@ -112,6 +112,38 @@ pub async fn case_number(path: &Path, ssn: &str) -> Result<String> {
         .map_err(database)
 }
 
+/// Writes down that somebody lives in another state.
+///
+/// # Errors
+/// A file that is no registry, or cannot be written.
+pub async fn moved(
+    path: &Path,
+    ssn: &str,
+    to: contracts::ids::Jurisdiction,
+    since: Day,
+) -> Result<()> {
+    let database = |source| ExternalError::Database {
+        what: format!("{}: writing a residence", path.display()),
+        source,
+    };
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .connect()
+        .await
+        .map_err(database)?;
+    sqlx::query(
+        "UPDATE residence SET state = $1, since = $2
+         WHERE person_id = (SELECT person_id FROM person WHERE ssn = $3)",
+    )
+    .bind(to.code())
+    .bind(since.to_string())
+    .bind(ssn)
+    .execute(&mut connection)
+    .await
+    .map(|_| ())
+    .map_err(database)
+}
+
 fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(ExternalError::Io {

@@ -20,12 +20,12 @@ use super::byzantine::Orders;
 use super::fault::{At, Fault};
 use super::sources::{Reads, Sources};
 use super::tapped;
-use crate::demo::DemoError;
 use crate::demo::folder::Folder;
 use crate::demo::network::{Network, oracle_name, peer_door_of};
 use crate::demo::oracle_config::{self, first_nodes};
 use crate::demo::setup::{ProfileAccess, profile_config, to_toml, write_trust};
 use crate::demo::tap::{Line, Tap};
+use crate::demo::{AUDIENCE, DemoError};
 
 /// How long a new log may take to show at every node.
 const GENESIS_LIMIT: Duration = Duration::from_secs(180);
@@ -296,7 +296,11 @@ impl<'a> Cluster<'a> {
             &ProfileAccess {
                 messages_token: &token,
                 notifier_key,
-                agency_key: &any_key,
+                agencies: json!([{
+                    "audience": AUDIENCE,
+                    "url": format!("{}/applications", self.network.url("agency")),
+                    "public_key": any_key,
+                }]),
                 clock_offset: self.sources.clock_offset,
                 ask: Some(json!({
                     "nonce_wait_ms": bounds.nonce_wait_ms(),

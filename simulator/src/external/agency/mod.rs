@@ -4,8 +4,12 @@
 //! the contracts it decides by, and the addresses of the oracles. Decision keys come from those oracles, each believed only when
 //! more of them serve it than may be faulty.
 //!
+//! What becomes of an application is said by a caseworker and signed by the agency (`cases`).
+//!
 //! `POST /applications` · `GET /applications/{id}` · `POST /tokens/verify` (a NO verifies just as well) · `GET /v1/key`.
 
+mod cases;
+mod ledger;
 mod store;
 #[cfg(test)]
 pub(super) mod tests;
@@ -30,7 +34,8 @@ use sha2::{Digest, Sha256};
 
 use super::http::{now, problem, serve};
 use super::keys::{Oracles, Unsure};
-use super::{ExternalError, Result, Running};
+use super::{ExternalError, Result, Running, Secret};
+pub use cases::CaseView;
 use store::{Filed, Store};
 
 /// What the agency is told at its start.
@@ -57,6 +62,9 @@ pub struct Config {
     pub jurisdiction: Jurisdiction,
     /// The contracts it accepts decisions under.
     pub contracts: Vec<ContractRef>,
+    /// Key of the caseworkers who say what becomes of applications; nobody may without one.
+    #[serde(default)]
+    pub caseworker_key: Option<Secret>,
 }
 
 struct State {
@@ -129,6 +137,16 @@ pub async fn start(config: Config) -> Result<Running> {
             .route("/v1/key", web::get().to(key))
             .route("/applications", web::post().to(apply))
             .route("/applications/{id}", web::get().to(filed))
+            .route("/applications/{id}/notices", web::post().to(cases::notice))
+            .route(
+                "/applications/{id}/statements",
+                web::get().to(cases::statements),
+            )
+            .route("/admin/applications", web::get().to(cases::all))
+            .route(
+                "/admin/applications/{id}/statements",
+                web::post().to(cases::say),
+            )
             .route("/tokens/verify", web::post().to(verify_token));
     })
 }

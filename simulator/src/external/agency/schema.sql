@@ -20,3 +20,17 @@ CREATE TABLE IF NOT EXISTS received (
   digest TEXT PRIMARY KEY,
   application TEXT NOT NULL REFERENCES application (id)
 );
+-- What was said about an application, in order.
+CREATE TABLE IF NOT EXISTS statement (
+  application TEXT NOT NULL REFERENCES application (id),
+  number INTEGER NOT NULL,
+  said TEXT NOT NULL,
+  PRIMARY KEY (application, number)
+);
+-- What the agency was told about a case, each key once.
+CREATE TABLE IF NOT EXISTS notice (
+  key TEXT PRIMARY KEY,
+  application TEXT NOT NULL REFERENCES application (id),
+  notice TEXT NOT NULL,
+  told_at INTEGER NOT NULL
+);

@@ -45,7 +45,7 @@ pub(super) struct Shown {
     number: i64,
 }
 
-fn database(what: &'static str) -> impl Fn(sqlx::Error) -> ExternalError {
+pub(super) fn database(what: &'static str) -> impl Fn(sqlx::Error) -> ExternalError {
     move |source| ExternalError::Database {
         what: format!("agency.db: {what}"),
         source,
@@ -75,6 +75,10 @@ impl Store {
             .await
             .map_err(database("making tables"))?;
         Ok(Self(pool))
+    }
+
+    pub(super) fn pool(&self) -> &SqlitePool {
+        &self.0
     }
 
     /// The agency's key, made at the first start.

@@ -96,6 +96,7 @@ impl World {
             notifier_key: Bytes(notifier.verifying_key().to_bytes()),
             jurisdiction: "CA".parse().unwrap(),
             contracts: vec![contract()],
+            caseworker_key: Some(crate::external::Secret::new("caseworker")),
         })
         .await
         .unwrap();

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{ExternalError, Result};
 
-/// A job ended.
+/// A job ended, or one was found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Event {
@@ -18,6 +18,9 @@ pub(super) struct Event {
     pub(super) case_number: String,
     /// When payroll was told; the next report is completed then.
     pub(super) recorded_at: UnixTime,
+    /// Whether work was found, as opposed to lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) found: bool,
 }
 
 /// One JSON object a line, synced before it is answered.
@@ -61,22 +64,30 @@ impl EventLog {
     /// When the case's job loss was recorded.
     pub(super) fn job_lost(&self, case_number: &str) -> Option<UnixTime> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        find(&inner.1, case_number).map(|event| event.recorded_at)
+        find(&inner.1, case_number)
+            .filter(|event| !event.found)
+            .map(|event| event.recorded_at)
     }
 
-    /// Records a job loss; told twice, the first stands.
-    pub(super) fn record(&self, case_number: String, recorded_at: UnixTime) -> Result<Event> {
+    /// Records that a job was lost or found; told twice, the first stands.
+    pub(super) fn record(
+        &self,
+        case_number: String,
+        found: bool,
+        recorded_at: UnixTime,
+    ) -> Result<Event> {
         let io = |source| ExternalError::Io {
             what: format!("writing {}", self.path.display()),
             source,
         };
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(event) = find(&inner.1, &case_number) {
+        if let Some(event) = find(&inner.1, &case_number).filter(|event| event.found == found) {
             return Ok(event.clone());
         }
         let event = Event {
             case_number,
             recorded_at,
+            found,
         };
         let mut line = serde_json::to_string(&event)
             .map_err(|error| ExternalError::Data(error.to_string()))?;
@@ -88,6 +99,10 @@ impl EventLog {
     }
 }
 
+/// The latest event of a case.
 fn find<'a>(events: &'a [Event], case_number: &str) -> Option<&'a Event> {
-    events.iter().find(|event| event.case_number == case_number)
+    events
+        .iter()
+        .rev()
+        .find(|event| event.case_number == case_number)
 }

@@ -71,6 +71,11 @@ enum EventRequest {
         /// Whose job.
         case_number: String,
     },
+    /// Work was found: reports show the employment as it was.
+    JobFound {
+        /// Whose job.
+        case_number: String,
+    },
 }
 
 /// Starts the service.
@@ -124,8 +129,14 @@ async fn record_event(
     if !bears(&request, &state.config.admin_key) {
         return unauthorised();
     }
-    let Ok(EventRequest::JobLost { case_number }) = serde_json::from_slice(&body) else {
-        return bad_request("give {\"event\": \"job-lost\", \"case_number\": …}");
+    let (case_number, found) = match serde_json::from_slice(&body) {
+        Ok(EventRequest::JobLost { case_number }) => (case_number, false),
+        Ok(EventRequest::JobFound { case_number }) => (case_number, true),
+        Err(_) => {
+            return bad_request(
+                "give {\"event\": \"job-lost\" or \"job-found\", \"case_number\": …}",
+            );
+        }
     };
     if case_number.len() > MAX_CASE_NUMBER || state.records.account(&case_number).is_none() {
         return problem(
@@ -135,7 +146,7 @@ async fn record_event(
         );
     }
     let time = now(state.config.clock_offset_seconds);
-    match state.events.record(case_number, time) {
+    match state.events.record(case_number, found, time) {
         Ok(Event { recorded_at, .. }) => {
             HttpResponse::Created().json(serde_json::json!({ "recorded_at": recorded_at }))
         }

@@ -1,0 +1,174 @@
+//! Routes of an owner's cover: the record, what the owner reports, and the flag that a provider pulls.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use contracts::encoding::{Bytes32, tagged_hash, to_base64url};
+use contracts::ids::Jurisdiction;
+use contracts::lifecycle::{Change, Event};
+use contracts::units::Day;
+use oracles::problem::Problem;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::auth::{Flagged, Owner};
+use super::routes::idempotency_key;
+use crate::service::Service;
+
+/// Body of `PUT /v1/profiles/{profile}/coverage`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchOver {
+    /// Where the owner lives.
+    pub jurisdiction: Jurisdiction,
+    /// The eligibility contract, such as `us.medicaid.adult-group`.
+    pub contract: String,
+}
+
+/// Body of `POST /v1/profiles/{profile}/coverage/events`: what an owner may report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event", deny_unknown_fields)]
+pub enum Reported {
+    /// Medicaid is in force already.
+    Covered {
+        /// Whose.
+        jurisdiction: Jurisdiction,
+        /// First day.
+        from: Day,
+        /// Last day of the certification period, where known.
+        #[serde(default)]
+        period_end: Option<Day>,
+    },
+    /// Something changed.
+    Changed {
+        /// What kind of thing.
+        change: Change,
+    },
+    /// A change that was told of is wrong.
+    Disputed {
+        /// The case.
+        case: u32,
+    },
+}
+
+/// Query of `GET /v1/profiles/{profile}/coverage`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    #[serde(default)]
+    after: i64,
+    #[serde(default)]
+    limit: Option<u32>,
+}
+
+/// Answer of `POST /v1/profiles/{profile}/flag`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flag {
+    /// Bearer token of `GET /v1/flag`, for a provider: who has it sees whether the owner is covered today, and nothing else.
+    pub flag_token: String,
+}
+
+pub(super) async fn watch_over(
+    service: web::Data<Service>,
+    owner: Owner,
+    call: web::Json<WatchOver>,
+) -> Result<HttpResponse, Problem> {
+    service
+        .watch_over(&owner.0, call.jurisdiction, &call.contract)
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) async fn record(
+    service: web::Data<Service>,
+    owner: Owner,
+    page: web::Query<Page>,
+) -> Result<HttpResponse, Problem> {
+    let limit = page.limit.unwrap_or(50);
+    let record = service.coverage(&owner.0, page.after, limit).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(record))
+}
+
+pub(super) async fn report(
+    service: web::Data<Service>,
+    owner: Owner,
+    request: HttpRequest,
+    call: web::Json<Reported>,
+) -> Result<HttpResponse, Problem> {
+    let key = idempotency_key(&request)?.ok_or_else(|| {
+        Problem::bad_request(
+            "Idempotency-Key: send one, fresh for each report, so that a repeated call counts once",
+        )
+    })?;
+    let event = match call.into_inner() {
+        Reported::Covered {
+            jurisdiction,
+            from,
+            period_end,
+        } => Event::Covered {
+            jurisdiction,
+            from,
+            period_end,
+        },
+        Reported::Changed { change } => Event::Changed { change },
+        Reported::Disputed { case } => Event::Disputed { case },
+    };
+    let source = format!("owner {key}");
+    service.take_event(&owner.0, &source, &event).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) async fn make_flag(
+    service: web::Data<Service>,
+    owner: Owner,
+) -> Result<HttpResponse, Problem> {
+    let flag_token = service.flag(&owner.0).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(Flag { flag_token }))
+}
+
+/// A provider's pull: FHIR R4 `Coverage` with what the flag tells and nothing else; 304 while it has not changed.
+pub(super) async fn flag(
+    service: web::Data<Service>,
+    flagged: Flagged,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let Flagged(profile) = flagged;
+    let covered = service.covered_on(&profile, service.clock.today()).await?;
+    let status = if covered { "active" } else { "cancelled" };
+    // Another name than the profile's: it joins this flag's pulls and nothing else.
+    let token = service.flag(&profile).await?;
+    let id = to_base64url(tagged_hash("shp/v1/flag-id", &[token.as_bytes()]));
+    let resource = json!({
+        "resourceType": "Coverage",
+        "id": id,
+        "status": status,
+        "beneficiary": {"identifier": {"system": "urn:shp:flag", "value": id}},
+        "payor": [{"display": "not disclosed"}],
+    });
+    let tag = Bytes32::from(tagged_hash(
+        "shp/v1/flag-etag",
+        &[id.as_bytes(), status.as_bytes()],
+    ));
+    let tag = format!("\"{tag}\"");
+    let known = request.headers().get(header::IF_NONE_MATCH);
+    let known = known.and_then(|value| value.to_str().ok());
+    // RFC 9110 section 13.1.2: a list of tags, weakly compared, or any.
+    let same = known.is_some_and(|known| {
+        let mut tags = known.split(',').map(|one| one.trim());
+        tags.any(|one| one == "*" || one.trim_start_matches("W/") == tag)
+    });
+    if same {
+        return Ok(HttpResponse::NotModified()
+            .insert_header((header::ETAG, tag))
+            .finish());
+    }
+    Ok(HttpResponse::Ok()
+        .insert_header((header::ETAG, tag))
+        .insert_header((header::CACHE_CONTROL, "private, no-cache"))
+        .content_type("application/fhir+json")
+        .json(resource))
+}

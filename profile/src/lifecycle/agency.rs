@@ -1,0 +1,165 @@
+//! What agencies are told, and what they say.
+
+use contracts::encoding::Bytes32;
+use contracts::ids::Jurisdiction;
+use contracts::lifecycle::{Event, Notice};
+use oracles::problem::Problem;
+use serde_json::json;
+
+use super::Task;
+use super::effects::question_of;
+use super::worker::{Done, Job};
+use crate::agency::{Agency, Statement, StatusNotice, What};
+use crate::api::types::{Outcome, State};
+use crate::oracle::Decision;
+use crate::question::kind;
+use crate::service::Service;
+
+/// The agency that keeps a state's cases.
+pub(super) fn of(service: &Service, jurisdiction: Jurisdiction) -> Result<&Agency, Problem> {
+    let found = service
+        .agencies
+        .iter()
+        .find(|agency| agency.jurisdiction() == Some(jurisdiction));
+    found.ok_or_else(|| {
+        Problem::conflict(
+            "no-agency",
+            format!("agencies.jurisdiction: no agency of {jurisdiction} is configured"),
+        )
+    })
+}
+
+/// The document that holds an agency's reference for the owner's latest application.
+fn application_of(jurisdiction: Jurisdiction) -> String {
+    format!("application {jurisdiction}")
+}
+
+impl Job<'_> {
+    /// Files what the owner said YES to: both signatures are the question's to check.
+    pub(super) async fn file(&self, case: u32, round: u8) -> Result<Done, Problem> {
+        let question: Option<Bytes32> = self.document(&question_of(case)).await?;
+        let question = question.ok_or_else(Problem::internal)?;
+        let mut asked = self.service.question_view(self.profile, &question).await?;
+        for _ in 0..2 {
+            if matches!(asked.state, State::Approved | State::Filed) {
+                asked = self.advance(&question).await?;
+            }
+        }
+        let source = format!("filed {case} {round}");
+        match (asked.state, asked.outcome, asked.application) {
+            (State::Done, Some(Outcome::Accepted), Some(application)) => Ok(Done {
+                documents: vec![(application_of(asked.jurisdiction), json!(application))],
+                events: vec![(source, Event::Filed { case })],
+                follow_up: Some((
+                    format!("follow {application}"),
+                    Task::Follow {
+                        jurisdiction: asked.jurisdiction,
+                        application,
+                        after: 0,
+                    },
+                )),
+                ..Done::default()
+            }),
+            (State::Done, Some(Outcome::Refused), _) => Ok(Done {
+                events: vec![(source, Event::NotFiled { case })],
+                ..Done::default()
+            }),
+            _ => Err(Problem::conflict(
+                "not-approved",
+                "the question is not approved by the owner's signed YES",
+            )),
+        }
+    }
+
+    /// Tells an agency that holds an application of this owner; one that holds none has no case to tell of.
+    pub(super) async fn notify(
+        &self,
+        jurisdiction: Jurisdiction,
+        case: Option<u32>,
+        notice: &Notice,
+    ) -> Result<Done, Problem> {
+        let application: Option<String> = self.document(&application_of(jurisdiction)).await?;
+        let Some(application) = application else {
+            tracing::info!(%jurisdiction, "no application is known to this agency: nothing to tell");
+            return Ok(Done::default());
+        };
+        let evidence = match notice {
+            Notice::Loss { .. } | Notice::Withdrawn => self.evidence(case).await?,
+            _ => None,
+        };
+        let told = StatusNotice {
+            notice: *notice,
+            token: evidence,
+        };
+        of(self.service, jurisdiction)?
+            .tell(&application, &self.claimed.task, &told)
+            .await?;
+        Ok(Done::default())
+    }
+
+    /// The token of a case's question, which the agency can check for itself.
+    async fn evidence(&self, case: Option<u32>) -> Result<Option<String>, Problem> {
+        let Some(case) = case else { return Ok(None) };
+        let question: Option<Bytes32> = self.document(&question_of(case)).await?;
+        let Some(question) = question else {
+            return Ok(None);
+        };
+        let store = &self.service.store;
+        let Some(stored) = store.question(&self.profile.profile, &question).await? else {
+            return Ok(None);
+        };
+        let key = self.service.wallet(self.profile)?;
+        let key = key.question(stored.wallet_index)?;
+        let decision: Option<Decision> = store.document(&key, &question, kind::DECISION).await?;
+        Ok(decision.map(|decision| decision.token))
+    }
+
+    /// Takes what the agency has said since.
+    pub(super) async fn follow(&self, task: &Task) -> Result<Done, Problem> {
+        let Task::Follow {
+            jurisdiction,
+            application,
+            after,
+        } = task
+        else {
+            return Err(Problem::internal());
+        };
+        let said = of(self.service, *jurisdiction)?
+            .statements(application, *after)
+            .await?;
+        let mut after = *after;
+        let mut events = Vec::new();
+        for statement in said {
+            let source = format!("agency {application} {}", statement.number);
+            events.push((source, event(*jurisdiction, &statement)));
+            after = statement.number;
+        }
+        let next = Task::Follow {
+            jurisdiction: *jurisdiction,
+            application: application.clone(),
+            after,
+        };
+        Ok(Done {
+            events,
+            again: self.again(&next),
+            ..Done::default()
+        })
+    }
+}
+
+fn event(jurisdiction: Jurisdiction, statement: &Statement) -> Event {
+    match statement.what {
+        What::Accepted { from, period_end } => Event::Accepted {
+            jurisdiction,
+            from,
+            period_end,
+        },
+        What::Denied => Event::Denied { jurisdiction },
+        What::InfoRequested { until } => Event::InfoRequested {
+            jurisdiction,
+            until,
+        },
+        What::Kept => Event::Kept { jurisdiction },
+        What::Closed { on } => Event::Closed { jurisdiction, on },
+    }
+}

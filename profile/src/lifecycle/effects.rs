@@ -1,0 +1,154 @@
+//! One effect per task.
+
+use contracts::encoding::Bytes32;
+use contracts::lifecycle::{Action, Event, Finding};
+use oracles::problem::Problem;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::worker::{Done, Job};
+use super::{Task, agency};
+use crate::api::types::{AskQuestion, Outcome, Question, State};
+use crate::notifier::Template;
+
+/// Steps that a question takes at most to its verdict, those made anew included.
+const STEPS: usize = 12;
+
+impl Job<'_> {
+    pub(super) async fn effect(&self, task: &Task) -> Result<Done, Problem> {
+        match task {
+            Task::Append { seq, entry } => {
+                let receipt = self.service.oracles.append(*entry).await?;
+                Ok(Done {
+                    receipt: Some((*seq, receipt)),
+                    ..Done::default()
+                })
+            }
+            Task::Await { .. } => self.reply(task).await,
+            Task::Follow { .. } => self.follow(task).await,
+            Task::Act { action } => self.act(action).await,
+        }
+    }
+
+    async fn act(&self, action: &Action) -> Result<Done, Problem> {
+        match action {
+            Action::Ask { .. } => self.ask(action).await,
+            Action::Text { text } => self.text(text).await,
+            Action::Withdraw { matter } => self.withdraw(matter).await,
+            Action::File { case, round, .. } => self.file(*case, *round).await,
+            Action::Notify {
+                jurisdiction,
+                case,
+                notice,
+            } => self.notify(*jurisdiction, *case, notice).await,
+            Action::Quote { .. } | Action::Enrol { .. } | Action::EndGap { .. } => {
+                self.gap(action).await
+            }
+            // The provider flag follows from the state; a provider finds it changed at its next pull.
+            Action::AlertPcp => Ok(Done::default()),
+            _ => Ok(Done::default()),
+        }
+    }
+
+    /// What an earlier task left.
+    pub(super) async fn document<T: DeserializeOwned>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, Problem> {
+        let store = &self.service.store;
+        Ok(store
+            .lifecycle_document(&self.key, &self.profile.profile, name)
+            .await?)
+    }
+
+    /// A number under which this task's event counts once.
+    pub(super) fn source(&self) -> String {
+        format!("task {}", self.claimed.task)
+    }
+
+    /// Asks the question, once, and takes it to its verdict.
+    async fn ask(&self, action: &Action) -> Result<Done, Problem> {
+        let Action::Ask {
+            case,
+            round,
+            contract,
+            jurisdiction,
+            ..
+        } = action
+        else {
+            return Err(Problem::internal());
+        };
+        let service = self.service;
+        let state = service.lifecycle_state(self.profile).await?;
+        let Some(open) = state
+            .case
+            .filter(|open| (open.id, open.round) == (*case, *round))
+        else {
+            return Ok(Done::default());
+        };
+        let ask = AskQuestion {
+            contract: contract.clone(),
+            jurisdiction: *jurisdiction,
+            as_of: service.clock.today(),
+            audience: agency::of(service, *jurisdiction)?.audience().to_owned(),
+            withhold: Vec::new(),
+            anew: true,
+        };
+        let template = match open.kind {
+            contracts::lifecycle::Kind::Move => Template::Move,
+            contracts::lifecycle::Kind::Renewal | contracts::lifecycle::Kind::Engagement => {
+                Template::Renew
+            }
+            _ => Template::Apply,
+        };
+        // The same case and round find the same question, on whatever day.
+        let key = format!("lifecycle {case} {round}");
+        let body = key.clone().into_bytes();
+        let (question, _) = service
+            .ask_with(self.profile, &key, &body, &ask, template)
+            .await?;
+        let question = self.to_verdict(question).await?;
+        let finding = match (question.state, question.outcome) {
+            (State::Done, Some(Outcome::No)) => Finding::No,
+            (State::Done, Some(Outcome::NeedsInfo)) => Finding::NeedsInfo,
+            _ => Finding::Yes,
+        };
+        Ok(Done {
+            documents: vec![(question_of(*case), json!(question.question))],
+            events: vec![(
+                self.source(),
+                Event::Answered {
+                    case: *case,
+                    finding,
+                },
+            )],
+            ..Done::default()
+        })
+    }
+
+    /// Advances until the committee has decided, or there is nothing to decide.
+    pub(super) async fn to_verdict(&self, mut question: Question) -> Result<Question, Problem> {
+        for _ in 0..STEPS {
+            if question.state >= State::Decided {
+                return Ok(question);
+            }
+            question = self.advance(&question.question).await?;
+        }
+        Err(Problem::conflict(
+            "not-decided",
+            "the question did not come to a verdict in one go: it is tried again",
+        ))
+    }
+
+    pub(super) async fn advance(&self, question: &Bytes32) -> Result<Question, Problem> {
+        let wait = std::time::Duration::ZERO;
+        self.service
+            .advance_within(self.profile.clone(), question, wait)
+            .await
+    }
+}
+
+/// The document that names a case's latest question.
+pub(super) fn question_of(case: u32) -> String {
+    format!("question {case}")
+}

@@ -1,0 +1,285 @@
+//! Texts to the owner, and the replies that the notifier signs.
+
+use std::time::Duration;
+
+use contracts::application::Answer;
+use contracts::encoding::Bytes32;
+use contracts::lifecycle::{
+    Event, FreeOption, Gap, Matter, Reply, Template as Told, Text as Wanted,
+};
+use contracts::token::MAX_SKEW;
+use contracts::units::UnixTime;
+use oracles::problem::Problem;
+use serde_json::json;
+
+use super::effects::question_of;
+use super::worker::{Done, Job};
+use super::{Task, await_lane, open_matters};
+use crate::api::types::{Outcome, State};
+use crate::notifier::{Params, Reply as Heard, Template, Text};
+
+/// Seconds in a day.
+const DAY: i64 = 86_400;
+
+/// The notifier's name for a text; none for what the notifier says by itself.
+fn template(told: Told) -> Option<Template> {
+    Some(match told {
+        Told::Apply => Template::Apply,
+        Told::Move => Template::Move,
+        Told::Renew => Template::Renew,
+        Told::Change => Template::Change,
+        Told::Gap => Template::Gap,
+        Told::Accepted => Template::Accepted,
+        Told::Refusal => Template::Refusal,
+        Told::NotEligible => Template::NotEligible,
+        Told::NeedsInfo => Template::NeedsInfo,
+        Told::Show => Template::Show,
+        Told::Ending => Template::Ending,
+        Told::Overdue => Template::Overdue,
+        Told::GapBegins => Template::GapBegins,
+        Told::NoGap => Template::NoGap,
+        // The notifier answers unclear replies itself, and names whom to call.
+        _ => return None,
+    })
+}
+
+/// The text that names what is free, before anything is sold.
+fn free(wanted: &Wanted) -> Option<Template> {
+    let market = wanted.free.contains(&FreeOption::MarketplaceEnrolment);
+    match (wanted.free.is_empty(), market) {
+        (true, _) => None,
+        (false, true) => Some(Template::FreeMarket),
+        (false, false) => Some(Template::Free),
+    }
+}
+
+impl Job<'_> {
+    /// Sends a text; one that asks is followed by a task that takes the reply.
+    pub(super) async fn text(&self, wanted: &Wanted) -> Result<Done, Problem> {
+        let Some(template) = template(wanted.template) else {
+            return Ok(Done::default());
+        };
+        if let Some(matter) = wanted.asks {
+            let state = self.service.lifecycle_state(self.profile).await?;
+            // What was asked is over, and another text may wait behind this one.
+            if !open_matters(&state).contains(&matter) {
+                return Ok(Done::default());
+            }
+        }
+        match wanted.asks {
+            Some(matter @ Matter::Apply { case }) => self.ask_to_apply(matter, case).await,
+            Some(matter) => self.ask_about(wanted, template, matter).await,
+            None => {
+                self.hand_over(wanted, template, None).await?;
+                Ok(Done::default())
+            }
+        }
+    }
+
+    /// The question itself asks: its token's `jti` is the decision that the reply is signed for.
+    async fn ask_to_apply(&self, matter: Matter, case: u32) -> Result<Done, Problem> {
+        let question: Option<Bytes32> = self.document(&question_of(case)).await?;
+        let question = question.ok_or_else(Problem::internal)?;
+        let asked = self.service.question_view(self.profile, &question).await?;
+        let mut asked = self.to_verdict(asked).await?;
+        if asked.state == State::Decided {
+            asked = self.advance(&question).await?;
+        }
+        let decision = asked.decision.as_deref().unwrap_or_default();
+        let decision = Bytes32::parse(decision).map_err(|_| Problem::internal())?;
+        let now = self.service.clock.now();
+        let task = Task::Await {
+            matter,
+            decision,
+            issued: now,
+            closes: now,
+            question: Some(question),
+        };
+        Ok(self.then_await(&matter, decision, task))
+    }
+
+    /// A text about something that is not filed: a change, or an offer.
+    async fn ask_about(
+        &self,
+        wanted: &Wanted,
+        template: Template,
+        matter: Matter,
+    ) -> Result<Done, Problem> {
+        let now = self.service.clock.now();
+        let decision = match matter {
+            Matter::Change { case } => {
+                let question: Option<Bytes32> = self.document(&question_of(case)).await?;
+                let question = question.ok_or_else(Problem::internal)?;
+                let asked = self.service.question_view(self.profile, &question).await?;
+                let jti = asked.decision.unwrap_or_default();
+                Bytes32::parse(&jti).map_err(|_| Problem::internal())?
+            }
+            _ => {
+                let state = self.service.lifecycle_state(self.profile).await?;
+                let Gap::Offered { quote, .. } = &state.gap else {
+                    return Ok(Done::default());
+                };
+                let market = &self.service.market;
+                market
+                    .decision(self.service, self.profile, quote, &self.claimed.task)
+                    .await?
+            }
+        };
+        if let Some(free) = free(wanted) {
+            let told = self.to_be_told(wanted, free, None, "free")?;
+            self.send(&told, false).await?;
+        }
+        self.hand_over(wanted, template, Some(decision)).await?;
+        let task = Task::Await {
+            matter,
+            decision,
+            issued: UnixTime(now.0 - DAY),
+            closes: self.deadline(wanted),
+            question: None,
+        };
+        Ok(self.then_await(&matter, decision, task))
+    }
+
+    fn then_await(&self, matter: &Matter, decision: Bytes32, task: Task) -> Done {
+        Done {
+            documents: vec![(decision_of(matter), json!(decision))],
+            follow_up: Some((await_lane(matter), task)),
+            ..Done::default()
+        }
+    }
+
+    /// The end of the last day: the same at every attempt, for the text must be.
+    fn deadline(&self, wanted: &Wanted) -> UnixTime {
+        let day = wanted.day.unwrap_or_else(|| self.service.clock.today());
+        UnixTime(day.start().0 + DAY)
+    }
+
+    async fn hand_over(
+        &self,
+        wanted: &Wanted,
+        template: Template,
+        decision: Option<Bytes32>,
+    ) -> Result<(), Problem> {
+        let text = self.to_be_told(wanted, template, decision, "")?;
+        self.send(&text, decision.is_some()).await
+    }
+
+    fn to_be_told(
+        &self,
+        wanted: &Wanted,
+        template: Template,
+        decision: Option<Bytes32>,
+        which: &str,
+    ) -> Result<Text, Problem> {
+        let contact = self.profile.contact.clone();
+        let asks = decision.is_some();
+        let undo = self.service.approval.undo_seconds;
+        Ok(Text {
+            contact: contact.ok_or_else(crate::enrol::not_enrolled)?,
+            template,
+            params: Params {
+                jurisdiction: wanted.jurisdiction,
+            },
+            decision_id: decision,
+            deadline: asks.then(|| self.deadline(wanted)),
+            undo_seconds: asks.then_some(undo),
+            idempotency_key: format!("{}{which}", self.claimed.task),
+        })
+    }
+
+    async fn send(&self, text: &Text, asks: bool) -> Result<(), Problem> {
+        match self.service.notifier.send(text).await {
+            // What only tells must not keep anything open: a blocked or lost phone is told nothing.
+            Err(problem) if problem.status == 409 && !asks => {
+                tracing::warn!(code = problem.code(), "a text was not taken");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Takes the reply to a text, when there is one.
+    pub(super) async fn reply(&self, task: &Task) -> Result<Done, Problem> {
+        let Task::Await {
+            matter,
+            decision,
+            issued,
+            closes,
+            question,
+        } = task
+        else {
+            return Err(Problem::internal());
+        };
+        let mut documents = Vec::new();
+        let reply = match question {
+            Some(question) => {
+                let asked = self.advance(question).await?;
+                match (asked.state, asked.outcome) {
+                    (State::Approved | State::Filed, _) => Some(Reply::Yes),
+                    (State::Done, Some(Outcome::Accepted | Outcome::Refused)) => Some(Reply::Yes),
+                    (State::Done, Some(Outcome::Declined)) => Some(Reply::No),
+                    (State::Done, _) => Some(Reply::Closed),
+                    _ => None,
+                }
+            }
+            None => {
+                let clock = self.service.clock;
+                let heard = self
+                    .service
+                    .notifier
+                    .reply(decision, Duration::ZERO, *issued, || clock.now())
+                    .await?;
+                let undo = i64::from(self.service.approval.undo_seconds);
+                match heard {
+                    Heard::Answered(approval) => {
+                        documents.push((approval_of(matter), json!(approval)));
+                        Some(match approval.answer {
+                            Answer::Yes => Reply::Yes,
+                            Answer::No => Reply::No,
+                        })
+                    }
+                    // WRONG closes the decision: about a change it is the answer.
+                    Heard::Closed(why) if why == "disputed" => Some(Reply::No),
+                    Heard::Closed(_) => Some(Reply::Closed),
+                    // The notifier closes in time; if it does not, a reply that never comes must not keep this open.
+                    Heard::Waiting if clock.now().0 > closes.0 + undo + MAX_SKEW => {
+                        Some(Reply::Closed)
+                    }
+                    Heard::Waiting => None,
+                }
+            }
+        };
+        let Some(reply) = reply else {
+            return Ok(Done {
+                again: self.again(task),
+                ..Done::default()
+            });
+        };
+        let matter = *matter;
+        Ok(Done {
+            documents,
+            events: vec![(self.source(), Event::Replied { matter, reply })],
+            ..Done::default()
+        })
+    }
+
+    /// Closes the decision at the notifier, so that the next can be asked.
+    pub(super) async fn withdraw(&self, matter: &Matter) -> Result<Done, Problem> {
+        let name = decision_of(matter);
+        let decision: Option<Bytes32> = self.document(&name).await?;
+        if let Some(decision) = decision {
+            self.service.notifier.withdraw(&decision).await?;
+        }
+        Ok(Done::default())
+    }
+}
+
+/// The document that holds the owner's signed answer about a matter.
+pub(super) fn approval_of(matter: &Matter) -> String {
+    format!("approval {}", await_lane(matter))
+}
+
+/// The document that names the decision about a matter at the notifier.
+pub(super) fn decision_of(matter: &Matter) -> String {
+    format!("decision {}", await_lane(matter))
+}

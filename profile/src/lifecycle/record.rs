@@ -1,0 +1,113 @@
+//! The coverage record: what happened to an owner's cover, with receipts, for the owner alone.
+
+use contracts::encoding::Bytes32;
+use contracts::lifecycle::{Balance, Event, Span, State, Transition};
+use contracts::receipt::{Entry, Receipt};
+use contracts::units::Day;
+use oracles::problem::Problem;
+use serde::{Deserialize, Serialize};
+
+use super::{Taken, not_watched};
+use crate::service::Service;
+use crate::store::StoredProfile;
+
+/// Events of one page at most.
+const PAGE: u32 = 100;
+
+/// Answer of `GET /v1/profiles/{profile}/coverage`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coverage {
+    /// Whose every day is, in order.
+    pub days: Vec<Span>,
+    /// The days counted up to today.
+    pub balance: Balance,
+    /// Where it stands.
+    pub state: State,
+    /// Events of this page, oldest first.
+    pub events: Vec<CoverageEvent>,
+    /// What to ask for the next page with, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<i64>,
+}
+
+/// One event of the record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CoverageEvent {
+    /// Its place, from 1.
+    pub seq: i64,
+    /// The day.
+    pub date: Day,
+    /// What happened.
+    pub event: Event,
+    /// What the ledger entry commits to.
+    pub transition: Transition,
+    /// Opens the commitment.
+    pub salt: Bytes32,
+    /// The entry.
+    pub entry: Entry,
+    /// Proof that the ledger holds it, once it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+}
+
+impl Service {
+    /// The record after a place.
+    ///
+    /// # Errors
+    /// 409 when the profile's cover is not looked after.
+    pub async fn coverage(
+        &self,
+        profile: &StoredProfile,
+        after: i64,
+        limit: u32,
+    ) -> Result<Coverage, Problem> {
+        let stored = self.store.lifecycle(&profile.profile).await?;
+        let stored = stored.ok_or_else(not_watched)?;
+        let key = self.lifecycle_key(profile, &stored)?;
+        let state: State = stored.state(&key)?;
+        let limit = limit.clamp(1, PAGE);
+        let events = self
+            .store
+            .lifecycle_events::<Taken>(&key, &profile.profile, after, limit)
+            .await?;
+        let full = events.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+        let next = events.last().map(|event| event.seq).filter(|_| full);
+        let balance = state.days.balance(self.clock.today()).map_err(|error| {
+            tracing::error!(%error, "a coverage record does not balance");
+            Problem::internal()
+        })?;
+        Ok(Coverage {
+            days: state.days.spans().to_vec(),
+            balance,
+            state,
+            events: events
+                .into_iter()
+                .map(|stored| CoverageEvent {
+                    seq: stored.seq,
+                    date: stored.event.date,
+                    event: stored.event.event,
+                    transition: stored.event.transition,
+                    salt: stored.event.salt,
+                    entry: stored.entry,
+                    receipt: stored.receipt,
+                })
+                .collect(),
+            next,
+        })
+    }
+
+    /// Whether Medicaid or a gap policy covers the owner on a day: all that a provider may know.
+    ///
+    /// # Errors
+    /// 409 when the profile's cover is not looked after.
+    pub async fn covered_on(&self, profile: &StoredProfile, day: Day) -> Result<bool, Problem> {
+        use contracts::lifecycle::Payer;
+        let state = self.lifecycle_state(profile).await?;
+        Ok(matches!(
+            state.days.payer(day),
+            Some(Payer::Medicaid { .. } | Payer::Gap { .. })
+        ))
+    }
+}

@@ -1,0 +1,176 @@
+//! Workers: any number of them, in any number of processes on one database, each with one task at a time.
+
+use std::time::Duration;
+
+use actix_web::web;
+use contracts::lifecycle::Event;
+use contracts::units::UnixTime;
+use oracles::problem::Problem;
+
+use super::Task;
+use crate::seal::SealKey;
+use crate::service::Service;
+use crate::store::lifecycle::{ClaimedTask, finish_task, put_off_task};
+use crate::store::{StoreError, StoredProfile};
+
+/// Tasks done in one round before the clock is looked at again.
+const ROUND: usize = 64;
+/// Longest wait after failures, in seconds.
+const MAX_BACKOFF: i64 = 3_600;
+
+/// A task with whose it is.
+pub(super) struct Job<'a> {
+    pub(super) service: &'a Service,
+    pub(super) profile: &'a StoredProfile,
+    pub(super) key: SealKey,
+    pub(super) claimed: &'a ClaimedTask,
+}
+
+/// What came of a task's effect; stored in one transaction with the task's end.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// Events, each with the key under which it counts once.
+    pub(super) events: Vec<(String, Event)>,
+    /// Documents to keep.
+    pub(super) documents: Vec<(String, serde_json::Value)>,
+    /// A task that follows.
+    pub(super) follow_up: Option<(String, Task)>,
+    /// The receipt of an event's entry.
+    pub(super) receipt: Option<(i64, contracts::receipt::Receipt)>,
+    /// The task as it goes on, and when; none when it is over.
+    pub(super) again: Option<(Task, UnixTime)>,
+}
+
+/// Works until the service ends.
+pub(crate) async fn run(service: web::Data<Service>) {
+    let interval = Duration::from_millis(service.worker.interval_ms);
+    loop {
+        match service.work().await {
+            // There may be more.
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(problem) => tracing::error!(code = problem.code(), "the worker failed"),
+        }
+        tokio::time::sleep(interval).await;
+    }
+}
+
+impl Service {
+    /// One bounded round: says whether anything was done.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn work(&self) -> Result<bool, Problem> {
+        let lease = i64::from(self.worker.lease_seconds);
+        let mut any = false;
+        for _ in 0..ROUND {
+            let now = self.clock.now();
+            let until = UnixTime(now.0.saturating_add(lease));
+            if let Some(profile) = self.store.claim_timer(now, until).await? {
+                if let Some(profile) = self.store.profile(&profile).await? {
+                    self.tick(&profile).await?;
+                }
+                any = true;
+                continue;
+            }
+            let Some(claimed) = self.store.claim_task(now, until).await? else {
+                break;
+            };
+            any = true;
+            self.do_task(&claimed).await?;
+        }
+        Ok(any)
+    }
+
+    /// Tells the machine that time passed.
+    async fn tick(&self, profile: &StoredProfile) -> Result<(), Problem> {
+        let state = self.lifecycle_state(profile).await?;
+        // Whatever comes first, this tick or another event, has the timer's day behind it; so the key is of that day.
+        let day = state.timer.map(|day| day.to_string()).unwrap_or_default();
+        let source = format!("timer {day} {}", state.steps);
+        self.take_event(profile, &source, &Event::Tick).await?;
+        Ok(())
+    }
+
+    async fn do_task(&self, claimed: &ClaimedTask) -> Result<(), Problem> {
+        let profile = self.store.profile(&claimed.profile).await?;
+        let stored = self.store.lifecycle(&claimed.profile).await?;
+        let (Some(profile), Some(stored)) = (profile, stored) else {
+            return Err(Problem::internal());
+        };
+        let key = self.lifecycle_key(&profile, &stored)?;
+        let job = Job {
+            service: self,
+            profile: &profile,
+            key,
+            claimed,
+        };
+        let task: Task = claimed.payload(&job.key)?;
+        match job.effect(&task).await {
+            Ok(done) => job.settle(done).await,
+            Err(problem) => {
+                let wait = (1_i64 << claimed.failures.min(12)).min(MAX_BACKOFF);
+                tracing::warn!(
+                    code = problem.code(),
+                    detail = problem.detail.as_str(),
+                    wait,
+                    "a task failed; it is tried again"
+                );
+                let at = UnixTime(self.clock.now().0 + wait);
+                let mut tx = self.store.begin().await?;
+                let failures = claimed.failures.saturating_add(1);
+                put_off_task(&mut tx, &job.key, claimed, &task, at, failures).await?;
+                tx.commit().await.map_err(StoreError::from)?;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Job<'_> {
+    /// Stores what came of the task, at once.
+    async fn settle(&self, done: Done) -> Result<(), Problem> {
+        use crate::store::lifecycle::{NewTask, insert_task, keep_document, keep_receipt};
+        let service = self.service;
+        let profile = &self.profile.profile;
+        let now = service.clock.now();
+        let mut tx = service.store.begin().await?;
+        for (name, document) in &done.documents {
+            keep_document(&mut tx, &self.key, profile, name, document).await?;
+        }
+        if let Some((seq, receipt)) = &done.receipt {
+            keep_receipt(&mut tx, profile, *seq, receipt).await?;
+        }
+        if let Some((lane, task)) = &done.follow_up {
+            let id = contracts::encoding::tagged_hash(
+                "shp/v1/lifecycle-follow-up",
+                &[&self.claimed.task.0],
+            );
+            let new = NewTask {
+                task: id.into(),
+                lane,
+                place: (0, 0),
+                payload: task,
+                due_at: now,
+            };
+            insert_task(&mut tx, &self.key, profile, &new).await?;
+        }
+        for (source, event) in &done.events {
+            service.take(&mut tx, self.profile, source, event).await?;
+        }
+        match &done.again {
+            Some((task, at)) => {
+                put_off_task(&mut tx, &self.key, self.claimed, task, *at, 0).await?;
+            }
+            None => finish_task(&mut tx, &self.claimed.task, now).await?,
+        }
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    /// Asks again after the configured while.
+    pub(super) fn again(&self, task: &Task) -> Option<(Task, UnixTime)> {
+        let poll = i64::from(self.service.worker.poll_seconds);
+        Some((task.clone(), UnixTime(self.service.clock.now().0 + poll)))
+    }
+}

@@ -1,0 +1,335 @@
+//! Lifecycles, worked on by the service's own workers over the network.
+
+use std::time::{Duration, Instant};
+
+use contracts::application::Answer;
+use contracts::lifecycle::{Change, Event, Gap, Notice, Outcome, Payer, Phase, State, replay};
+use contracts::receipt::{EntryKind, commit};
+use contracts::units::Day;
+use serde_json::json;
+
+use crate::agency::What;
+use crate::api::coverage::Flag;
+use crate::lifecycle::Coverage;
+use crate::testing::{CONTRACT, Lie, Owner, World, parse};
+
+/// Longest wait for the workers: far more than they take, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+impl World {
+    async fn watched(&self, ssn: &str) -> Owner {
+        let owner = self.owner(ssn).await;
+        let path = format!("/v1/profiles/{}/coverage", owner.profile);
+        let body = json!({"jurisdiction": "CA", "contract": CONTRACT});
+        let (status, answer) = self
+            .call("PUT", &path, Some(&owner.token), None, Some(&body))
+            .await;
+        assert_eq!(status, 204, "{answer}");
+        owner
+    }
+
+    async fn report(&self, owner: &Owner, key: &str, event: serde_json::Value) {
+        let path = format!("/v1/profiles/{}/coverage/events", owner.profile);
+        let (status, answer) = self
+            .call("POST", &path, Some(&owner.token), Some(key), Some(&event))
+            .await;
+        assert_eq!(status, 204, "{answer}");
+    }
+
+    async fn changed(&self, owner: &Owner, key: &str, change: Change) {
+        self.report(owner, key, json!({"event": "changed", "change": change}))
+            .await;
+    }
+
+    async fn coverage(&self, owner: &Owner) -> Coverage {
+        let path = format!("/v1/profiles/{}/coverage?limit=100", owner.profile);
+        let (status, body) = self
+            .call("GET", &path, Some(&owner.token), None, None)
+            .await;
+        assert_eq!(status, 200, "{body}");
+        parse(body)
+    }
+
+    /// Waits until the workers have brought the record so far.
+    async fn until_cover(&self, owner: &Owner, holds: impl Fn(&Coverage) -> bool) -> Coverage {
+        let since = Instant::now();
+        loop {
+            let coverage = self.coverage(owner).await;
+            if holds(&coverage) {
+                return coverage;
+            }
+            let state = &coverage.state;
+            assert!(
+                since.elapsed() < PATIENCE,
+                "{:?} {:?} {:?}",
+                state.case,
+                state.gap,
+                state.last
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn today(&self) -> Day {
+        oracles::clock::Clock::system().today()
+    }
+
+    /// From a job lost to the agency's acceptance.
+    async fn reinstated(&self, owner: &Owner) -> Coverage {
+        self.changed(owner, "job", Change::IncomeDown).await;
+        self.until_cover(owner, |now| pending(&now.state)).await;
+        self.says(
+            "CA-0",
+            What::Accepted {
+                from: self.today(),
+                period_end: None,
+            },
+        );
+        self.until_cover(owner, |now| now.state.medicaid.is_some())
+            .await
+    }
+}
+
+fn pending(state: &State) -> bool {
+    matches!(
+        state.case.map(|case| case.phase),
+        Some(Phase::Pending { .. })
+    )
+}
+
+fn outcome(coverage: &Coverage) -> Option<Outcome> {
+    coverage.state.last.map(|last| last.outcome)
+}
+
+#[actix_web::test]
+async fn a_job_lost_ends_in_cover_with_receipts_that_tell_the_story() {
+    let world = World::new().await;
+    let owner = world.watched("987-65-5001").await;
+    world.reinstated(&owner).await;
+    let all = |now: &Coverage| now.events.iter().all(|event| event.receipt.is_some());
+    let record = world.until_cover(&owner, all).await;
+    assert_eq!(outcome(&record), Some(Outcome::Accepted));
+    let jurisdiction = "CA".parse().unwrap();
+    let medicaid = Payer::Medicaid { jurisdiction };
+    assert_eq!(record.days.last().unwrap().payer, medicaid);
+
+    // One application, and the ledger holds every step: commitment, kind and proof check out.
+    let (_, _, filed, _) = world.counts();
+    assert_eq!(filed, 1);
+    for event in &record.events {
+        let receipt = event.receipt.as_ref().unwrap();
+        receipt.verify(world.trust()).unwrap();
+        assert_eq!(receipt.entry, event.entry);
+        assert_eq!(event.entry.kind, EntryKind::CoverageEvent);
+        let commitment = commit(EntryKind::CoverageEvent, &event.salt, &event.transition);
+        assert_eq!(event.entry.commitment, commitment);
+    }
+    let names: Vec<&str> = record
+        .events
+        .iter()
+        .map(|event| event.event.name())
+        .filter(|name| *name != "tick" && !name.starts_with("gap"))
+        .collect();
+    assert_eq!(
+        names,
+        ["changed", "answered", "replied", "filed", "accepted"]
+    );
+    // The record is complete: its events lead to its state.
+    let events: Vec<(Event, Day)> = record
+        .events
+        .iter()
+        .map(|event| (event.event.clone(), event.date))
+        .collect();
+    let first = State::new(jurisdiction, CONTRACT, record.events[0].date);
+    assert_eq!(replay(first, &events), record.state);
+
+    // Another owner's token opens none of it.
+    let other = world.owner("987-65-5002").await;
+    let path = format!("/v1/profiles/{}/coverage", owner.profile);
+    let (status, _) = world
+        .call("GET", &path, Some(&other.token), None, None)
+        .await;
+    assert_eq!(status, 404);
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn a_provider_pulls_a_flag_and_nothing_else() {
+    let world = World::new().await;
+    let owner = world.watched("987-65-5003").await;
+    let path = format!("/v1/profiles/{}/flag", owner.profile);
+    let (_, body) = world
+        .call("POST", &path, Some(&owner.token), None, None)
+        .await;
+    let Flag { flag_token } = parse(body);
+    let url = format!("{}/v1/flag", world.service.url());
+    let pull = |known: Option<String>| {
+        let request = world.client.get(&url).bearer_auth(&flag_token);
+        let request = match known {
+            Some(tag) => request.header("if-none-match", tag),
+            None => request,
+        };
+        async move { request.send().await.unwrap() }
+    };
+    let first = pull(None).await;
+    assert_eq!(first.headers()["content-type"], "application/fhir+json");
+    let tag = first.headers()["etag"].to_str().unwrap().to_owned();
+    let body: serde_json::Value = first.json().await.unwrap();
+    assert_eq!(body["resourceType"], "Coverage");
+    assert_eq!(body["status"], "cancelled");
+    let fields: Vec<&String> = body.as_object().unwrap().keys().collect();
+    assert_eq!(
+        fields,
+        ["beneficiary", "id", "payor", "resourceType", "status"]
+    );
+    assert_eq!(pull(Some(tag.clone())).await.status(), 304);
+    assert_eq!(pull(Some(format!("\"x\", W/{tag}"))).await.status(), 304);
+
+    let from = world.today();
+    let covered = json!({"event": "covered", "jurisdiction": "CA", "from": from});
+    world.report(&owner, "covered", covered).await;
+    let changed = pull(Some(tag)).await;
+    assert_eq!(changed.status(), 200);
+    let body: serde_json::Value = changed.json().await.unwrap();
+    assert_eq!(body["status"], "active");
+    // The flag's token opens nothing else, and no other token opens the flag.
+    let path = format!("/v1/profiles/{}/coverage", owner.profile);
+    let (status, _) = world
+        .call("GET", &path, Some(&flag_token), None, None)
+        .await;
+    assert_eq!(status, 401);
+    let (status, _) = world
+        .call("GET", "/v1/flag", Some(&owner.token), None, None)
+        .await;
+    assert_eq!(status, 401);
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn a_loss_is_told_to_owner_and_agency_and_disputed_by_text() {
+    let world = World::new().await;
+    let owner = world.watched("987-65-5004").await;
+    world.reinstated(&owner).await;
+    world.set_income(450_017);
+    world.set_reply(Some(Answer::No));
+    world.changed(&owner, "raise", Change::IncomeUp).await;
+    let review = |now: &Coverage| {
+        matches!(
+            now.state.case.map(|case| case.phase),
+            Some(Phase::Review { .. })
+        )
+    };
+    let record = world.until_cover(&owner, review).await;
+    // No insurer is configured: nobody quotes, and it is not the owner's fault.
+    assert_eq!(record.state.gap, Gap::None);
+    let case = record.state.case.unwrap().id;
+    let told = |wanted: fn(&Notice) -> bool| {
+        let notices = world.notices();
+        notices.into_iter().find(|told| wanted(&told.notice))
+    };
+    let since = Instant::now();
+    while told(|notice| *notice == Notice::Disputed).is_none() {
+        assert!(since.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let loss = told(|notice| matches!(notice, Notice::Loss { .. })).unwrap();
+    let token = loss.token.expect("a loss rests on a decision");
+    let claims = contracts::token::open(&token, &world.trust().decision_keys()).unwrap();
+    assert_eq!(claims.verdict, contracts::ids::Verdict::No);
+    let texts = world.network_texts();
+    let changes = texts.iter().filter(|text| text["template"] == "change");
+    assert_eq!(changes.count(), 1, "case {case} asks once");
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn a_decline_files_nothing() {
+    let world = World::new().await;
+    let owner = world.watched("987-65-5005").await;
+    world.set_reply(Some(Answer::No));
+    world.changed(&owner, "job", Change::IncomeDown).await;
+    let record = world
+        .until_cover(&owner, |now| now.state.last.is_some())
+        .await;
+    assert_eq!(outcome(&record), Some(Outcome::Declined));
+    let (_, _, filed, _) = world.counts();
+    assert_eq!(filed, 0);
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn answers_that_are_lost_repeat_no_effect() {
+    let world = World::new().await;
+    let owner = world.watched("987-65-5006").await;
+    for lie in [
+        Lie::DecisionAnswerLost,
+        Lie::TextAnswerLost,
+        Lie::AgencyAnswerLost,
+        Lie::ReceiptLost,
+        Lie::NoticeAnswerLost,
+    ] {
+        world.lie(lie);
+    }
+    let record = world.reinstated(&owner).await;
+    assert_eq!(outcome(&record), Some(Outcome::Accepted));
+    world
+        .report(&owner, "same", json!({"event": "disputed", "case": 1}))
+        .await;
+    world
+        .report(&owner, "same", json!({"event": "disputed", "case": 1}))
+        .await;
+    let all = |now: &Coverage| now.events.iter().all(|event| event.receipt.is_some());
+    let record = world.until_cover(&owner, all).await;
+    let disputes = record
+        .events
+        .iter()
+        .filter(|event| event.event.name() == "disputed");
+    assert_eq!(disputes.count(), 1, "one key, one event");
+    let (decided, _, filed, _) = world.counts();
+    assert_eq!((decided, filed), (1, 1));
+    let entries = world.coverage_entries();
+    assert_eq!(
+        entries,
+        record.events.len(),
+        "each step is in the ledger once"
+    );
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn what_an_agency_did_not_sign_changes_nothing() {
+    let world = World::new().await;
+    let owner = world.watched("987-65-5007").await;
+    world.lie(Lie::ForgedStatement);
+    world.changed(&owner, "job", Change::IncomeDown).await;
+    world.until_cover(&owner, |now| pending(&now.state)).await;
+    world.says("CA-0", What::Denied);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(pending(&world.coverage(&owner).await.state));
+    world.honest();
+    let denied = |now: &Coverage| outcome(now) == Some(Outcome::Denied);
+    world.until_cover(&owner, denied).await;
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn two_services_on_one_database_share_the_work_and_outlive_each_other() {
+    let mut world = World::new().await;
+    let second = crate::server::start(world.config.clone()).await.unwrap();
+    let owners = [
+        world.watched("987-65-5008").await,
+        world.watched("987-65-5009").await,
+    ];
+    for owner in &owners {
+        world.changed(owner, "job", Change::IncomeDown).await;
+    }
+    // One of them stops in the middle, another takes its place: what it held is taken up.
+    world.restart().await;
+    for owner in &owners {
+        world.until_cover(owner, |now| pending(&now.state)).await;
+    }
+    let (decided, _, filed, _) = world.counts();
+    assert_eq!((decided, filed), (2, 2));
+    second.stop().await;
+    world.end().await;
+}
