@@ -381,6 +381,9 @@ mod tests {
         let mut twice = hashes(16, 1);
         twice[9] = twice[2];
         assert_eq!(Batch::new(&twice, &[]), Err(AttestationError::Duplicate));
+        let many = vec![bytes32(&mut rng(3)); MAX_BATCH + 1];
+        let size = AttestationError::Size(MAX_BATCH as u64 + 1);
+        assert_eq!(Batch::new(&many, &[]), Err(size));
     }
 
     #[test]

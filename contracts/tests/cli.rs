@@ -171,6 +171,29 @@ fn a_household_file_tells_every_basis_and_the_next_boundary() {
 }
 
 #[test]
+fn lint_says_what_a_proof_of_every_contract_and_verdict_costs() {
+    let lint = |state| {
+        let output = rules(&["lint", "--as-of", "2026-11-20", "--state", state]);
+        text(&output.stdout)
+    };
+    let said = ["CA", "DC", "VA"].map(lint).concat();
+    for (contract, _) in contracts::rules::registry().iter() {
+        for verdict in ["YES", "NO"] {
+            let mut lines = said.lines().filter(|line| {
+                let mut words = line.split(' ');
+                words.next() == Some(contract.id.as_str())
+                    && words.nth(1) == Some(&format!("{verdict}:"))
+            });
+            let priced = |line: &str| {
+                let named = ["slots of", "branches,", "bytes"];
+                named.iter().all(|name| line.contains(name))
+            };
+            assert!(lines.any(priced), "{} {verdict}", contract.id);
+        }
+    }
+}
+
+#[test]
 fn lists_lints_explains_and_counts_days() {
     for args in [
         &["list"][..],

@@ -212,6 +212,31 @@ fn attack_a_change_that_leaves_an_epoch_out_or_comes_from_one_that_is_not_truste
 }
 
 #[test]
+fn attack_a_change_verified_under_a_key_of_another_committee_or_epoch() {
+    let keys = Keys::new(1);
+    let change = change(&keys, Committee::Income, 2);
+    let key = keys
+        .trust()
+        .committee_key(Committee::Income, 1)
+        .unwrap()
+        .clone();
+    let statement = &change.statement;
+    assert_eq!(statement.verify(&key, &change.signature), Ok(()));
+    let later = CommitteeKey {
+        epoch: 2,
+        ..key.clone()
+    };
+    let other = CommitteeKey {
+        committee: Committee::Medical,
+        ..key
+    };
+    for key in [later, other] {
+        let refused = statement.verify(&key, &change.signature);
+        assert!(matches!(refused, Err(EpochError::Untrusted { .. })));
+    }
+}
+
+#[test]
 fn attack_a_change_that_is_not_in_the_ledger() {
     let (keys, other) = (Keys::new(1), Keys::new(2));
     for committee in Committee::ALL {

@@ -4,7 +4,7 @@ use bulletproofs::RangeProof;
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::{MultiscalarMul, VartimeMultiscalarMul};
-use merlin::Transcript;
+use merlin::{Transcript, TranscriptRng};
 use rand_core::{CryptoRng, RngCore};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -58,6 +58,25 @@ pub(super) fn prove_along<R: RngCore + CryptoRng>(
     path: &Path,
     rng: &mut R,
 ) -> Result<(Vec<Point>, Vec<u8>), StatementError> {
+    prove_around(transcript, shape, public, secrets, path, prove_range, rng)
+}
+
+/// As [`prove_along`], around a range proof that `range` makes on the transcript.
+pub(super) fn prove_around<R: RngCore + CryptoRng>(
+    transcript: &mut Transcript,
+    shape: &Shape,
+    public: &Public,
+    secrets: &Secrets,
+    path: &Path,
+    range: impl FnOnce(
+        &mut Transcript,
+        &Shape,
+        &[u64],
+        &[Scalar],
+        &mut TranscriptRng,
+    ) -> Result<Vec<u8>, StatementError>,
+    rng: &mut R,
+) -> Result<(Vec<Point>, Vec<u8>), StatementError> {
     public.append_to(shape, transcript);
 
     let witness = witness_scalars(secrets);
@@ -72,7 +91,13 @@ pub(super) fn prove_along<R: RngCore + CryptoRng>(
     });
     let slacks: Vec<Point> = slacks.collect::<Result<_, _>>()?;
     append_slacks(transcript, &slacks);
-    let range = prove_range(transcript, shape, &path.slacks, &blindings, &mut random)?;
+    let range = match shape.slots() {
+        0 => Vec::new(),
+        _ => range(transcript, shape, &path.slacks, &blindings, &mut random)?,
+    };
+    if !range.is_empty() {
+        transcript.append_message(b"range-proof", &range);
+    }
 
     let selectors = path.selectors();
     let selectors_blinding = Zeroizing::new(Scalar::random(&mut random));
@@ -212,16 +237,14 @@ fn witness_scalars(secrets: &Secrets) -> Zeroizing<Vec<Scalar>> {
     scalars
 }
 
-fn prove_range<R: RngCore + CryptoRng>(
+/// The library's own range proof.
+pub(super) fn prove_range<R: RngCore + CryptoRng>(
     transcript: &mut Transcript,
     shape: &Shape,
     values: &[u64],
     blindings: &[Scalar],
     rng: &mut R,
 ) -> Result<Vec<u8>, StatementError> {
-    if shape.slots() == 0 {
-        return Ok(Vec::new());
-    }
     let (proof, _) = RangeProof::prove_multiple_with_rng(
         &RANGE,
         &PEDERSEN,
@@ -232,9 +255,7 @@ fn prove_range<R: RngCore + CryptoRng>(
         rng,
     )
     .map_err(|_| StatementError::Range)?;
-    let bytes = proof.to_bytes();
-    transcript.append_message(b"range-proof", &bytes);
-    Ok(bytes)
+    Ok(proof.to_bytes())
 }
 
 fn encode(point: RistrettoPoint) -> Result<Point, StatementError> {

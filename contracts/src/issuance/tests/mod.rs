@@ -179,7 +179,12 @@ fn attack_a_request_replayed_under_another_context() {
     twice.nonces[1] = twice.nonces[0];
     let mut none = honest.clone();
     none.nonces.clear();
-    for other in [unordered, twice, none] {
+    let mut many = honest.clone();
+    many.nonces = (1..)
+        .map(|node| (NodeId::new(node).unwrap(), id))
+        .take(MAX_NONCES + 1)
+        .collect();
+    for other in [unordered, twice, none, many] {
         assert_eq!(
             verify_blinding(&other, &requests, &proof),
             Err(IssueError::Nonces)

@@ -5,8 +5,11 @@ use curve25519_dalek::ristretto::CompressedRistretto;
 use curve25519_dalek::traits::Identity;
 use rand_core::{CryptoRng, RngCore};
 
+use merlin::TranscriptRng;
+
 use super::*;
 use crate::statement::RANGE;
+use crate::statement::prove::{Path, prove_along, prove_around, prove_range};
 use crate::statement::range::RangeEquations;
 use crate::statement::sum::Sum;
 
@@ -219,29 +222,92 @@ impl RngCore for Zeros {
 
 impl CryptoRng for Zeros {}
 
+/// A cheating prover's: a range proof whose last scalar is shifted, and all else made around it as if it held.
+fn false_inner_product(by: Scalar) -> Proved {
+    let mut rng = rng(2);
+    let shape = Shape::new(&ge(&[(0, 1)], -18), 1, 8).unwrap();
+    let (public, secrets) = leaves(&[Some(20)], &mut rng);
+    let path = Path::choose(&shape, &secrets).unwrap();
+    let shifted = |transcript: &mut Transcript,
+                   shape: &Shape,
+                   values: &[u64],
+                   blindings: &[Scalar],
+                   rng: &mut TranscriptRng| {
+        let mut bytes = prove_range(transcript, shape, values, blindings, rng)?;
+        let last = bytes.as_chunks_mut::<32>().0.last_mut().unwrap();
+        let scalar = crate::group::PublicScalar::from_bytes(last).unwrap().0;
+        *last = (scalar + by).to_bytes();
+        Ok(bytes)
+    };
+    let (slacks, proof) = prove_around(
+        &mut context(),
+        &shape,
+        &public,
+        &secrets,
+        &path,
+        shifted,
+        &mut rng,
+    )
+    .unwrap();
+    Proved {
+        shape,
+        public,
+        slacks,
+        proof,
+        label: b"test",
+    }
+}
+
+/// A cheating prover's: a slack that does not fit its bits.
+fn slack_outside() -> Proved {
+    let mut rng = rng(4);
+    let shape = Shape::new(&ge(&[(0, 1)], -18), 1, 8).unwrap();
+    let (public, secrets) = leaves(&[Some(18 + 256)], &mut rng);
+    let path = Path {
+        taken: Default::default(),
+        active: Default::default(),
+        slacks: vec![256].into(),
+    };
+    let proved = prove_along(&mut context(), &shape, &public, &secrets, &path, &mut rng);
+    let (slacks, proof) = proved.unwrap();
+    Proved {
+        shape,
+        public,
+        slacks,
+        proof,
+        label: b"test",
+    }
+}
+
+#[test]
+fn attack_a_false_range_proof_around_which_all_else_holds() {
+    assert_eq!(false_inner_product(Scalar::ZERO).alone(), Ok(()));
+    let good = Proved::new(&ge(&[(0, 1)], -18), 8, &[20], 3);
+    for bad in [false_inner_product(Scalar::ONE), slack_outside()] {
+        assert_eq!(bad.alone(), Err(StatementError::Range));
+        let batch = [good.clone(), bad, good.clone()];
+        let expected = [Ok(()), Err(StatementError::Range), Ok(())];
+        assert_eq!(together(&batch, &mut rng(2)), expected);
+    }
+}
+
 #[test]
 fn attack_errors_that_cancel_under_equal_weights_even_from_a_known_generator() {
-    let one = Proved::new(&ge(&[(0, 1)], -18), 8, &[20], 2);
-    // No challenge of the range proof follows its last scalar: errors in two copies add up to nothing.
-    let last = range_elements(&one) - 1;
-    let shifted = |by: Scalar| {
-        let mut other = one.clone();
-        let element = element(&mut other, last);
-        let scalar = crate::group::PublicScalar::from_bytes(element).unwrap().0;
-        *element = (scalar + by).to_bytes();
-        other
-    };
-    let batch = [shifted(Scalar::ONE), one.clone(), shifted(-Scalar::ONE)];
-    // The replay here starts from another transcript than the proof, so only the difference of the copies is looked at.
-    let mut difference = Sum::default();
-    let weights = [Scalar::ONE, -Scalar::from(2u64), Scalar::ONE];
-    for (one, weight) in batch.iter().zip(weights) {
+    // No challenge of the range proof follows its last scalar: errors in two copies of one add up to nothing.
+    let batch = [Scalar::ONE, Scalar::ZERO, -Scalar::ONE].map(false_inner_product);
+    assert_eq!(batch[0].slacks, batch[2].slacks);
+    let mut sum = Sum::default();
+    for one in &batch {
+        let mut transcript = context();
+        one.public.append_to(&one.shape, &mut transcript);
+        append_slacks(&mut transcript, &one.slacks);
         let bytes = &one.proof[..one.shape.range_proof_len()];
-        RangeEquations::replay(&mut context(), &one.shape, &one.slacks, bytes)
+        let replayed = RangeEquations::replay(&mut transcript, &one.shape, &one.slacks, bytes);
+        replayed
             .unwrap()
-            .add_to(&mut difference, &weight, &Scalar::ZERO);
+            .add_to(&mut sum, &Scalar::ONE, &Scalar::ONE);
     }
-    assert!(difference.is_identity(), "under equal weights they cancel");
+    assert!(sum.is_identity(), "under equal weights they cancel");
     let expected = [
         Err(StatementError::Range),
         Ok(()),

@@ -47,12 +47,12 @@ fn attack_announcements_chosen_after_the_challenge() {
 
 #[test]
 fn attack_responses_shifted_against_each_other() {
-    // Would hold in the sum of all equations if its weights did not depend on the responses.
+    // Would hold in the sum of all equations if its weights did not depend on the responses, or were all the same.
     let mut rng = rng(32);
     let shape = with_choice();
     let (public, secrets) = leaves(&[Some(1), Some(2)], &mut rng);
     let (_, bytes) = prove(&mut context(), &shape, &public, &secrets, &mut rng).unwrap();
-    let mut proof = Proof::from_bytes(&bytes, &shape).unwrap();
+    let proof = Proof::from_bytes(&bytes, &shape).unwrap();
     let mut transcript = context();
     public.append_to(&shape, &mut transcript);
     append_slacks(&mut transcript, &[]);
@@ -64,10 +64,13 @@ fn attack_responses_shifted_against_each_other() {
     }
     transcript.challenge_scalar(b"challenge");
     let [tree, _, person] = [(); 3].map(|()| transcript.challenge_scalar(b"equation"));
-    proof.responses.tree.0 += person;
-    proof.responses.person.0 -= tree;
-    let verdict = verify(&mut context(), &shape, &public, &[], &proof.to_bytes());
-    assert_eq!(verdict, Err(StatementError::Proof));
+    for (tree, person) in [(person, tree), (Scalar::ONE, Scalar::ONE)] {
+        let mut forged = proof.clone();
+        forged.responses.tree.0 += tree;
+        forged.responses.person.0 -= person;
+        let verdict = verify(&mut context(), &shape, &public, &[], &forged.to_bytes());
+        assert_eq!(verdict, Err(StatementError::Proof));
+    }
 }
 
 #[test]
