@@ -9,6 +9,11 @@ use crate::units::{Cents, Day};
 const BRIDGE: &[u8] = include_bytes!("../../../fixtures/plans/bridge-mutual.json");
 const MONTH: &[u8] = include_bytes!("../../../fixtures/plans/first-month.json");
 
+/// What a row of a table changes.
+type Change<T> = fn(&mut T);
+/// A plan and the criteria it cannot meet.
+type Expected<'a> = (&'a str, &'a [Criterion]);
+
 fn day(text: &str) -> Day {
     text.parse().unwrap()
 }
@@ -43,7 +48,7 @@ fn premiums_follow_from_the_published_file() {
     assert_eq!(core.premiums.age_band(0), Some(0));
     assert_eq!(core.premiums.income_band(199), Some(138));
     let basic = month.plan("month-basic").unwrap();
-    let cases: [(&Plan, fn(&mut Enquiry), Unfit); 8] = [
+    let cases: [(&Plan, Change<Enquiry>, Unfit); 8] = [
         (
             core,
             |it| it.jurisdiction = "NV".parse().unwrap(),
@@ -203,7 +208,7 @@ fn free_options_come_first_and_nobody_closed_for_engagement_is_sent_to_the_marke
         AidPending, Chip, EmergencyMedicaid, MarketplaceSpecialEnrolment as Marketplace,
         PresumptiveEligibility as Presumptive, RetroactiveMonths as Retroactive,
     };
-    let cases: [(fn(&mut Situation), &[Kind]); 9] = [
+    let cases: [(Change<Situation>, &[Kind]); 9] = [
         (|_| (), &[AidPending, Marketplace]),
         (
             |it| it.reason = LossReason::CommunityEngagement,
@@ -318,7 +323,7 @@ fn offers_are_ranked_and_say_which_of_the_three_could_not_be_met() {
     let files = files();
     let offers = offers(&files);
     // Premiums: core $107.25, wide $173.65, basic $117.00.
-    let cases: [(Needs, [(&str, &[Criterion]); 3]); 5] = [
+    let cases: [(Needs, [Expected<'_>; 3]); 5] = [
         (
             needs(&["1003000126"], &["asthma"], 300_000),
             [

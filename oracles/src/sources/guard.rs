@@ -232,7 +232,7 @@ mod tests {
     async fn a_read_whose_caller_gave_up_counts_as_silence() {
         let guard = guard();
         for _ in 0..2 {
-            let never = guard.run(|| std::future::pending::<Result<(), SourceError>>());
+            let never = guard.run(std::future::pending::<Result<(), SourceError>>);
             let short = tokio::time::timeout(Duration::from_millis(1), never).await;
             assert!(short.is_err());
         }

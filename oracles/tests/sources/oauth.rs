@@ -32,10 +32,7 @@ where
             assert_eq!(body, "grant_type=client_credentials&scope=accounts");
             return HttpResponse::Ok().json(grant(count.fetch_add(1, Ordering::SeqCst)));
         }
-        match header
-            .strip_prefix("Bearer ")
-            .is_some_and(|token| good(token))
-        {
+        match header.strip_prefix("Bearer ").is_some_and(&good) {
             true => HttpResponse::Ok().json(json!({ "linked": true })),
             false => HttpResponse::Unauthorized().finish(),
         }

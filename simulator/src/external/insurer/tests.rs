@@ -12,6 +12,11 @@ use serde_json::Value;
 use super::super::agency::tests::{oracle, signing_key, token_by};
 use super::*;
 
+/// What a row of a table changes.
+type Change<T> = fn(&mut T);
+/// The same, of a purchase, with what the test knows.
+type ChangeOf<'a> = dyn Fn(&mut Purchase) + 'a;
+
 const ISSUER: &str = "https://decision.example";
 const INSURER: &str = "insurer.bridge-mutual";
 const DAY: i64 = 86_400;
@@ -314,7 +319,7 @@ async fn attack_a_replayed_enquiry_learns_and_changes_nothing() {
 async fn attack_enquiries_for_another_insurer_of_another_day_or_under_a_used_id_are_refused() {
     let world = World::new().await;
     world.offers(1).await;
-    let cases: [(fn(&mut Enquiry), &str); 4] = [
+    let cases: [(Change<Enquiry>, &str); 4] = [
         (
             |it| it.insurer = "insurer.first-month".to_owned(),
             "insurer",
@@ -352,7 +357,7 @@ async fn attack_a_token_of_another_or_one_that_does_not_stand_buys_nothing() {
     let world = World::new().await;
     let offers = world.offers(1).await;
     let thief = SecretKey::from_byte_array(&[4; 32]).unwrap();
-    let cases: [(&str, &dyn Fn(&mut Purchase)); 7] = [
+    let cases: [(&str, &ChangeOf<'_>); 7] = [
         // Somebody else's token: its key is not the thief's.
         ("wallet-proof", &|it| {
             let about = it.application.approval.hash();
@@ -381,7 +386,7 @@ async fn attack_a_token_of_another_or_one_that_does_not_stand_buys_nothing() {
         change(&mut purchase);
         assert_eq!(world.buy(&purchase).await, Err(check.to_owned()));
     }
-    let cases: [(&str, fn(&mut DecisionClaims)); 5] = [
+    let cases: [(&str, Change<DecisionClaims>); 5] = [
         ("verdict", |it| it.verdict = Verdict::No),
         ("contract", |it| it.contract.hash = Bytes([8; 32])),
         ("token", |it| it.aud = "insurer.first-month".to_owned()),

@@ -163,7 +163,7 @@ async fn the_reader_cannot_record_events_and_the_operator_cannot_read() {
 fn an_event_line_cut_short_by_a_crash_is_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let log = EventLog::open(folder.path()).unwrap();
-    log.record(ANA.to_owned(), now(0)).unwrap();
+    log.record(ANA.to_owned(), false, now(0)).unwrap();
     drop(log);
     let path = folder.path().join("payroll-events.jsonl");
     let mut text = std::fs::read_to_string(&path).unwrap();
@@ -171,7 +171,7 @@ fn an_event_line_cut_short_by_a_crash_is_forgotten() {
     std::fs::write(&path, text).unwrap();
     let log = EventLog::open(folder.path()).unwrap();
     assert!(log.job_lost(ANA).is_some());
-    log.record(BRUNO.to_owned(), now(0)).unwrap();
+    log.record(BRUNO.to_owned(), false, now(0)).unwrap();
     drop(log);
     assert!(
         EventLog::open(folder.path())

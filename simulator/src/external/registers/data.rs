@@ -127,7 +127,7 @@ impl Records {
                         dollars,
                     });
                 }
-                transactions.sort_by(|a, b| b.day.cmp(&a.day));
+                transactions.sort_by_key(|one| std::cmp::Reverse(one.day));
                 Ok(Account {
                     id: row.account_id,
                     status: row.status,
