@@ -336,6 +336,11 @@ impl World {
         self.network.with(|memory| memory.lies.insert(lie));
     }
 
+    /// Stops one lie.
+    pub(crate) fn recant(&self, lie: Lie) {
+        self.network.with(|memory| memory.lies.remove(&lie));
+    }
+
     pub(crate) fn honest(&self) {
         self.network.with(|memory| memory.lies.clear());
     }
