@@ -275,6 +275,13 @@ async fn answers_that_are_lost_repeat_no_effect() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     world.recant(Lie::DecisionAnswerLost);
+    // The ledger holds what it was told, and no receipt arrives.
+    let filing = |now: &Coverage| {
+        let phase = now.state.case.map(|case| case.phase);
+        matches!(phase, Some(Phase::Filing { .. }))
+    };
+    world.until_cover(&owner, filing).await;
+    world.recant(Lie::ReceiptLost);
     let record = world.reinstated(&owner).await;
     assert_eq!(outcome(&record), Some(Outcome::Accepted));
     world
