@@ -319,7 +319,10 @@ impl Live<'_, '_> {
     }
 
     async fn answer(&mut self) -> Result<(), DemoError> {
-        self.story.answer(PEOPLE[0]).await.map_err(DemoError::Other)
+        self.story
+            .answer(PEOPLE[0], true)
+            .await
+            .map_err(DemoError::Other)
     }
 
     async fn cases(&self, agency: &str) -> Result<Vec<CaseView>, DemoError> {

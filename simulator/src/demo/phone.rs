@@ -125,8 +125,8 @@ impl Texting {
     }
 
     /// Waits for a text to `number` that asks for a reply, shows it, and replies: YES and the code word, or what the user
-    /// types. Where this run has answered already, only a further question (an unclear reply) is answered. A text that an
-    /// earlier run answered is answered once more, which changes nothing.
+    /// types. Where this run has answered already and no text is known to be `coming`, only a further question (an unclear
+    /// reply) is answered. A text that an earlier run answered is answered once more, which changes nothing.
     ///
     /// # Errors
     /// No text comes within 15 s, or the notifier does not take the reply.
@@ -135,14 +135,20 @@ impl Texting {
         network: &Network<'_>,
         number: &str,
         interactive: bool,
+        coming: bool,
     ) -> Result<(), String> {
         let phone = self.phone(network, number);
         let mine = format!("{number} ");
-        let first = !self
-            .answered
-            .iter()
-            .any(|answered| answered.starts_with(&mine));
-        let limit = if first { ARRIVAL_LIMIT } else { Duration::ZERO };
+        let awaited = coming
+            || !self
+                .answered
+                .iter()
+                .any(|answered| answered.starts_with(&mine));
+        let limit = if awaited {
+            ARRIVAL_LIMIT
+        } else {
+            Duration::ZERO
+        };
         let text = phone
             .wait_for(limit, |text| {
                 text.code().is_some()
@@ -152,7 +158,7 @@ impl Texting {
             .await
             .map_err(|error| error.to_string())?;
         let Some(text) = text else {
-            return if first {
+            return if awaited {
                 Err("no text arrived on the phone".to_owned())
             } else {
                 Ok(())

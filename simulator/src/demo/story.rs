@@ -200,7 +200,9 @@ impl<'a> Story<'a> {
                 self.enter(step).await;
             }
             if question.state == State::Texted {
-                self.answer(id).await.map_err(DemoError::step(step))?;
+                self.answer(id, false)
+                    .await
+                    .map_err(DemoError::step(step))?;
             }
             let before = question.state;
             let path = format!("/v1/questions/{}/advance", question.question);
@@ -260,15 +262,17 @@ impl<'a> Story<'a> {
             .await
     }
 
-    /// The owner reads the text and replies.
-    pub(super) async fn answer(&mut self, id: &str) -> Result<(), String> {
+    /// The owner reads the text and replies; `coming` says that there is one that nobody has replied to.
+    pub(super) async fn answer(&mut self, id: &str, coming: bool) -> Result<(), String> {
         let number = person(&self.people, id)
             .map_err(|error| error.to_string())?
             .phone
             .clone();
         let interactive = self.options.interactive;
         let phone = self.phone.as_mut().ok_or("the notifier has not started")?;
-        phone.answer(&self.network, &number, interactive).await
+        phone
+            .answer(&self.network, &number, interactive, coming)
+            .await
     }
 
     /// Prints what crossed each door, and the timings.
