@@ -182,7 +182,8 @@ impl Job<'_> {
             },
             decision_id: decision,
             deadline: asks.then(|| self.deadline(wanted)),
-            undo_seconds: asks.then_some(undo),
+            // Nothing is done on a YES to a change, so there is nothing to undo.
+            undo_seconds: (asks && template != Template::Change).then_some(undo),
             idempotency_key: format!("{}{which}", self.claimed.task),
         })
     }

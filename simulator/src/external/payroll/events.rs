@@ -61,12 +61,15 @@ impl EventLog {
         })
     }
 
-    /// When the case's job loss was recorded.
-    pub(super) fn job_lost(&self, case_number: &str) -> Option<UnixTime> {
+    /// The case's events: when each was recorded, and whether it was of work found. Earliest first.
+    pub(super) fn of(&self, case_number: &str) -> Vec<(UnixTime, bool)> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        find(&inner.1, case_number)
-            .filter(|event| !event.found)
-            .map(|event| event.recorded_at)
+        inner
+            .1
+            .iter()
+            .filter(|event| event.case_number == case_number)
+            .map(|event| (event.recorded_at, event.found))
+            .collect()
     }
 
     /// Records that a job was lost or found; told twice, the first stands.

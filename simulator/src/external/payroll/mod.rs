@@ -114,8 +114,8 @@ async fn income_reports(request: HttpRequest, state: Data<Arc<State>>) -> HttpRe
         return HttpResponse::Ok().json(serde_json::json!([]));
     };
     let time = now(state.config.clock_offset_seconds);
-    let lost = state.events.job_lost(&account.case_number);
-    match report::all(account, lost, time) {
+    let events = state.events.of(&account.case_number);
+    match report::all(account, &events, time) {
         Ok(reports) => HttpResponse::Ok().json(reports),
         Err(error) => internal(&error),
     }

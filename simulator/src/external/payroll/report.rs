@@ -15,20 +15,26 @@ const PAY_LAG_DAYS: i64 = 5;
 /// Seconds after midnight UTC at which people of the fixtures complete their reports.
 const COMPLETION_SECOND: i64 = 17 * 3600 + 4 * 60 + 9;
 
-/// Every report completed by `time`, latest first. `lost` is when payroll learnt that the jobs had ended.
-pub(super) fn all(account: &Account, lost: Option<UnixTime>, time: UnixTime) -> Result<Vec<Value>> {
+/// Every report completed by `time`, latest first. `events` is when payroll learnt that the jobs had ended, or that work was
+/// found (true); a report is completed at each.
+pub(super) fn all(
+    account: &Account,
+    events: &[(UnixTime, bool)],
+    time: UnixTime,
+) -> Result<Vec<Value>> {
     let mut completions: Vec<UnixTime> = account
         .reports
         .iter()
         .map(|day| UnixTime(day.start().0 + COMPLETION_SECOND))
-        .chain(lost)
+        .chain(events.iter().map(|(at, _)| *at))
         .filter(|completed| *completed <= time)
         .collect();
     completions.sort_unstable_by(|a, b| b.cmp(a));
     completions
         .into_iter()
         .map(|completed| {
-            let ended = lost.is_some_and(|lost| lost <= completed);
+            let last = events.iter().rev().find(|(at, _)| *at <= completed);
+            let ended = last.is_some_and(|(_, found)| !found);
             report(account, completed, ended)
         })
         .collect()
