@@ -209,8 +209,9 @@ impl World {
 
     /// The code word of a phone's newest text that asks for one.
     pub async fn code_texted(&self, phone: &str, asks: &str) -> String {
-        let texts = self.texts_to(phone, 1).await;
-        let text = texts.iter().rev().find(|text| text.contains(asks)).unwrap();
+        let asking = |texts: Vec<String>| texts.into_iter().rev().find(|text| text.contains(asks));
+        eventually(|| async { asking(self.texts(phone)).is_some() }).await;
+        let text = asking(self.texts(phone)).unwrap();
         let after = text
             .split_once("Reply YES ")
             .or_else(|| text.split_once("Responda SI "));
