@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// Futures nest deeper than the default limit when an optimised build lays them out.
+#![recursion_limit = "512"]
 
 // Unit tests share the four-node network of the integration tests, which names this crate from outside.
 #[cfg(test)]

@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// Futures nest deeper than the default limit when an optimised build lays them out.
+#![recursion_limit = "512"]
 
 pub mod agency;
 pub mod api;

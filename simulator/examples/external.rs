@@ -2,6 +2,8 @@
 //!
 //! The configuration names the system by `role` (`payroll`, `ehr`, `agency`). The first line on standard output is the URL it
 //! listens on.
+// Futures nest deeper than the default limit when an optimised build lays them out.
+#![recursion_limit = "512"]
 
 use std::path::PathBuf;
 

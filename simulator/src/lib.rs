@@ -1,4 +1,6 @@
 //! The demo network and the systems of others that it talks to.
+// Futures nest deeper than the default limit when an optimised build lays them out.
+#![recursion_limit = "512"]
 
 pub mod bench;
 pub mod demo;

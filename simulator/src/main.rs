@@ -1,4 +1,6 @@
 //! The `simulator` program: the demo network, and the roles it starts itself again in.
+// Futures nest deeper than the default limit when an optimised build lays them out.
+#![recursion_limit = "512"]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
