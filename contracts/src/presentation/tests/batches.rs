@@ -35,7 +35,7 @@ fn good_presentations_of_different_verdicts_hold_together() {
 fn attack_each_kind_of_tampering_is_named_by_index_as_it_would_be_alone() {
     let stage = stage();
     type Edit = fn(&mut Presentation);
-    let edits: [(&str, Edit); 7] = [
+    let edits: [(&str, Edit); 8] = [
         ("version", |one| one.version += 1),
         ("audience", |one| one.audience.push('x')),
         ("leaf", |one| {
@@ -43,6 +43,15 @@ fn attack_each_kind_of_tampering_is_named_by_index_as_it_would_be_alone() {
         }),
         ("root signature", |one| {
             one.attestations[0].attestation.root.signature.0[40] ^= 1;
+        }),
+        ("size of a root that its committee signed", |one| {
+            let attestation = &mut one.attestations[place("income.magi_monthly")].attestation;
+            (attestation.index, attestation.path) = (0, Vec::new());
+            let hash = attestation.leaf.hash();
+            let statement = &mut attestation.root.statement;
+            (statement.size, statement.root) = (1, hash);
+            let issuer = &stage().world.issuers[&attestation.leaf.committee];
+            attestation.root.signature = issuer.sign(&statement.message(), &mut rng(1));
         }),
         ("nonce", |one| one.nonces[0].1.0[0] ^= 1),
         ("slack", |one| one.slacks[0] = one.pseudonym),
