@@ -1,5 +1,6 @@
 //! Texts through the notifier's outbox: from the caller's request over HTTP to the provider, every step written durably, against
-//! bare inserts of as many rows into the same kind of database, one durable transaction each.
+//! bare inserts of as many rows into the same kind of database, one durable transaction each. On SQLite, and on Postgres too
+//! where `POSTGRES_URL` names a database to make schemas in (`DATABASE_URL` would go before what the notifier is configured with).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use futures::{FutureExt as _, StreamExt as _, stream};
 use notifier::provider::webhook::{self, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 use notifier::provider::{Cause, Delivery, Found, NoAnswer, Outgoing, Provider, SendError};
 use serde_json::{Value, json};
-use sqlx::Executor as _;
+use sqlx::{Connection as _, Executor as _};
 use tokio::sync::mpsc;
 
 use super::{Figure, block_on, median};
@@ -79,12 +80,50 @@ pub fn run() -> Result<Vec<Figure>, String> {
 
 async fn rounds() -> Result<Vec<Figure>, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let file = |name: &str| format!("sqlite:{}?mode=rwc", folder.path().join(name).display());
+    let mut figures = measure(
+        folder.path(),
+        "SQLite",
+        &file("notifier.db"),
+        &file("bare.db"),
+    )
+    .await?;
+    if let Ok(server) = std::env::var("POSTGRES_URL") {
+        let (texts, bare) = (
+            schema(&server, "texts").await?,
+            schema(&server, "bare").await?,
+        );
+        figures.extend(measure(folder.path(), "Postgres", &texts, &bare).await?);
+    }
+    Ok(figures)
+}
+
+/// A database of its own on a Postgres server; it stays behind.
+async fn schema(server: &str, name: &str) -> Result<String, String> {
+    let name = format!("bench_notify_{name}_{}", webhook::system_time());
+    let mut connection = sqlx::AnyConnection::connect(server)
+        .await
+        .map_err(|error| error.to_string())?;
+    connection
+        .execute(sqlx::AssertSqlSafe(format!("CREATE SCHEMA {name}")))
+        .await
+        .map_err(|error| error.to_string())?;
+    let sep = if server.contains('?') { '&' } else { '?' };
+    Ok(format!("{server}{sep}options=-csearch_path%3D{name}"))
+}
+
+async fn measure(
+    folder: &Path,
+    kind: &str,
+    texts: &str,
+    rows: &str,
+) -> Result<Vec<Figure>, String> {
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     let mut ratios = Vec::new();
-    let outbox = Outbox::start(folder.path()).await?;
+    let outbox = Outbox::start(folder, texts).await?;
     for round in 0..ROUNDS {
         let texts = outbox.texts_per_second(round).await?;
-        let inserts = inserts_per_second(folder.path(), round)
+        let inserts = inserts_per_second(rows, round)
             .await
             .map_err(|error| error.to_string())?;
         ratios.push(texts / inserts);
@@ -102,12 +141,17 @@ async fn rounds() -> Result<Vec<Figure>, String> {
     };
     Ok(vec![
         figure(
-            "request to provider, SQLite",
+            &format!("request to provider, {kind}"),
             "texts_per_s",
             median(ours),
             Some(median(ratios)),
         ),
-        figure("bare inserts, SQLite", "rows_per_s", median(bare), None),
+        figure(
+            &format!("bare inserts, {kind}"),
+            "rows_per_s",
+            median(bare),
+            None,
+        ),
     ])
 }
 
@@ -119,7 +163,7 @@ struct Outbox {
 }
 
 impl Outbox {
-    async fn start(folder: &Path) -> Result<Self, String> {
+    async fn start(folder: &Path, database: &str) -> Result<Self, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let secret = |name: &str, value: &str| {
             let path = folder.join(name);
@@ -130,7 +174,7 @@ impl Outbox {
         let key = |byte: u8| contracts::encoding::to_base64url([byte; 32]);
         let config = toml::to_string(&json!({
             "listen": "127.0.0.1:0",
-            "database": format!("sqlite:{}", folder.join("notifier.db").display()),
+            "database": database,
             "operator_key": secret("operator", &key(1))?,
             "signing_key": secret("signing", &key(2))?,
             "gateway_key": secret("gateway", "gateway")?,
@@ -262,29 +306,26 @@ impl Outbox {
 }
 
 /// The same rows as an outbox has, inserted one by one.
-async fn inserts_per_second(folder: &Path, round: usize) -> Result<f64, sqlx::Error> {
-    let url = format!(
-        "sqlite:{}?mode=rwc",
-        folder.join(format!("bare-{round}.db")).display()
-    );
-    let pool = sqlx::any::AnyPoolOptions::new()
-        .max_connections(1)
-        .connect(&url)
-        .await?;
-    let mut connection = pool.acquire().await?;
-    for statement in [
-        "PRAGMA journal_mode = WAL",
-        "PRAGMA synchronous = FULL",
-        "CREATE TABLE message (id TEXT PRIMARY KEY, caller TEXT, idempotency_key TEXT, request_digest TEXT, contact TEXT, \
-         phone_index TEXT, template TEXT, sealed_params TEXT, state TEXT, due BIGINT, created_at BIGINT, \
-         UNIQUE (caller, idempotency_key))",
-    ] {
-        connection.execute(statement).await?;
+async fn inserts_per_second(database: &str, round: usize) -> Result<f64, sqlx::Error> {
+    let mut connection = sqlx::AnyConnection::connect(database).await?;
+    if database.starts_with("sqlite:") {
+        for pragma in ["journal_mode = WAL", "synchronous = FULL"] {
+            connection
+                .execute(sqlx::AssertSqlSafe(format!("PRAGMA {pragma}")))
+                .await?;
+        }
     }
+    connection
+        .execute(
+            "CREATE TABLE IF NOT EXISTS message (id TEXT PRIMARY KEY, caller TEXT, idempotency_key TEXT, request_digest TEXT, \
+             contact TEXT, phone_index TEXT, template TEXT, sealed_params TEXT, state TEXT, due BIGINT, created_at BIGINT, \
+             UNIQUE (caller, idempotency_key))",
+        )
+        .await?;
     let since = Instant::now();
     for number in 0..TEXTS {
         sqlx::query("INSERT INTO message VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)")
-            .bind(format!("{number:022}"))
+            .bind(format!("{round}-{number:020}"))
             .bind("bench")
             .bind(format!("{round}-{number}"))
             .bind("0123456789012345678901234567890123456789012")
@@ -295,7 +336,7 @@ async fn inserts_per_second(folder: &Path, round: usize) -> Result<f64, sqlx::Er
             .bind("queued")
             .bind(1_796_040_000_i64)
             .bind(1_796_040_000_i64)
-            .execute(&mut *connection)
+            .execute(&mut connection)
             .await?;
     }
     Ok(TEXTS as f64 / since.elapsed().as_secs_f64())
