@@ -62,12 +62,22 @@ struct Cluster {
 
 impl Cluster {
     fn start(nodes: u16, members: &[u16]) -> Self {
+        Self::start_of(&[Committee::Decision], nodes, members)
+    }
+
+    /// With a ledger, changes are entered before anybody switches.
+    fn start_of(committees: &[Committee], nodes: u16, members: &[u16]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let configs: Vec<NodeConfig> =
-            configure_of(folder.path(), &[Committee::Decision], nodes, members)
-                .into_iter()
-                .map(|(config, _doors)| config)
-                .collect();
+        let mut configs: Vec<NodeConfig> = configure_of(folder.path(), committees, nodes, members)
+            .into_iter()
+            .map(|(config, _doors)| config)
+            .collect();
+        if committees.contains(&Committee::Ledger) {
+            for config in &mut configs {
+                let role = toml::toml! { origin = "ledger.example.org/log" };
+                config.roles.insert("ledger".to_owned(), role.into());
+            }
+        }
         let files = configs
             .iter()
             .map(|config| folder.path().join(format!("{}.toml", config.id)))
@@ -155,6 +165,7 @@ impl Cluster {
                     .await
                     .map(|info| info.keys)
                     .unwrap_or_default();
+                let keys: Vec<_> = keys.into_iter().filter(|key| key.key == DECISION).collect();
                 assert!(
                     keys.len() <= 1,
                     "node {id} holds a mix after {after}: {keys:?}"
@@ -273,6 +284,21 @@ async fn kill_9_at_the_steps_of_generation_and_refresh_leaves_one_whole_epoch_un
     for step in sample(&COORDINATOR, 2) {
         cluster.survives(1, step, "refresh", &members).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_between_the_entry_in_the_ledger_and_the_switch_leaves_one_whole_epoch() {
+    let committees = [Committee::Decision, Committee::Ledger];
+    let members = [1, 2, 3, 4];
+    let mut cluster = Cluster::start_of(&committees, 4, &members);
+    for id in members {
+        cluster.wait_up(id).await;
+    }
+    let output = cluster.run(1, "dkg", &[]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let step = "epoch.coordinator.entered";
+    cluster.survives(1, step, "refresh", &members).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

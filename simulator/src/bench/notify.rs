@@ -19,8 +19,8 @@ use super::{Figure, block_on, median};
 
 /// Texts per round.
 const TEXTS: usize = 3_000;
-/// Phones they go to.
-const PHONES: usize = 300;
+/// Phones they go to: a text each.
+const PHONES: usize = TEXTS;
 /// Requests made at once.
 const AT_ONCE: usize = 32;
 /// Rounds, ours and the reference in turn.

@@ -30,6 +30,8 @@ const NAMING_LIMIT: Duration = Duration::from_secs(12);
 const ABANDONED_AFTER: Duration = Duration::from_millis(15);
 /// The key that generations generate: one of the suite whose shares the liar can forge.
 const GENERATED: KeyId = KeyId::Signing(Committee::Income);
+/// A key generated before it where somebody replays: from it he has what he says again.
+const GENERATED_BEFORE: KeyId = KeyId::Signing(Committee::Medical);
 
 /// How a scenario went.
 #[derive(Debug)]
@@ -215,11 +217,20 @@ impl Play<'_> {
     /// A generation that must end with an error that names the node, and one that must succeed.
     async fn generate(&mut self) -> Result<(), DemoError> {
         self.cluster.start(&self.scenario.faults).await?;
-        let since = Instant::now();
         let faulty = self.scenario.faulty();
         // A node lies to others, and the one that coordinates is one of them.
         let honest = first_nodes(self.scenario.n).find(|node| !faulty.contains(node));
         let honest = honest.ok_or_else(|| DemoError::Other("no node is honest".to_owned()))?;
+        let replays = |at: &At| at.fault == Fault::Replay;
+        if self.scenario.faults.iter().any(replays)
+            && let Err(error) = self
+                .cluster
+                .generate(honest, Some(GENERATED_BEFORE))
+                .await?
+        {
+            self.wrong(format!("the generation before it failed: {error}"));
+        }
+        let since = Instant::now();
         let first = self.cluster.generate(honest, Some(GENERATED)).await?;
         let took = since.elapsed();
         let dies_last =
