@@ -208,10 +208,17 @@ impl AgencyConfig {
 pub struct InsurerConfig {
     /// Its registered id, the `aud` of tokens for it; also an insurer under `enquiries`.
     pub audience: String,
+    /// The contract on whose YES it sells.
+    #[serde(default = "gap_contract")]
+    pub contract: String,
     /// Base URL of its API.
     pub url: BaseUrl,
     /// Ed25519 public key of its plans, policies and statements.
     pub public_key: Bytes32,
+}
+
+fn gap_contract() -> String {
+    crate::gap::CONTRACT.to_owned()
 }
 
 impl InsurerConfig {

@@ -16,7 +16,7 @@ use crate::api;
 use crate::config::{ConfigError, ProfileConfig, read_capped};
 use crate::gap::Insurer;
 use crate::heard;
-use crate::lifecycle::{self, NoMarket};
+use crate::lifecycle;
 use crate::notifier::Notifier;
 use crate::oracle::Oracles;
 use crate::seal::SealKey;
@@ -143,13 +143,13 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
             .iter()
             .map(|one| {
                 let key = one.key()?;
-                Ok(Insurer::new(one.audience.clone(), one.url.clone(), key))
+                let (audience, contract) = (one.audience.clone(), one.contract.clone());
+                Ok(Insurer::new(audience, contract, one.url.clone(), key))
             })
             .collect::<Result<_, ConfigError>>()?,
         approval: config.approval.clone(),
         stock: config.stock.clone(),
         worker: config.worker.clone(),
-        market: Box::new(NoMarket),
         provers: Arc::new(Semaphore::new(cores())),
         clock,
         locks: Locks::default(),

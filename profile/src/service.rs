@@ -13,7 +13,6 @@ use zeroize::Zeroizing;
 use crate::agency::Agency;
 use crate::config::{ApprovalConfig, EnquiryConfig, StockConfig, WorkerConfig};
 use crate::gap::Insurer;
-use crate::lifecycle::GapMarket;
 use crate::notifier::Notifier;
 use crate::oracle::Oracles;
 use crate::seal::SealKey;
@@ -35,7 +34,6 @@ pub struct Service {
     pub(crate) approval: ApprovalConfig,
     pub(crate) stock: StockConfig,
     pub(crate) worker: WorkerConfig,
-    pub(crate) market: Box<dyn GapMarket>,
     /// Proofs that are made at once: each keeps a core busy.
     pub(crate) provers: Arc<Semaphore>,
     pub(crate) clock: Clock,

@@ -20,6 +20,7 @@ const MAX_ANSWER: usize = 256 << 10;
 pub struct Insurer {
     http: reqwest::Client,
     audience: String,
+    contract: String,
     url: BaseUrl,
     key: VerifyingKey,
 }
@@ -34,11 +35,12 @@ pub(super) enum Exchanged<T> {
 }
 
 impl Insurer {
-    /// A client that believes what `key` signed only.
-    pub fn new(audience: String, url: BaseUrl, key: VerifyingKey) -> Self {
+    /// A client that believes what `key` signed only, of an insurer that sells on a YES of `contract`.
+    pub fn new(audience: String, contract: String, url: BaseUrl, key: VerifyingKey) -> Self {
         Self {
             http: http::client(),
             audience,
+            contract,
             url,
             key,
         }
@@ -47,6 +49,11 @@ impl Insurer {
     /// Its registered id.
     pub fn audience(&self) -> &str {
         &self.audience
+    }
+
+    /// The contract on whose YES it sells.
+    pub(super) fn contract(&self) -> &str {
+        &self.contract
     }
 
     pub(super) fn key(&self) -> &VerifyingKey {

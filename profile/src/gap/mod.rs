@@ -5,6 +5,7 @@
 
 mod buy;
 mod insurer;
+mod market;
 mod quote;
 
 use contracts::encoding::Bytes32;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub use insurer::Insurer;
+pub use market::CONTRACT;
 
 use crate::seal::SealKey;
 use crate::service::Service;

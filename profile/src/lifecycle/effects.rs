@@ -1,5 +1,7 @@
 //! One effect per task.
 
+use std::time::Duration;
+
 use contracts::encoding::Bytes32;
 use contracts::lifecycle::{Action, Event, Finding};
 use oracles::problem::Problem;
@@ -10,6 +12,8 @@ use super::worker::{Done, Job};
 use super::{Task, agency};
 use crate::api::types::{AskQuestion, Outcome, Question, State};
 use crate::notifier::Template;
+use crate::service::Service;
+use crate::store::StoredProfile;
 
 /// Steps that a question takes at most to its verdict, those made anew included.
 const STEPS: usize = 12;
@@ -126,24 +130,13 @@ impl Job<'_> {
         })
     }
 
-    /// Advances until the committee has decided, or there is nothing to decide.
-    pub(super) async fn to_verdict(&self, mut question: Question) -> Result<Question, Problem> {
-        for _ in 0..STEPS {
-            if question.state >= State::Decided {
-                return Ok(question);
-            }
-            question = self.advance(&question.question).await?;
-        }
-        Err(Problem::conflict(
-            "not-decided",
-            "the question did not come to a verdict in one go: it is tried again",
-        ))
+    pub(super) async fn to_verdict(&self, question: Question) -> Result<Question, Problem> {
+        self.service.to_verdict(self.profile, question).await
     }
 
     pub(super) async fn advance(&self, question: &Bytes32) -> Result<Question, Problem> {
-        let wait = std::time::Duration::ZERO;
         self.service
-            .advance_within(self.profile.clone(), question, wait)
+            .advance_within(self.profile.clone(), question, Duration::ZERO)
             .await
     }
 }
@@ -151,4 +144,26 @@ impl Job<'_> {
 /// The document that names a case's latest question.
 pub(super) fn question_of(case: u32) -> String {
     format!("question {case}")
+}
+
+impl Service {
+    /// Advances until the committee has decided, or there is nothing to decide.
+    pub(crate) async fn to_verdict(
+        &self,
+        profile: &StoredProfile,
+        mut question: Question,
+    ) -> Result<Question, Problem> {
+        for _ in 0..STEPS {
+            if question.state >= State::Decided {
+                return Ok(question);
+            }
+            question = self
+                .advance_within(profile.clone(), &question.question, Duration::ZERO)
+                .await?;
+        }
+        Err(Problem::conflict(
+            "not-decided",
+            "the question did not come to a verdict in one go: it is tried again",
+        ))
+    }
 }

@@ -30,7 +30,6 @@ use crate::store::lifecycle::{
 use crate::store::{StoreError, StoredProfile, Tx, reserve};
 use crate::wallet::Use;
 
-pub use gap::{GapMarket, NoMarket, QuoteAsk, Quoted};
 pub use record::{Coverage, CoverageEvent};
 pub(crate) use worker::run;
 

@@ -119,10 +119,7 @@ impl Job<'_> {
                 let Gap::Offered { quote, .. } = &state.gap else {
                     return Ok(Done::default());
                 };
-                let market = &self.service.market;
-                market
-                    .decision(self.service, self.profile, quote, &self.claimed.task)
-                    .await?
+                self.service.plan_decision(self.profile, quote).await?
             }
         };
         if let Some(free) = free(wanted) {

@@ -3,6 +3,7 @@
 use contracts::encoding::Bytes32;
 use contracts::ids::AttributeId;
 use contracts::openings::{LeafOpening, Openings};
+use contracts::presentation::{Held, Presentation};
 use oracles::problem::Problem;
 
 use super::{Proved, kind};
@@ -23,10 +24,37 @@ impl Service {
         id: &Bytes32,
         attributes: &[AttributeId],
     ) -> Result<Vec<u8>, Problem> {
+        let (shown, held) = self.shown(profile, id, attributes).await?;
+        let openings = held
+            .iter()
+            .map(|held| LeafOpening::new(&held.attestation.leaf, &held.opening))
+            .collect();
+        Ok(Openings::new(&shown, openings).to_bytes())
+    }
+
+    /// The leaves of chosen attributes that a decided question showed, opened: for the owner's side alone.
+    ///
+    /// # Errors
+    /// As of [`Service::openings`].
+    pub(crate) async fn opened_leaves(
+        &self,
+        profile: &StoredProfile,
+        id: &Bytes32,
+        attributes: &[AttributeId],
+    ) -> Result<Vec<Held>, Problem> {
+        Ok(self.shown(profile, id, attributes).await?.1)
+    }
+
+    async fn shown(
+        &self,
+        profile: &StoredProfile,
+        id: &Bytes32,
+        attributes: &[AttributeId],
+    ) -> Result<(Presentation, Vec<Held>), Problem> {
         let (question, key) = self.keyed(profile, id).await?;
         let _: crate::oracle::Decision = self.decided(&question, &key, kind::DECISION).await?;
         let proved: Proved = self.decided(&question, &key, kind::PROVED).await?;
-        let shown = &proved.presentation;
+        let shown = proved.presentation;
         if attributes.is_empty() {
             return Err(Problem::bad_request("attributes: choose at least one"));
         }
@@ -49,12 +77,11 @@ impl Service {
             profile,
             wallet: &wallet,
         };
-        let mut openings = Vec::new();
+        let mut held = Vec::new();
         for leaf in leaves().filter(|leaf| attributes.contains(&leaf.attribute)) {
             let stored = self.store.leaf(&profile.profile, &leaf.hash()).await?;
-            let held = owner.open(&stored.ok_or_else(Problem::internal)?)?;
-            openings.push(LeafOpening::new(leaf, &held.opening));
+            held.push(owner.open(&stored.ok_or_else(Problem::internal)?)?);
         }
-        Ok(Openings::new(shown, openings).to_bytes())
+        Ok((shown, held))
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use contracts::application::Answer;
+use contracts::calendar::month_end;
 use contracts::lifecycle::{Change, Event, Gap, Notice, Outcome, Payer, Phase, State, replay};
 use contracts::receipt::{EntryKind, commit};
 use contracts::units::Day;
@@ -215,8 +216,9 @@ async fn a_loss_is_told_to_owner_and_agency_and_disputed_by_text() {
     world.changed(&owner, "raise", Change::IncomeUp).await;
     let review = |now: &Coverage| {
         let phase = now.state.case.map(|case| case.phase);
-        // No insurer is configured: nobody quotes, and the offer ends.
-        matches!(phase, Some(Phase::Review { .. })) && now.state.gap == Gap::None
+        // What was quoted waits: a dispute upheld needs none.
+        let quoted = matches!(now.state.gap, Gap::Quoted { .. });
+        matches!(phase, Some(Phase::Review { .. })) && quoted
     };
     let record = world.until_cover(&owner, review).await;
     let case = record.state.case.unwrap().id;
@@ -297,8 +299,9 @@ async fn answers_that_are_lost_repeat_no_effect() {
         .iter()
         .filter(|event| event.event.name() == "disputed");
     assert_eq!(disputes.count(), 1, "one key, one event");
+    // Its own question, and the one that an insurer's offer rests on.
     let (decided, _, filed, _) = world.counts();
-    assert_eq!((decided, filed), (1, 1));
+    assert_eq!((decided, filed), (2, 1));
     let entries = world.coverage_entries();
     assert_eq!(
         entries,
@@ -340,8 +343,78 @@ async fn two_services_on_one_database_share_the_work_and_outlive_each_other() {
     for owner in &owners {
         world.until_cover(owner, |now| pending(&now.state)).await;
     }
+    // A question each, and perhaps an insurer's each by now.
     let (decided, _, filed, _) = world.counts();
-    assert_eq!((decided, filed), (2, 2));
+    assert!((2..=4).contains(&decided), "{decided}");
+    assert_eq!(filed, 2);
     second.stop().await;
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn a_loss_ends_in_gap_cover_on_the_owners_yes_and_that_cover_ends_when_the_agency_accepts() {
+    let world = World::new().await;
+    let owner = world.watched("987-65-5010").await;
+    world.reinstated(&owner).await;
+    world.set_income(450_017);
+    world.set_reply(Some(Answer::Yes));
+    world.changed(&owner, "raise", Change::IncomeUp).await;
+    let agreed = |now: &Coverage| matches!(now.state.gap, Gap::Agreed { .. });
+    world.until_cover(&owner, agreed).await;
+    assert_eq!(
+        world.sold(),
+        (0, 0),
+        "nothing is bought while cover goes on"
+    );
+
+    // The agency closes on the day that was expected: thirty days to respond, ten of notice, the end of the month.
+    let noticed = world.today().plus(40).unwrap();
+    let closed = month_end(noticed).unwrap().plus(1).unwrap();
+    world.says("CA-0", What::Closed { on: closed });
+    let active = |now: &Coverage| matches!(now.state.gap, Gap::Active { .. });
+    let covered = world.until_cover(&owner, active).await;
+    let gap = covered.days.last().unwrap();
+    assert!(matches!(gap.payer, Payer::Gap { .. }), "{:?}", covered.days);
+    assert_eq!(gap.from, closed, "no day between is nobody's");
+    assert_eq!(world.sold(), (1, 0));
+
+    // Work is lost again: the policy goes on until the agency has accepted, and ends on the day from which it covers.
+    world.set_income(150_000);
+    world.changed(&owner, "job-again", Change::IncomeDown).await;
+    world.until_cover(&owner, |now| pending(&now.state)).await;
+    assert_eq!(world.sold(), (1, 0));
+    let from = closed.plus(10).unwrap();
+    world.says(
+        "CA-1",
+        What::Accepted {
+            from,
+            period_end: None,
+        },
+    );
+    world
+        .until_cover(&owner, |now| now.state.medicaid.is_some())
+        .await;
+    let since = Instant::now();
+    while world.sold() != (1, 1) {
+        assert!(since.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let record = world.coverage(&owner).await;
+    let spans: Vec<(Day, bool)> = record
+        .days
+        .iter()
+        .rev()
+        .take(2)
+        .map(|span| (span.from, matches!(span.payer, Payer::Gap { .. })))
+        .collect();
+    assert_eq!(spans, [(from, false), (closed, true)]);
+    let texts = world.network_texts();
+    let told = |template: &str| {
+        texts
+            .iter()
+            .filter(|text| text["template"] == template)
+            .count()
+    };
+    assert_eq!((told("gap"), told("gap_begins")), (1, 1));
     world.end().await;
 }

@@ -50,7 +50,7 @@ fn attack_each_kind_of_tampering_is_named_by_index_as_it_would_be_alone() {
             let hash = attestation.leaf.hash();
             let statement = &mut attestation.root.statement;
             (statement.size, statement.root) = (1, hash);
-            let issuer = &stage().world.issuers[&attestation.leaf.committee];
+            let issuer = &super::stage().world.issuers[&attestation.leaf.committee];
             attestation.root.signature = issuer.sign(&statement.message(), &mut rng(1));
         }),
         ("nonce", |one| one.nonces[0].1.0[0] ^= 1),
