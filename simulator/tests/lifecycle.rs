@@ -23,10 +23,12 @@ fn played(scenario: &str) -> String {
 fn reinstatement_move_and_loss_end_with_balanced_days() {
     let told = played("all");
     for line in [
+        "a gap policy covers from 2026-06-21",
         "the agency accepted: covered from 2026-06-01",
         "OR covers from",
         "owner and agency were told at once",
         "the agency closes the case",
+        "the policy that she agreed to covers from 2026-09-01",
         "none double",
         "receipt that verifies",
     ] {

@@ -105,11 +105,20 @@ impl Service {
         let GapOffers { offers, silent, .. } =
             self.gap_quote(profile, &key.to_string(), &need).await?;
         let of = |insurer: &str| backing.iter().find(|(audience, _)| *audience == insurer);
-        let mut sold = offers
+        let sold: Vec<(Bytes32, Bytes32)> = offers
             .iter()
-            .filter_map(|one| Some((one.offer.offer, of(&one.insurer)?.1)));
-        match sold.nth(usize::from(attempt.saturating_sub(1))) {
-            Some((offer, question)) => Ok(Some(Chosen { question, offer }.name())),
+            .filter_map(|one| Some((one.offer.offer, of(&one.insurer)?.1)))
+            .collect();
+        // The last one again where there are fewer: an offer that ran out before it was bought is no refusal.
+        let at = usize::from(attempt.saturating_sub(1)).min(sold.len().saturating_sub(1));
+        match sold.get(at) {
+            Some((offer, question)) => Ok(Some(
+                Chosen {
+                    question: *question,
+                    offer: *offer,
+                }
+                .name(),
+            )),
             // One that could not be reached may have what the others have not.
             None if silent.iter().any(|(_, code)| code == "insurer-unavailable") => {
                 Err(Problem::conflict(

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use contracts::ids::Jurisdiction;
-use contracts::lifecycle::{Change, Outcome, Payer, Phase};
+use contracts::lifecycle::{Change, Gap, Outcome, Payer, Phase};
 use contracts::receipt::{EntryKind, commit};
 use contracts::trust::{MAX_TRUST_BYTES, Trust};
 use contracts::units::Day;
@@ -112,6 +112,7 @@ impl Live<'_, '_> {
         self.until("the agency holds the application", pending)
             .await?;
         self.story.say("filed on her YES; the agency determines");
+        self.insured("until then").await?;
         self.jump(5)?;
         let from = self.today()?;
         let from = Day::from_ymd(from.date().year(), from.date().month().into(), 1)
@@ -125,6 +126,19 @@ impl Live<'_, '_> {
             .await?;
         self.story
             .say(&format!("the agency accepted: covered from {from}"));
+        Ok(())
+    }
+
+    /// She takes the policy that she is offered.
+    async fn insured(&mut self, how_long: &str) -> Result<(), DemoError> {
+        self.until("gap cover is offered", offered).await?;
+        self.answer().await?;
+        let now = self.until("the policy is in force", insured).await?;
+        let Gap::Active { from, .. } = now.state.gap else {
+            return Err(DemoError::Other("the policy ended at once".to_owned()));
+        };
+        self.story
+            .say(&format!("a gap policy covers from {from}, {how_long}"));
         Ok(())
     }
 
@@ -174,12 +188,17 @@ impl Live<'_, '_> {
         self.answer().await?;
         self.story
             .say("owner and agency were told at once; open to dispute for 30 days");
-        self.jump(31)?;
-        self.until("the time to dispute is over", |now| {
-            matches!(phase(now), Some(Phase::Closing { .. }))
+        self.until("gap cover is offered", offered).await?;
+        self.answer().await?;
+        self.until("she has agreed to it", |now| {
+            matches!(now.state.gap, Gap::Agreed { .. })
         })
         .await?;
-        let on = contracts::calendar::month_end(self.today()?)
+        // Thirty days to respond, ten of notice, the end of the month: the day that the offer was written for.
+        let on = self
+            .today()?
+            .plus(40)
+            .and_then(contracts::calendar::month_end)
             .and_then(|last| last.plus(1))
             .map_err(|error| DemoError::Other(error.to_string()))?;
         self.agency_says(agency, &What::Closed { on }).await?;
@@ -188,9 +207,14 @@ impl Live<'_, '_> {
         })
         .await?;
         self.story.say(&format!(
-            "the agency closes the case: covered until the day before {on}"
+            "she had confirmed it; the agency closes the case: covered until the day before {on}"
         ));
-        self.jump(40)?;
+        let now = self.until("the policy is bought", insured).await?;
+        if let Gap::Active { from, .. } = now.state.gap {
+            self.story
+                .say(&format!("the policy that she agreed to covers from {from}"));
+        }
+        self.jump(80)?;
         self.until("nothing is open", |now| !now.state.is_busy())
             .await?;
         Ok(())
@@ -381,6 +405,14 @@ fn asks(now: &Coverage) -> bool {
 
 fn pending(now: &Coverage) -> bool {
     matches!(phase(now), Some(Phase::Pending { .. }))
+}
+
+fn offered(now: &Coverage) -> bool {
+    matches!(now.state.gap, Gap::Offered { .. })
+}
+
+fn insured(now: &Coverage) -> bool {
+    matches!(now.state.gap, Gap::Active { .. })
 }
 
 fn covered_by(now: &Coverage, of: Jurisdiction) -> bool {

@@ -32,6 +32,8 @@ pub const ORACLES: u16 = 4;
 pub const AUDIENCE: &str = "us.ca.dhcs";
 /// The registered id of the agency of the state moved to.
 pub const AUDIENCE_AWAY: &str = "us.or.oha";
+/// The insurer's registered id, as in its plan file.
+pub const INSURER: &str = "insurer.bridge-mutual";
 /// `iss` of the decision committee's tokens.
 pub const ISSUER: &str = "https://decisions.demo.example";
 /// Origin of the log.

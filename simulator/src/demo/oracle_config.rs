@@ -9,7 +9,7 @@ use oracles::keys::{NodeIdentity, OperatorKey};
 
 use super::folder::Folder;
 use super::network::{Network, oracle_name, peer_door};
-use super::{AUDIENCE, AUDIENCE_AWAY, DemoError, ISSUER, ORACLES, ORIGIN};
+use super::{AUDIENCE, AUDIENCE_AWAY, DemoError, INSURER, ISSUER, ORACLES, ORIGIN};
 
 /// The attributes that the demo's sources hold, all that [`roles`] maps.
 pub const ATTRIBUTES: [&str; 11] = [
@@ -166,6 +166,7 @@ origin = "{ORIGIN}"
 [decision]
 issuer = "{ISSUER}"
 audiences = ["{AUDIENCE}", "{AUDIENCE_AWAY}"]
+insurers = ["{INSURER}"]
 
 [[attest.source]]
 name = "registry"

@@ -16,12 +16,14 @@ use super::folder::Folder;
 use super::network::{Network, oracle_name};
 use super::oracle_config::{self, SourceAccess};
 use super::phone::Texting;
-use super::story::{AWAY, Story, home};
-use super::{AUDIENCE, AUDIENCE_AWAY, CONTRACT, DemoError, ISSUER, ORACLES, ORIGIN};
+use super::story::{AWAY, GAP, Story, home};
+use super::{AUDIENCE, AUDIENCE_AWAY, CONTRACT, DemoError, INSURER, ISSUER, ORACLES, ORIGIN};
 use crate::external::{self, RoleConfig, Secret};
 
 /// The agency's party.
 const AGENCY: &str = "agency";
+/// The insurer's published plans.
+const PLANS: &[u8] = include_bytes!("../../../fixtures/plans/bridge-mutual.json");
 /// Seconds within which a YES can be taken back in the demo; ten minutes in a real configuration.
 const UNDO_SECONDS: u32 = 1;
 
@@ -182,19 +184,63 @@ impl Story<'_> {
                 "public_key": key["key"],
             }));
         }
+        let notifier_key = phone.notifier_key();
+        let insurers = match self.network.door(GAP) {
+            Some(_) => vec![self.start_insurer(&oracles, notifier_key).await?],
+            None => Vec::new(),
+        };
+        let phone = self
+            .phone
+            .as_ref()
+            .ok_or_else(|| DemoError::Other("the notifier has not started".to_owned()))?;
         let config = profile_config(
             self.folder,
             &self.network,
             ORACLES,
             &ProfileAccess {
                 messages_token: phone.messages_token_file(),
-                notifier_key: phone.notifier_key(),
+                notifier_key,
                 agencies: keys.into(),
+                insurers,
                 clock_offset: self.clock_offset,
                 ask: None,
             },
         )?;
         self.network.start("profile", "profile", &config).await
+    }
+
+    /// Starts the insurer; what the profile is told of it.
+    async fn start_insurer(
+        &mut self,
+        oracles: &[String],
+        notifier_key: Bytes32,
+    ) -> Result<serde_json::Value, DemoError> {
+        let sold_on = contracts::rules::registry()
+            .compile(profile::gap::CONTRACT, &home(), self.today)
+            .map_err(|error| DemoError::Other(error.to_string()))?;
+        let insurer = RoleConfig::Insurer(external::insurer::Config {
+            listen: ([127, 0, 0, 1], 0).into(),
+            data: self.folder.make(GAP)?,
+            plans: self.folder.write("config/plans.json", PLANS)?,
+            clock_offset_seconds: self.clock_offset,
+            issuer: ISSUER.to_owned(),
+            oracles: oracles.to_vec(),
+            notifier_key,
+            contracts: vec![sold_on.contract],
+        });
+        self.network
+            .start("external", GAP, &to_toml(&insurer)?)
+            .await?;
+        let key: serde_json::Value = self
+            .network
+            .get(GAP, "/v1/key", None)
+            .await
+            .map_err(DemoError::Other)?;
+        Ok(json!({
+            "audience": INSURER,
+            "url": self.network.url(GAP),
+            "public_key": key["key"],
+        }))
     }
 }
 
@@ -206,6 +252,8 @@ pub struct ProfileAccess<'a> {
     pub notifier_key: Bytes32,
     /// The agencies, as the profile's configuration names them.
     pub agencies: serde_json::Value,
+    /// Insurers that gap cover can be bought from.
+    pub insurers: Vec<serde_json::Value>,
     /// Seconds its clock is moved by.
     pub clock_offset: i64,
     /// `[ask]`, where the defaults do not serve.
@@ -240,6 +288,11 @@ pub fn profile_config(
         .into_iter()
         .map(|committee| json!({"committee": committee, "members": members}))
         .collect();
+    let enquiries: Vec<_> = access
+        .insurers
+        .iter()
+        .map(|insurer| json!({"audience": insurer["audience"], "kind": "insurer"}))
+        .collect();
     let mut config = json!({
         "listen": "127.0.0.1:0",
         "database": format!("sqlite:{}", folder.path("profile/profile.db").display()),
@@ -255,6 +308,8 @@ pub fn profile_config(
             "public_key": access.notifier_key,
         },
         "agencies": access.agencies,
+        "enquiries": enquiries,
+        "insurers": access.insurers,
         "worker": {"interval_ms": 100, "poll_seconds": 1, "lease_seconds": 30},
         "approval": {"wait_seconds": 5, "undo_seconds": UNDO_SECONDS},
     });

@@ -23,6 +23,8 @@ pub(super) const PEOPLE: [&str; 2] = ["ana", "bruno"];
 
 /// The party that is the agency of the state moved to.
 pub(super) const AWAY: &str = "agency-away";
+/// The insurer's party, in stories on a calendar.
+pub(super) const GAP: &str = "insurer";
 
 /// Where the story plays.
 pub fn home() -> Jurisdiction {
@@ -76,7 +78,7 @@ impl<'a> Story<'a> {
         let mut parties: Vec<String> = oracle_config::nodes().map(oracle_name).collect();
         parties.extend(["payroll", "ehr", "profile", "notifier", "agency"].map(str::to_owned));
         if begins.is_some() {
-            parties.push(AWAY.to_owned());
+            parties.extend([AWAY, GAP].map(str::to_owned));
         }
         let network = Network::open(folder, &parties).await?;
         println!("data folder {}", folder.root().display());

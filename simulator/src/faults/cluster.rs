@@ -301,6 +301,7 @@ impl<'a> Cluster<'a> {
                     "url": format!("{}/applications", self.network.url("agency")),
                     "public_key": any_key,
                 }]),
+                insurers: Vec::new(),
                 clock_offset: self.sources.clock_offset,
                 ask: Some(json!({
                     "nonce_wait_ms": bounds.nonce_wait_ms(),

@@ -44,7 +44,7 @@ impl Announced {
         all.values().cloned().collect()
     }
 
-    fn put(&self, statement: &EpochStatement) {
+    pub(super) fn put(&self, statement: &EpochStatement) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert((statement.committee, statement.epoch), statement.clone());
     }

@@ -419,7 +419,8 @@ async fn conclude(
         receipt: None,
     };
     if needs_receipt(node, committee) {
-        // The ledger's members let in what they were told; who is not told in time is told again.
+        // The ledger's members, this node perhaps among them, let in what they were told; who is not told in time is told again.
+        node.announced().put(&change.statement);
         broadcast(node, &change).await;
         let entry = change.statement.entry();
         let receipts = ledger::of(node)
