@@ -176,6 +176,12 @@ impl Service {
         on: Day,
     ) -> Result<(), Problem> {
         let policy = Bytes32::parse(policy).map_err(|_| Problem::internal())?;
+        let stored = self.store.gap_policy(&profile.profile, &policy).await?;
+        let stored = stored.ok_or_else(|| Problem::not_found("no such policy of this profile"))?;
+        if on >= stored.end {
+            // By then it is over by itself, or was ended.
+            return Ok(());
+        }
         let today = self.clock.today();
         for day in [on, on.max(today)] {
             match self.gap_end(profile, &policy, day).await {

@@ -177,6 +177,28 @@ async fn a_gap_is_covered_once_though_every_answer_is_lost_and_the_service_dies_
 }
 
 #[actix_web::test]
+async fn a_lifecycles_policy_ends_once_and_not_after_it_is_over() {
+    let buyer = Buyer::new("987-65-4369").await;
+    let offers = buyer.try_quote("k", 5).await;
+    let policy = buyer.enrol(&offers, 0, Answer::Yes).await.unwrap();
+    let (service, offer) = (buyer.world.service.service(), &policy.terms.offer);
+    let id = policy.terms.policy.to_string();
+    let end = |day: Day| service.end_plan(&buyer.profile, &id, day);
+    end(offer.latest_end).await.unwrap();
+    assert_eq!(buyer.world.sold(), (1, 0), "it ends by itself that day");
+    end(offer.start).await.unwrap();
+    assert_eq!(buyer.world.sold(), (1, 1));
+    // Whoever asks again, for whatever day, finds it ended.
+    end(offer.start).await.unwrap();
+    end(offer.start.plus(3).unwrap()).await.unwrap();
+    assert_eq!(buyer.world.sold(), (1, 1));
+    let other = Bytes32::from([9; 32]).to_string();
+    let unknown = service.end_plan(&buyer.profile, &other, offer.start).await;
+    assert_eq!(unknown.unwrap_err().status, 404);
+    buyer.world.end().await;
+}
+
+#[actix_web::test]
 async fn no_day_is_covered_twice_and_one_enquiry_brings_one_policy() {
     let buyer = Buyer::new("987-65-4361").await;
     let offers = buyer.try_quote("k", 5).await;

@@ -75,6 +75,15 @@ impl World {
         oracles::clock::Clock::system().today()
     }
 
+    /// Waits until the insurer has sold and ended so many policies.
+    async fn until_sold(&self, sold: (usize, usize)) {
+        let since = Instant::now();
+        while self.sold() != sold {
+            assert!(since.elapsed() < PATIENCE, "{:?}", self.sold());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// From a job lost to the agency's acceptance.
     async fn reinstated(&self, owner: &Owner) -> Coverage {
         self.changed(owner, "job", Change::IncomeDown).await;
@@ -355,15 +364,27 @@ async fn two_services_on_one_database_share_the_work_and_outlive_each_other() {
 async fn a_loss_ends_in_gap_cover_on_the_owners_yes_and_that_cover_ends_when_the_agency_accepts() {
     let world = World::new().await;
     let owner = world.watched("987-65-5010").await;
-    world.reinstated(&owner).await;
+    // While the agency determines, too: from tomorrow, and void when it accepts from today.
+    world.changed(&owner, "job", Change::IncomeDown).await;
+    let active = |now: &Coverage| matches!(now.state.gap, Gap::Active { .. });
+    world
+        .until_cover(&owner, |now| pending(&now.state) && active(now))
+        .await;
+    let from = world.today();
+    let accepted = |from| What::Accepted {
+        from,
+        period_end: None,
+    };
+    world.says("CA-0", accepted(from));
+    world.until_sold((1, 1)).await;
+
     world.set_income(450_017);
-    world.set_reply(Some(Answer::Yes));
     world.changed(&owner, "raise", Change::IncomeUp).await;
     let agreed = |now: &Coverage| matches!(now.state.gap, Gap::Agreed { .. });
     world.until_cover(&owner, agreed).await;
     assert_eq!(
         world.sold(),
-        (0, 0),
+        (1, 1),
         "nothing is bought while cover goes on"
     );
 
@@ -371,34 +392,20 @@ async fn a_loss_ends_in_gap_cover_on_the_owners_yes_and_that_cover_ends_when_the
     let noticed = world.today().plus(40).unwrap();
     let closed = month_end(noticed).unwrap().plus(1).unwrap();
     world.says("CA-0", What::Closed { on: closed });
-    let active = |now: &Coverage| matches!(now.state.gap, Gap::Active { .. });
     let covered = world.until_cover(&owner, active).await;
     let gap = covered.days.last().unwrap();
     assert!(matches!(gap.payer, Payer::Gap { .. }), "{:?}", covered.days);
     assert_eq!(gap.from, closed, "no day between is nobody's");
-    assert_eq!(world.sold(), (1, 0));
+    assert_eq!(world.sold(), (2, 1));
 
     // Work is lost again: the policy goes on until the agency has accepted, and ends on the day from which it covers.
     world.set_income(150_000);
     world.changed(&owner, "job-again", Change::IncomeDown).await;
     world.until_cover(&owner, |now| pending(&now.state)).await;
-    assert_eq!(world.sold(), (1, 0));
+    assert_eq!(world.sold(), (2, 1));
     let from = closed.plus(10).unwrap();
-    world.says(
-        "CA-1",
-        What::Accepted {
-            from,
-            period_end: None,
-        },
-    );
-    world
-        .until_cover(&owner, |now| now.state.medicaid.is_some())
-        .await;
-    let since = Instant::now();
-    while world.sold() != (1, 1) {
-        assert!(since.elapsed() < PATIENCE);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    world.says("CA-1", accepted(from));
+    world.until_sold((2, 2)).await;
     let record = world.coverage(&owner).await;
     let spans: Vec<(Day, bool)> = record
         .days
@@ -415,6 +422,6 @@ async fn a_loss_ends_in_gap_cover_on_the_owners_yes_and_that_cover_ends_when_the
             .filter(|text| text["template"] == template)
             .count()
     };
-    assert_eq!((told("gap"), told("gap_begins")), (1, 1));
+    assert_eq!((told("gap"), told("gap_begins")), (2, 2));
     world.end().await;
 }

@@ -22,6 +22,8 @@ const TEXTS_PER_PHONE: usize = 5;
 const UNDELIVERED_PERCENT: u8 = 10;
 /// Requests made at once.
 const AT_ONCE: usize = 16;
+/// Kills after the last text was accepted: four, and one for so many texts.
+const TEXTS_PER_KILL: usize = 500;
 /// How long the notifier lives between kills, in milliseconds.
 const LIFE_MS: std::ops::Range<u64> = 800..2_500;
 /// How long the texts may take to come to an end once the killing has stopped, beside a share per text.
@@ -142,7 +144,9 @@ pub async fn run(options: &Options) -> Result<Report, Failed> {
     let ids = loop {
         let life = Duration::from_millis(random.gen_range(LIFE_MS));
         tokio::select! {
-            ids = &mut sending, if killing.is_none() => killing = Some((ids?, kills + 4)),
+            ids = &mut sending, if killing.is_none() => {
+                killing = Some((ids?, kills + 4 + options.sends / TEXTS_PER_KILL));
+            }
             () = tokio::time::sleep(life) => {
                 process.kill().await;
                 kills += 1;
