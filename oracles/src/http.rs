@@ -217,6 +217,13 @@ pub(crate) async fn bounded_body(
     next.call(request).await
 }
 
+/// Query extraction for servers: errors as problems that repeat no input.
+pub fn query_config() -> web::QueryConfig {
+    web::QueryConfig::default().error_handler(|_, _| {
+        Problem::bad_request("query: a parameter is missing, unknown or not of its kind").into()
+    })
+}
+
 /// JSON extraction for servers: at most `cap` bytes, any `Content-Type`, errors as problems that repeat no input.
 pub fn json_config(cap: usize) -> web::JsonConfig {
     web::JsonConfig::default()

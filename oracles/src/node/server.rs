@@ -262,6 +262,7 @@ fn open_owners(node: &Arc<Node>, listener: TcpListener) -> Result<Door, StartErr
         App::new()
             .app_data(state.clone())
             .app_data(http::json_config(http::MAX_BODY_BYTES))
+            .app_data(http::query_config())
             .wrap(from_fn(http::bounded_body))
             .wrap(from_fn(counted))
             .route("/healthz", web::get().to(health))

@@ -4,7 +4,7 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, web};
 use contracts::encoding::{Bytes32, to_jcs};
-use oracles::http::json_config;
+use oracles::http::{json_config, query_config};
 use oracles::problem::Problem;
 
 use super::auth::{self, Owner};
@@ -167,6 +167,7 @@ pub(crate) const ROUTES: &[Route] = &[
 /// Mounts every route behind its check.
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
     // Routes of one path stand together in one resource, behind one check.
+    app.app_data(query_config());
     for (at, first) in ROUTES.iter().enumerate() {
         let same = |other: &&Route| other.path == first.path;
         if ROUTES.iter().take(at).any(|other| same(&other)) {

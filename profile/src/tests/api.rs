@@ -53,6 +53,22 @@ async fn every_route_but_health_refuses_a_caller_without_its_token() {
 }
 
 #[actix_web::test]
+async fn a_query_that_cannot_be_read_is_a_problem_that_repeats_none_of_it() {
+    let world = World::new().await;
+    let owner = world.owner("987-65-4320").await;
+    for query in ["limit=canary", "after=1&canary=1", "limit=1&limit=2"] {
+        let path = format!("/v1/profiles/{}/coverage?{query}", owner.profile);
+        let (status, body) = world
+            .call("GET", &path, Some(&owner.token), None, None)
+            .await;
+        assert_eq!((status, code(&body)), (400, "bad-request"), "{query}");
+        assert!(body["detail"].as_str().unwrap().starts_with("query:"));
+        assert!(!body.to_string().contains("canary"));
+    }
+    world.end().await;
+}
+
+#[actix_web::test]
 async fn an_owners_token_opens_no_other_profile() {
     let world = World::new().await;
     let owner = world.owner("987-65-4320").await;
