@@ -199,6 +199,45 @@ async fn a_lifecycles_policy_ends_once_and_not_after_it_is_over() {
 }
 
 #[actix_web::test]
+async fn a_plan_is_chosen_in_its_turn_and_not_bought_for_a_day_before_it_is_wanted() {
+    let buyer = Buyer::new("987-65-4370").await;
+    let (service, profile) = (buyer.world.service.service(), &buyer.profile);
+    let state = "CA".parse().unwrap();
+    let key = Bytes32::from([7; 32]);
+    let choose = async |attempt, key| {
+        let chosen = service.choose_plan(profile, attempt, state, buyer.day(5), &key);
+        chosen.await.unwrap()
+    };
+    let first = choose(1, key).await.unwrap();
+    let second = choose(2, key).await.unwrap();
+    assert_ne!(first, second);
+    assert_eq!(
+        choose(1, key).await,
+        Some(first.clone()),
+        "one key, one choice"
+    );
+    assert_eq!(choose(9, key).await, Some(second), "the last plan again");
+    let decision = service.plan_decision(profile, &first).await.unwrap();
+    let approval = buyer.world.approval(decision, Answer::Yes);
+    let buy = |from| service.buy_plan(profile, &first, from, &approval);
+    assert_eq!(buy(buyer.day(6)).await.unwrap(), None);
+    assert_eq!(buyer.world.sold(), (0, 0));
+    let (_, from) = buy(buyer.day(4)).await.unwrap().unwrap();
+    assert_eq!((from, buyer.world.sold()), (buyer.day(5), (1, 0)));
+
+    // Over four times the poverty level there is no YES, and nothing is asked of the insurer.
+    let world = World::new().await;
+    world.set_income(2_000_000);
+    let owner = world.owner("987-65-4371").await;
+    let profile = world.store.store.profile(&owner.profile).await.unwrap();
+    let (profile, service) = (profile.unwrap(), world.service.service());
+    let none = service.choose_plan(&profile, 1, state, buyer.day(5), &key);
+    assert_eq!(none.await.unwrap(), None);
+    world.end().await;
+    buyer.world.end().await;
+}
+
+#[actix_web::test]
 async fn no_day_is_covered_twice_and_one_enquiry_brings_one_policy() {
     let buyer = Buyer::new("987-65-4361").await;
     let offers = buyer.try_quote("k", 5).await;
