@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use contracts::application::Answer;
 use contracts::calendar::month_end;
-use contracts::lifecycle::{Change, Event, Gap, Notice, Outcome, Payer, Phase, State, replay};
+use contracts::lifecycle::{
+    Change, Event, Gap, Matter, Notice, Outcome, Payer, Phase, State, replay,
+};
 use contracts::receipt::{EntryKind, commit};
 use contracts::units::Day;
 use serde_json::json;
@@ -107,6 +109,18 @@ fn pending(state: &State) -> bool {
     )
 }
 
+/// Whether it is about a gap policy, which is offered while an agency determines.
+fn about_a_gap(event: &Event) -> bool {
+    let replied = matches!(
+        event,
+        Event::Replied {
+            matter: Matter::Gap { .. },
+            ..
+        }
+    );
+    replied || event.name().starts_with("gap")
+}
+
 fn outcome(coverage: &Coverage) -> Option<Outcome> {
     coverage.state.last.map(|last| last.outcome)
 }
@@ -137,8 +151,9 @@ async fn a_job_lost_ends_in_cover_with_receipts_that_tell_the_story() {
     let names: Vec<&str> = record
         .events
         .iter()
+        .filter(|event| !about_a_gap(&event.event))
         .map(|event| event.event.name())
-        .filter(|name| *name != "tick" && !name.starts_with("gap"))
+        .filter(|name| *name != "tick")
         .collect();
     assert_eq!(
         names,
@@ -308,15 +323,16 @@ async fn answers_that_are_lost_repeat_no_effect() {
         .iter()
         .filter(|event| event.event.name() == "disputed");
     assert_eq!(disputes.count(), 1, "one key, one event");
-    // Its own question, and the one that an insurer's offer rests on.
+    // Its own question, and perhaps by now the one that an insurer's offer rests on.
     let (decided, _, filed, _) = world.counts();
-    assert_eq!((decided, filed), (2, 1));
-    let entries = world.coverage_entries();
-    assert_eq!(
-        entries,
-        record.events.len(),
-        "each step is in the ledger once"
-    );
+    assert!((1..=2).contains(&decided), "{decided}");
+    assert_eq!(filed, 1);
+    // Each step is in the ledger once; an insurer's may still be coming.
+    let since = Instant::now();
+    while world.coverage_entries() != world.coverage(&owner).await.events.len() {
+        assert!(since.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     world.end().await;
 }
 
