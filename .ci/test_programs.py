@@ -1,4 +1,4 @@
-"""Reads `cargo test --no-run --message-format=json` and prints the test programs of the packages named, each with its folder."""
+"""Reads `cargo test --no-run --message-format=json-render-diagnostics` and prints the test programs of the packages named, each with its folder."""
 
 import json
 import os

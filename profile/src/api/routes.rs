@@ -166,8 +166,8 @@ pub(crate) const ROUTES: &[Route] = &[
 
 /// Mounts every route behind its check.
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
-    // Routes of one path stand together in one resource, behind one check.
     app.app_data(query_config());
+    // Routes of one path stand together in one resource, behind one check.
     for (at, first) in ROUTES.iter().enumerate() {
         let same = |other: &&Route| other.path == first.path;
         if ROUTES.iter().take(at).any(|other| same(&other)) {

@@ -20,7 +20,7 @@ use crate::store::StoredProfile;
 /// What an insurer asks before it sells, unless its configuration names another contract with the same facts.
 pub const CONTRACT: &str = "gap.prequalified";
 /// Share of the income, in thousandths, up to which a premium is affordable: the most that was asked of anybody for a benchmark
-/// plan (26 U.S.C. 36B(b)(3)(A)(iii)).
+/// plan in the years 2021 to 2025 (26 U.S.C. 36B(b)(3)(A)(iii)).
 const AFFORDABLE: u16 = 85;
 /// Days from an offer to its first day, at least: the owner reads, replies and may take it back.
 const LEAD: i64 = 1;
@@ -61,10 +61,10 @@ struct Household {
 
 impl Service {
     /// Has plans quoted for a household that nobody covers from a day on, and names the `attempt`-th of the ranking; none when no
-    /// insurer has one. The same `key` finds the same questions and enquiries.
+    /// insurer has one. The same `key` finds the same questions, and on the same day the same enquiries.
     ///
     /// # Errors
-    /// 503 when an insurer that may have one did not answer; the committees'.
+    /// 409 `insurer-unavailable` when an insurer that may have one did not answer; the committees'.
     pub(crate) async fn choose_plan(
         &self,
         profile: &StoredProfile,
@@ -105,20 +105,19 @@ impl Service {
         let GapOffers { offers, silent, .. } =
             self.gap_quote(profile, &key.to_string(), &need).await?;
         let of = |insurer: &str| backing.iter().find(|(audience, _)| *audience == insurer);
-        let sold: Vec<(Bytes32, Bytes32)> = offers
+        let sold: Vec<Chosen> = offers
             .iter()
-            .filter_map(|one| Some((one.offer.offer, of(&one.insurer)?.1)))
+            .filter_map(|one| {
+                Some(Chosen {
+                    question: of(&one.insurer)?.1,
+                    offer: one.offer.offer,
+                })
+            })
             .collect();
         // The last one again where there are fewer: an offer that ran out before it was bought is no refusal.
         let at = usize::from(attempt.saturating_sub(1)).min(sold.len().saturating_sub(1));
         match sold.get(at) {
-            Some((offer, question)) => Ok(Some(
-                Chosen {
-                    question: *question,
-                    offer: *offer,
-                }
-                .name(),
-            )),
+            Some(chosen) => Ok(Some(chosen.name())),
             // One that could not be reached may have what the others have not.
             None if silent.iter().any(|(_, code)| code == "insurer-unavailable") => {
                 Err(Problem::conflict(
@@ -183,15 +182,15 @@ impl Service {
             return Ok(());
         }
         let today = self.clock.today();
-        for day in [on, on.max(today)] {
-            match self.gap_end(profile, &policy, day).await {
-                Err(problem) if problem.code() == "end" && day < today => {}
-                // Ended before, whoever asked: there is nothing left to end.
-                Err(problem) if problem.code() == "ended" => return Ok(()),
-                ended => return ended.map(|_| ()),
-            }
+        let mut ended = self.gap_end(profile, &policy, on).await;
+        if on < today && ended.as_ref().is_err_and(|problem| problem.code() == "end") {
+            ended = self.gap_end(profile, &policy, today).await;
         }
-        Ok(())
+        match ended {
+            // Before, whoever asked: there is nothing left to end.
+            Err(problem) if problem.code() == "ended" => Ok(()),
+            ended => ended.map(|_| ()),
+        }
     }
 
     /// What the leaves of a question that was answered YES say of the household.
@@ -201,7 +200,7 @@ impl Service {
         question: &Bytes32,
     ) -> Result<Household, Problem> {
         let attributes = [BIRTH_DATE, SIZE, INCOME].map(AttributeId::from);
-        let leaves = self.opened_leaves(profile, question, &attributes).await?;
+        let (_, leaves) = self.shown(profile, question, &attributes).await?;
         let value = |attribute: &str| {
             let mut found = leaves.iter();
             let held = found.find(|held| held.attestation.leaf.attribute.0 == attribute);

@@ -1,7 +1,5 @@
 //! One effect per task.
 
-use std::time::Duration;
-
 use contracts::encoding::Bytes32;
 use contracts::lifecycle::{Action, Event, Finding};
 use oracles::problem::Problem;
@@ -12,11 +10,6 @@ use super::worker::{Done, Job};
 use super::{Task, agency};
 use crate::api::types::{AskQuestion, Outcome, Question, State};
 use crate::notifier::Template;
-use crate::service::Service;
-use crate::store::StoredProfile;
-
-/// Steps that a question takes at most to its verdict, those made anew included.
-const STEPS: usize = 12;
 
 impl Job<'_> {
     pub(super) async fn effect(&self, task: &Task) -> Result<Done, Problem> {
@@ -111,7 +104,7 @@ impl Job<'_> {
         let (question, _) = service
             .ask_with(self.profile, &key, &body, &ask, template)
             .await?;
-        let question = self.to_verdict(question).await?;
+        let question = service.to_verdict(self.profile, question).await?;
         let finding = match (question.state, question.outcome) {
             (State::Done, Some(Outcome::No)) => Finding::No,
             (State::Done, Some(Outcome::NeedsInfo)) => Finding::NeedsInfo,
@@ -130,13 +123,9 @@ impl Job<'_> {
         })
     }
 
-    pub(super) async fn to_verdict(&self, question: Question) -> Result<Question, Problem> {
-        self.service.to_verdict(self.profile, question).await
-    }
-
     pub(super) async fn advance(&self, question: &Bytes32) -> Result<Question, Problem> {
         self.service
-            .advance_within(self.profile.clone(), question, Duration::ZERO)
+            .advance_within(self.profile.clone(), question, std::time::Duration::ZERO)
             .await
     }
 }
@@ -144,26 +133,4 @@ impl Job<'_> {
 /// The document that names a case's latest question.
 pub(super) fn question_of(case: u32) -> String {
     format!("question {case}")
-}
-
-impl Service {
-    /// Advances until the committee has decided, or there is nothing to decide.
-    pub(crate) async fn to_verdict(
-        &self,
-        profile: &StoredProfile,
-        mut question: Question,
-    ) -> Result<Question, Problem> {
-        for _ in 0..STEPS {
-            if question.state >= State::Decided {
-                return Ok(question);
-            }
-            question = self
-                .advance_within(profile.clone(), &question.question, Duration::ZERO)
-                .await?;
-        }
-        Err(Problem::conflict(
-            "not-decided",
-            "the question did not come to a verdict in one go: it is tried again",
-        ))
-    }
 }

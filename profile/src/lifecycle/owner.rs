@@ -81,7 +81,7 @@ impl Job<'_> {
         let question: Option<Bytes32> = self.document(&question_of(case)).await?;
         let question = question.ok_or_else(Problem::internal)?;
         let asked = self.service.question_view(self.profile, &question).await?;
-        let mut asked = self.to_verdict(asked).await?;
+        let mut asked = self.service.to_verdict(self.profile, asked).await?;
         if asked.state == State::Decided {
             asked = self.advance(&question).await?;
         }

@@ -94,6 +94,9 @@ impl Salted {
     }
 }
 
+/// Steps that a question takes at most to its verdict, those made anew included.
+const STEPS: usize = 12;
+
 /// One question being advanced, with the keys of its profile.
 struct Work<'a> {
     service: &'a Service,
@@ -157,6 +160,26 @@ impl Service {
         let mut view = self.view(&work.question, &work.key).await?;
         view.waiting = waiting;
         Ok(view)
+    }
+
+    /// Advances until the committee has decided, or there is nothing to decide.
+    pub(crate) async fn to_verdict(
+        &self,
+        profile: &StoredProfile,
+        mut question: Question,
+    ) -> Result<Question, Problem> {
+        for _ in 0..STEPS {
+            if question.state >= State::Decided {
+                return Ok(question);
+            }
+            question = self
+                .advance_within(profile.clone(), &question.question, Duration::ZERO)
+                .await?;
+        }
+        Err(Problem::conflict(
+            "not-decided",
+            "the question did not come to a verdict in one go: it is tried again",
+        ))
     }
 }
 

@@ -32,20 +32,11 @@ impl Service {
         Ok(Openings::new(&shown, openings).to_bytes())
     }
 
-    /// The leaves of chosen attributes that a decided question showed, opened: for the owner's side alone.
+    /// What a decided question showed, and its leaves of chosen attributes, opened: for the owner's side alone.
     ///
     /// # Errors
     /// As of [`Service::openings`].
-    pub(crate) async fn opened_leaves(
-        &self,
-        profile: &StoredProfile,
-        id: &Bytes32,
-        attributes: &[AttributeId],
-    ) -> Result<Vec<Held>, Problem> {
-        Ok(self.shown(profile, id, attributes).await?.1)
-    }
-
-    async fn shown(
+    pub(crate) async fn shown(
         &self,
         profile: &StoredProfile,
         id: &Bytes32,

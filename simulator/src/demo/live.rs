@@ -112,7 +112,7 @@ impl Live<'_, '_> {
         self.until("the agency holds the application", pending)
             .await?;
         self.story.say("filed on her YES; the agency determines");
-        self.insured("until then").await?;
+        self.insured().await?;
         self.jump(5)?;
         let from = self.today()?;
         let from = Day::from_ymd(from.date().year(), from.date().month().into(), 1)
@@ -130,16 +130,22 @@ impl Live<'_, '_> {
     }
 
     /// She takes the policy that she is offered.
-    async fn insured(&mut self, how_long: &str) -> Result<(), DemoError> {
+    async fn insured(&mut self) -> Result<(), DemoError> {
         self.until("gap cover is offered", offered).await?;
         self.answer().await?;
-        let now = self.until("the policy is in force", insured).await?;
-        let Gap::Active { from, .. } = now.state.gap else {
-            return Err(DemoError::Other("the policy ended at once".to_owned()));
-        };
+        let from = self.policy_begins().await?;
         self.story
-            .say(&format!("a gap policy covers from {from}, {how_long}"));
+            .say(&format!("a gap policy covers from {from}, until then"));
         Ok(())
+    }
+
+    /// Waits until a policy is bought; its first day.
+    async fn policy_begins(&self) -> Result<Day, DemoError> {
+        let now = self.until("a policy is bought", insured).await?;
+        match now.state.gap {
+            Gap::Active { from, .. } => Ok(from),
+            _ => Err(DemoError::Other("the policy ended at once".to_owned())),
+        }
     }
 
     /// She moves to another state.
@@ -209,11 +215,9 @@ impl Live<'_, '_> {
         self.story.say(&format!(
             "she had confirmed it; the agency closes the case: covered until the day before {on}"
         ));
-        let now = self.until("the policy is bought", insured).await?;
-        if let Gap::Active { from, .. } = now.state.gap {
-            self.story
-                .say(&format!("the policy that she agreed to covers from {from}"));
-        }
+        let from = self.policy_begins().await?;
+        self.story
+            .say(&format!("the policy that she agreed to covers from {from}"));
         self.jump(80)?;
         self.until("nothing is open", |now| !now.state.is_busy())
             .await?;

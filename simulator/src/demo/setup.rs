@@ -143,6 +143,8 @@ impl Story<'_> {
             .phone
             .as_ref()
             .ok_or_else(|| DemoError::Other("the notifier has not started".to_owned()))?;
+        let messages_token = phone.messages_token_file().to_owned();
+        let notifier_key = phone.notifier_key();
         let oracles: Vec<String> = oracle_config::nodes()
             .map(|node| self.network.url(&oracle_name(node)))
             .collect();
@@ -164,41 +166,29 @@ impl Story<'_> {
                 audience: audience.to_owned(),
                 issuer: ISSUER.to_owned(),
                 oracles: oracles.clone(),
-                notifier_key: phone.notifier_key(),
+                notifier_key,
                 jurisdiction,
                 contracts: vec![compiled.contract.clone()],
                 caseworker_key: Some(Secret::new(&caseworker)),
             });
-            self.network
-                .start("external", party, &to_toml(&agency)?)
-                .await?;
-            let key: serde_json::Value = self
-                .network
-                .get(party, "/v1/key", None)
-                .await
-                .map_err(DemoError::Other)?;
+            let key = self.start_signer(party, &agency).await?;
             keys.push(json!({
                 "audience": audience,
                 "jurisdiction": jurisdiction,
                 "url": format!("{}/applications", self.network.url(party)),
-                "public_key": key["key"],
+                "public_key": key,
             }));
         }
-        let notifier_key = phone.notifier_key();
         let insurers = match self.network.door(GAP) {
             Some(_) => vec![self.start_insurer(&oracles, notifier_key).await?],
             None => Vec::new(),
         };
-        let phone = self
-            .phone
-            .as_ref()
-            .ok_or_else(|| DemoError::Other("the notifier has not started".to_owned()))?;
         let config = profile_config(
             self.folder,
             &self.network,
             ORACLES,
             &ProfileAccess {
-                messages_token: phone.messages_token_file(),
+                messages_token: &messages_token,
                 notifier_key,
                 agencies: keys.into(),
                 insurers,
@@ -228,19 +218,29 @@ impl Story<'_> {
             notifier_key,
             contracts: vec![sold_on.contract],
         });
-        self.network
-            .start("external", GAP, &to_toml(&insurer)?)
-            .await?;
-        let key: serde_json::Value = self
-            .network
-            .get(GAP, "/v1/key", None)
-            .await
-            .map_err(DemoError::Other)?;
+        let key = self.start_signer(GAP, &insurer).await?;
         Ok(json!({
             "audience": INSURER,
             "url": self.network.url(GAP),
-            "public_key": key["key"],
+            "public_key": key,
         }))
+    }
+
+    /// Starts an external system that signs what it says; its public key.
+    async fn start_signer(
+        &mut self,
+        party: &str,
+        config: &RoleConfig,
+    ) -> Result<serde_json::Value, DemoError> {
+        self.network
+            .start("external", party, &to_toml(config)?)
+            .await?;
+        let mut said: serde_json::Value = self
+            .network
+            .get(party, "/v1/key", None)
+            .await
+            .map_err(DemoError::Other)?;
+        Ok(said["key"].take())
     }
 }
 
