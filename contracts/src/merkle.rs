@@ -1,8 +1,29 @@
 //! RFC 6962 §2.1 Merkle trees: root, inclusion and consistency proofs and their checks.
 
-use sha2::{Digest, Sha256};
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::sync::OnceLock;
+use std::thread;
+
+use sha2::digest::generic_array::GenericArray;
+use sha2::{Digest, Sha256, compress256};
 
 use crate::encoding::Bytes32;
+
+/// SHA-256's initial hash value (FIPS 180-4 §5.3.3).
+const INITIAL: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+/// The least leaves of a subtree that is worth a thread of its own, and its height.
+const PART: usize = 1 << PART_HEIGHT;
+const PART_HEIGHT: usize = 10;
 
 /// Leaf hash, `SHA-256(0x00 ‖ leaf)`.
 pub fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
@@ -15,13 +36,24 @@ pub fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
 
 /// Interior node hash, `SHA-256(0x01 ‖ left ‖ right)`.
 pub fn node_hash(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
-    // One update of one buffer: a tree is many of these.
-    let mut node = [1; 65];
-    let (_, children) = node.split_at_mut(1);
-    let (first, second) = children.split_at_mut(32);
-    first.copy_from_slice(left);
-    second.copy_from_slice(right);
-    Sha256::digest(node).into()
+    // The padded message is two blocks whatever the children are, and a tree is many of these: no buffering hasher.
+    let (mut first, mut second) = ([0; 64], [0; 64]);
+    first[0] = 1;
+    first[1..33].copy_from_slice(left);
+    first[33..].copy_from_slice(&right[..31]);
+    second[0] = right[31];
+    second[1] = 0x80;
+    second[56..].copy_from_slice(&(65u64 * 8).to_be_bytes());
+    let mut state = INITIAL;
+    compress256(
+        &mut state,
+        &[GenericArray::from(first), GenericArray::from(second)],
+    );
+    let mut hash = [0; 32];
+    for (bytes, word) in hash.as_chunks_mut::<4>().0.iter_mut().zip(state) {
+        *bytes = word.to_be_bytes();
+    }
+    hash
 }
 
 /// The largest power of two below `n`, for `n ≥ 2`.
@@ -69,19 +101,26 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// The tree over leaf hashes; none over none.
+    /// The tree over leaf hashes; none over none. A large one is built on all processors.
     pub fn new(leaves: Vec<[u8; 32]>) -> Option<Self> {
-        let mut levels = vec![leaves];
-        loop {
-            let level = levels.last().filter(|level| !level.is_empty())?;
-            if level.len() == 1 {
-                return Some(Self { levels });
-            }
-            let (pairs, rest) = level.as_chunks::<2>();
-            let next = pairs.iter().map(|[left, right]| node_hash(left, right));
-            let next: Vec<_> = next.chain(rest.iter().copied()).collect();
-            levels.push(next);
+        let threads = processors().min(leaves.len() / PART);
+        Self::on(threads, leaves)
+    }
+
+    /// The tree, its lowest levels built by so many threads.
+    fn on(threads: usize, leaves: Vec<[u8; 32]>) -> Option<Self> {
+        if leaves.is_empty() {
+            return None;
         }
+        let mut levels = vec![leaves];
+        if threads > 1 {
+            let lower = lower_levels(&levels[0], threads);
+            levels.extend(lower);
+        }
+        while let Some(level) = levels.last().filter(|level| level.len() > 1) {
+            levels.push(parents(level));
+        }
+        Some(Self { levels })
     }
 
     /// The leaf hashes.
@@ -107,6 +146,46 @@ impl Tree {
             });
         Some(siblings.collect())
     }
+}
+
+/// The level above one.
+fn parents(level: &[[u8; 32]]) -> Vec<[u8; 32]> {
+    let (pairs, rest) = level.as_chunks::<2>();
+    let hashed = pairs.iter().map(|[left, right]| node_hash(left, right));
+    hashed.chain(rest.iter().copied()).collect()
+}
+
+/// The [`PART_HEIGHT`] levels above leaves. Each thread takes whole subtrees of that height, so only the last has a rest.
+fn lower_levels(leaves: &[[u8; 32]], threads: usize) -> Vec<Vec<[u8; 32]>> {
+    let each = leaves.len().div_ceil(threads).next_multiple_of(PART);
+    let climb = |leaves: &[[u8; 32]]| {
+        let mut levels = vec![parents(leaves)];
+        for height in 1..PART_HEIGHT {
+            levels.push(parents(&levels[height - 1]));
+        }
+        levels
+    };
+    thread::scope(|scope| {
+        let (first, others) = leaves.split_at(each.min(leaves.len()));
+        let others: Vec<_> = others
+            .chunks(each)
+            .map(|part| scope.spawn(move || climb(part)))
+            .collect();
+        let mut levels = climb(first);
+        for part in others {
+            let part = part.join().unwrap_or_else(|panic| resume_unwind(panic));
+            for (level, part) in levels.iter_mut().zip(part) {
+                level.extend(part);
+            }
+        }
+        levels
+    })
+}
+
+/// Threads that can run at once.
+fn processors() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get))
 }
 
 /// The root that a leaf hash, its index, the tree size and an audit path lead to (RFC 9162 §2.1.3.2).
@@ -247,6 +326,40 @@ mod tests {
             assert_eq!(tree.root(), root);
             for i in 0..=n {
                 assert_eq!(tree.inclusion_path(i), inclusion_path(&leaves, i));
+            }
+        }
+    }
+
+    #[test]
+    fn a_node_is_hashed_as_its_65_bytes() {
+        let (left, right) = (leaf_hash(b"left"), leaf_hash(b"right"));
+        let whole = Sha256::new()
+            .chain_update([1])
+            .chain_update(left)
+            .chain_update(right);
+        assert_eq!(node_hash(&left, &right), <[u8; 32]>::from(whole.finalize()));
+    }
+
+    #[test]
+    fn many_threads_build_the_tree_of_one() {
+        let whole = leaves(5 * PART + 2);
+        for n in [
+            PART,
+            2 * PART - 1,
+            2 * PART,
+            2 * PART + 1,
+            3 * PART + 513,
+            whole.len(),
+        ] {
+            let leaves = whole.get(..n).unwrap();
+            let one = Tree::on(1, leaves.to_vec()).unwrap();
+            assert_eq!(one.root(), root(leaves));
+            for threads in 2..=7 {
+                assert_eq!(
+                    Tree::on(threads, leaves.to_vec()).as_ref(),
+                    Some(&one),
+                    "{n} leaves, {threads} threads"
+                );
             }
         }
     }

@@ -70,7 +70,7 @@ fn large_batch() -> Result<Vec<Figure>, String> {
     Ok(vec![
         Figure {
             bench: NAME,
-            case: format!("{LARGE} leaves, 3 of 4 signers, one thread"),
+            case: format!("{LARGE} leaves, 3 of 4 signers, one after the other"),
             metric: "signing_us",
             value: ours,
             ratio: Some(ours / theirs),
