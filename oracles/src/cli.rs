@@ -11,6 +11,7 @@ use contracts::units::Period;
 use crate::ceremony::epoch::Kind;
 use crate::ceremony::{dkg, epoch};
 use crate::config::NodeConfig;
+use crate::desk::{self, DeskConfig, StaffKey};
 use crate::keys::{KeyError, NodeIdentity, OperatorKey, PublicKeys};
 use crate::peer::Peers;
 use crate::wire::info::{self, NodeInfo};
@@ -112,11 +113,33 @@ enum Command {
         #[arg(long)]
         period: Option<Period>,
     },
+    /// Run a desk where staff enter what they saw, or make a key for one of them
+    #[command(subcommand)]
+    Desk(DeskCommand),
     /// Print what the running node says of itself
     Info {
         /// The node's configuration
         #[arg(long)]
         config: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum DeskCommand {
+    /// Make a key for a member of staff: print it once, for the person alone, and the public key for configurations
+    Key {
+        /// The desk's name, as in its configuration
+        #[arg(long)]
+        desk: String,
+    },
+    /// Run the desk until it is told to stop
+    Run {
+        /// The desk's configuration
+        #[arg(long)]
+        config: PathBuf,
+        /// Stop when standard input closes
+        #[arg(long)]
+        until_stdin_closes: bool,
     },
 }
 
@@ -300,6 +323,23 @@ async fn run(command: Command) -> Result<(), String> {
             if !probe.known {
                 return Err(format!("{attribute} is not known for this record"));
             }
+        }
+        Command::Desk(DeskCommand::Key { desk: name }) => {
+            let key = StaffKey::generate();
+            println!(
+                "# For the person alone; it is kept nowhere: {}",
+                *key.text()
+            );
+            println!("key = \"{}\"", key.public(&name));
+        }
+        Command::Desk(DeskCommand::Run {
+            config,
+            until_stdin_closes,
+        }) => {
+            let config = DeskConfig::load(&config).map_err(|error| error.to_string())?;
+            let running = desk::start(config).await?;
+            stop_signal(until_stdin_closes).await;
+            running.drain().await;
         }
         Command::Info { config } => {
             let config = load(&config)?;

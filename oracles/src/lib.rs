@@ -15,6 +15,7 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod decision;
+pub mod desk;
 pub mod enrol;
 pub mod faults;
 pub mod hpke;

@@ -43,10 +43,24 @@ pub(super) fn check(
             | (ReadConfig::Emmy(_), Some(Source::Emmy(_))) => None,
             (ReadConfig::Json(read), Some(Source::Json(_))) => read.fault(),
             (ReadConfig::Fhir(read), Some(Source::Fhir(_))) => read.fault(),
+            (ReadConfig::Desk(read), Some(Source::Desk(source))) => source.fault(read),
             _ => {
                 let fix = format!("name a source of the reading's kind, not {name}");
                 return Err(error(at, "the source is of another kind", fix));
             }
+        };
+        if let Some((problem, fix)) = fault {
+            return Err(error(at, &problem, fix));
+        }
+    }
+    if let Some(review) = &config.review {
+        let at = format!("attribute {id}, review");
+        let fault = match sources.get(&review.source) {
+            Some(Source::Desk(source)) => source.fault(review),
+            _ => Some((
+                "the source is no desk".to_owned(),
+                "name a [[source]] of kind desk".to_owned(),
+            )),
         };
         if let Some((problem, fix)) = fault {
             return Err(error(at, &problem, fix));

@@ -22,6 +22,7 @@ use std::time::Duration;
 use contracts::ids::AttributeId;
 use serde::{Deserialize, Serialize};
 
+use super::desk::{DeskRead, DeskSourceConfig};
 use super::emmy::EmmyRead;
 use super::fetch::Access;
 use super::fhir::FhirRead;
@@ -83,6 +84,8 @@ pub enum SourceConfig {
     Emmy(HttpConfig),
     /// A FHIR R4 server; `url` is `[base]` of its RESTful API.
     Fhir(HttpConfig),
+    /// A desk where staff enter what they saw.
+    Desk(DeskSourceConfig),
 }
 
 /// A database.
@@ -123,6 +126,7 @@ impl SourceConfig {
         match self {
             Self::Sql(SystemConfig { name, .. }) => name,
             Self::Json(config) | Self::Emmy(config) | Self::Fhir(config) => &config.name,
+            Self::Desk(config) => &config.name,
         }
     }
 }
@@ -150,6 +154,9 @@ pub struct AttributeConfig {
     pub id: AttributeId,
     /// The readings, at least one.
     pub read: Vec<ReadConfig>,
+    /// Where the outcome of a review is entered; it stands in place of the readings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<DeskRead>,
 }
 
 /// One reading of one attribute from one source of the same kind.
@@ -164,6 +171,8 @@ pub enum ReadConfig {
     Emmy(EmmyRead),
     /// What a patient's record says.
     Fhir(FhirRead),
+    /// What staff of a desk entered.
+    Desk(DeskRead),
 }
 
 impl ReadConfig {
@@ -174,6 +183,7 @@ impl ReadConfig {
             Self::Json(read) => &read.source,
             Self::Emmy(read) => &read.source,
             Self::Fhir(read) => &read.source,
+            Self::Desk(read) => &read.source,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! External systems as sources of facts: SQL databases, JSON services, CMS Emmy income reports, FHIR R4 servers, by
-//! configuration (O1).
+//! External systems as sources of facts: SQL databases, JSON services, CMS Emmy income reports, FHIR R4 servers, desks where
+//! a person enters what they saw, by configuration (O1).
 //!
 //! Every read is timed, capped, retried within bounds, and ends in a value, in "no record", or in a [`SourceError`] that names
 //! source, field and fix and never a value. What is not in its format is a failure, not a fact.
@@ -8,6 +8,7 @@ mod breaker;
 mod check;
 mod config;
 mod decimal;
+mod desk;
 mod emmy;
 mod error;
 mod fetch;
@@ -24,7 +25,7 @@ mod template;
 mod value;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use contracts::catalogue::{Attribute, catalogue};
 use contracts::ids::{AttributeId, Domain};
@@ -35,6 +36,7 @@ pub use self::breaker::BreakerState;
 pub use self::config::{
     AttributeConfig, HttpConfig, Limits, ReadConfig, SourceConfig, SystemConfig,
 };
+pub use self::desk::{DeskRead, DeskSourceConfig};
 pub use self::emmy::{Basis, EmmyRead, Measure};
 pub use self::error::{ConfigError, SourceError};
 pub use self::fhir::{Coding, FhirRead, Pick, Resource};
@@ -46,14 +48,17 @@ pub use self::steps::Step;
 pub use self::value::Conversion;
 
 use self::check::check;
+use self::desk::DeskSource;
 use self::emmy::EmmySource;
-use self::fetch::HttpSource;
+use self::fetch::{Access, HttpSource};
 use self::fhir::FhirSource;
 use self::guard::Guard;
 use self::health::Window;
 use self::rest::JsonSource;
 pub(crate) use self::sql::{Record, SqlSource};
 use self::template::Filling;
+pub(crate) use self::value::{Cell, convert};
+use crate::desk::EntryKind;
 use crate::metrics::Metrics;
 
 /// What one source says of one attribute: a value, no record, or a failure.
@@ -67,6 +72,7 @@ enum Source {
     Json(JsonSource),
     Emmy(EmmySource),
     Fhir(FhirSource),
+    Desk(DeskSource),
 }
 
 impl Source {
@@ -88,6 +94,15 @@ impl Source {
             SourceConfig::Fhir(config) => {
                 http(config, "application/fhir+json").map(|http| Self::Fhir(FhirSource(http)))
             }
+            SourceConfig::Desk(config) => {
+                let access = Access {
+                    api_key: Some(&config.api_key),
+                    oauth: None,
+                };
+                let (name, url) = (&config.name, &config.url);
+                HttpSource::new(name, url, access, "application/json", &config.limits)
+                    .map(|http| Self::Desk(DeskSource::new(http, config)))
+            }
         }
     }
 
@@ -97,6 +112,7 @@ impl Source {
             Self::Json(source) => &source.0.guard,
             Self::Emmy(source) => &source.0.guard,
             Self::Fhir(source) => &source.0.guard,
+            Self::Desk(source) => &source.http.guard,
         }
     }
 }
@@ -105,7 +121,7 @@ impl Source {
 pub struct Sources {
     sources: BTreeMap<String, Source>,
     windows: BTreeMap<String, Window>,
-    attributes: BTreeMap<AttributeId, Vec<ReadConfig>>,
+    attributes: BTreeMap<AttributeId, AttributeConfig>,
     metrics: Metrics,
 }
 
@@ -139,7 +155,7 @@ impl Sources {
         for config in attributes {
             check(config, &by_name)?;
             let id = config.id.clone();
-            if mappings.insert(id.clone(), config.read.clone()).is_some() {
+            if mappings.insert(id.clone(), config.clone()).is_some() {
                 return Err(ConfigError {
                     at: format!("attribute {id}"),
                     problem: "mapped twice".to_owned(),
@@ -194,7 +210,9 @@ impl Sources {
         Some(self.windows.get(name)?.health(name, state))
     }
 
-    /// Reads an attribute from all its sources at once, in the order configured; none if it has no mapping.
+    /// Reads an attribute from all its sources at once, in the order configured; none if it has no mapping. Where a person
+    /// reviewed a dispute of it, the outcome is the only reading, and so is a failure to learn of one: what was found wrong
+    /// must not come back because the desk is down.
     ///
     /// `keys` are the identifiers in the owner's handle for the attribute's domain.
     pub async fn read(
@@ -205,7 +223,9 @@ impl Sources {
     ) -> Vec<Reading> {
         let mappings = self.mappings(attribute);
         let read = |reading| self.read_one(reading, attribute, keys, period);
-        let readings = join_all(mappings.iter().map(read)).await;
+        let readings = join_all(mappings.iter().map(read));
+        let review = self.review(attribute, keys, period);
+        let (readings, review) = futures::join!(readings, review);
         let outcomes = health::outcomes(attribute.formula, &readings);
         for ((mapping, reading), outcome) in mappings.iter().zip(&readings).zip(outcomes) {
             // What the handle does not hold is nobody's failure but the handle's.
@@ -220,7 +240,36 @@ impl Sources {
                 self.metrics.source_health(&health);
             }
         }
-        readings
+        review.map_or(readings, |review| vec![review])
+    }
+
+    /// The outcome of a review; none where there was none, or none can be.
+    async fn review(
+        &self,
+        attribute: &Attribute,
+        keys: &BTreeMap<String, String>,
+        period: Period,
+    ) -> Option<Reading> {
+        let read = self.attributes.get(&attribute.id)?.review.as_ref()?;
+        let name = read.source.as_str();
+        let Some(Source::Desk(source)) = self.sources.get(name) else {
+            return Some(Err(unfit(name)));
+        };
+        let filling = Filling {
+            source_name: name,
+            keys,
+            period,
+        };
+        let kind = EntryKind::Review;
+        let entry = source.value(read, &attribute.id, kind, &filling);
+        let outcome = self
+            .bounded(name, source.http.guard.limits.deadline(), entry)
+            .await;
+        match outcome {
+            Ok(None) => None,
+            Ok(Some(value)) => Some(within_bounds(name, attribute, value)),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// As [`Self::read`], one source after another, with the steps of each; nothing is counted.
@@ -231,6 +280,11 @@ impl Sources {
         period: Period,
     ) -> Vec<(String, Vec<Step>, Reading)> {
         let mut explained = Vec::new();
+        let review = self.review(attribute, keys, period);
+        if let (steps, Some(outcome)) = steps::recorded(review).await {
+            explained.push(("review".to_owned(), steps, outcome));
+            return explained;
+        }
         for reading in self.mappings(attribute) {
             let read = self.read_one(reading, attribute, keys, period);
             let (steps, outcome) = steps::recorded(read).await;
@@ -241,7 +295,9 @@ impl Sources {
 
     fn mappings(&self, attribute: &Attribute) -> &[ReadConfig] {
         let mappings = self.attributes.get(&attribute.id);
-        mappings.map(Vec::as_slice).unwrap_or_default()
+        mappings
+            .map(|config| config.read.as_slice())
+            .unwrap_or_default()
     }
 
     /// One reading, within its source's deadline, pages and all.
@@ -256,17 +312,35 @@ impl Sources {
         let Some(source) = self.sources.get(name) else {
             return Err(unfit(name));
         };
-        let began = Instant::now();
         let filling = Filling {
             source_name: name,
             keys,
             period,
         };
-        let deadline = source.guard().limits.deadline();
-        let value = tokio::time::timeout(deadline, value(source, reading, &filling))
+        let value = value(source, reading, attribute, &filling);
+        let value = async {
+            value
+                .await
+                .and_then(|value| within_bounds(name, attribute, value))
+        };
+        self.bounded(name, source.guard().limits.deadline(), value)
             .await
-            .unwrap_or_else(|_| Err(source.guard().timed_out()));
-        let outcome = value.and_then(|value| within_bounds(name, attribute, value));
+    }
+
+    /// A reading of a source within its deadline, counted.
+    async fn bounded<T>(
+        &self,
+        name: &str,
+        deadline: Duration,
+        reading: impl Future<Output = Result<Option<T>, SourceError>>,
+    ) -> Result<Option<T>, SourceError> {
+        let began = Instant::now();
+        let timed_out = || SourceError::TimedOut {
+            source_name: name.to_owned(),
+        };
+        let outcome = tokio::time::timeout(deadline, reading)
+            .await
+            .unwrap_or_else(|_| Err(timed_out()));
         let kind = match &outcome {
             Ok(Some(_)) => "value",
             Ok(None) => "no_record",
@@ -285,12 +359,21 @@ impl Sources {
     }
 }
 
-async fn value(source: &Source, reading: &ReadConfig, filling: &Filling<'_>) -> Reading {
+async fn value(
+    source: &Source,
+    reading: &ReadConfig,
+    attribute: &Attribute,
+    filling: &Filling<'_>,
+) -> Reading {
     match (reading, source) {
         (ReadConfig::Sql(read), Source::Sql(source)) => source.value(read, filling).await,
         (ReadConfig::Json(read), Source::Json(source)) => source.value(read, filling).await,
         (ReadConfig::Emmy(read), Source::Emmy(source)) => source.value(read, filling).await,
         (ReadConfig::Fhir(read), Source::Fhir(source)) => source.value(read, filling).await,
+        (ReadConfig::Desk(read), Source::Desk(source)) => {
+            let entry = source.value(read, &attribute.id, EntryKind::Observation, filling);
+            entry.await.map(Option::flatten)
+        }
         // `check` lets no other pair through.
         _ => Err(unfit(filling.source_name)),
     }

@@ -97,7 +97,7 @@ fn expected(conversion: &Conversion) -> &'static str {
 ///
 /// # Errors
 /// What the cell should have been.
-pub(super) fn convert(cell: &Cell, conversion: &Conversion) -> Result<Option<i64>, &'static str> {
+pub(crate) fn convert(cell: &Cell, conversion: &Conversion) -> Result<Option<i64>, &'static str> {
     if matches!(conversion, Conversion::Exists) {
         return Ok(Some(1));
     }

@@ -34,6 +34,7 @@ fn sources(urls: &[String], attribute: &str, limits: &Limits) -> Sources {
         read: (0..urls.len())
             .map(|at| ReadConfig::Json(read(at)))
             .collect(),
+        review: None,
     };
     Sources::new(&configs, &[mapping]).unwrap()
 }

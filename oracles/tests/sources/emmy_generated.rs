@@ -319,6 +319,7 @@ async fn totals_of_a_thousand_reports_are_those_of_an_independent_calculation() 
     let attributes = mapped.map(|(id, measure, basis)| AttributeConfig {
         id: id.into(),
         read: vec![ReadConfig::Emmy(reading(measure, basis))],
+        review: None,
     });
     let sources = Sources::new(&[source], &attributes).unwrap();
     let (mut known, mut unknown) = ([0; 4], [0; 4]);

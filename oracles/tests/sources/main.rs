@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bombs;
+mod desk;
 mod drift;
 mod emmy;
 mod emmy_generated;

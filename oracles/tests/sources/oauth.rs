@@ -57,6 +57,7 @@ fn sources(url: &str) -> Sources {
     let attribute = AttributeConfig {
         id: "income.deposit_account_linked".into(),
         read: vec![ReadConfig::Json(read)],
+        review: None,
     };
     Sources::new(&[source], &[attribute]).unwrap()
 }

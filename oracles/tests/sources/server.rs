@@ -91,6 +91,7 @@ pub async fn read(
     let mapping = AttributeConfig {
         id: attribute.into(),
         read: vec![reading],
+        review: None,
     };
     let sources = Sources::new(&[source], &[mapping]).unwrap();
     let attribute = catalogue().get(&attribute.into()).unwrap();

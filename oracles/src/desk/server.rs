@@ -1,0 +1,286 @@
+//! The desk's one door: pages for staff, `/v1/entries` for nodes, `/healthz`.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use actix_web::dev::ServerHandle;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use contracts::encoding::Bytes32;
+use contracts::units::Day;
+use rand_core::{OsRng, RngCore as _};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::config::DeskConfig;
+use super::form::{Fault, Filled, check};
+use super::page;
+use super::store::Store;
+use super::{MAX_QUESTION_BODY, Question};
+use crate::clock::Clock;
+use crate::db::DbError;
+use crate::http;
+use crate::problem::Problem;
+
+/// Largest form, in bytes.
+const MAX_FORM_BODY: usize = 8 << 10;
+/// Nothing but this desk's own style and forms; no script at all, and no other site's frame.
+const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+struct Desk {
+    config: DeskConfig,
+    store: Store,
+    clock: Clock,
+}
+
+/// A desk that answers.
+pub struct RunningDesk {
+    address: SocketAddr,
+    handle: ServerHandle,
+    store: Store,
+}
+
+impl RunningDesk {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lets requests in flight finish, then stops.
+    pub async fn drain(self) {
+        self.handle.stop(true).await;
+        self.store.close().await;
+    }
+}
+
+/// Starts a desk.
+///
+/// # Errors
+/// One line that names what to mend: the database or the address.
+pub async fn start(config: DeskConfig) -> Result<RunningDesk, String> {
+    config.check().map_err(|error| error.to_string())?;
+    if config.database_url.is_none() {
+        std::fs::create_dir_all(&config.data_dir)
+            .map_err(|error| format!("data_dir {}: {error}", config.data_dir.display()))?;
+    }
+    let store = Store::open(&config.database_url(), config.keep_days)
+        .await
+        .map_err(|error| error.to_string())?;
+    let failed = |error: std::io::Error| format!("listen {}: {error}", config.listen);
+    let listener = TcpListener::bind(config.listen).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let desk = web::Data::from(Arc::new(Desk {
+        clock: Clock::with_offset(config.clock_offset_seconds),
+        store: store.clone(),
+        config: config.clone(),
+    }));
+    let server = HttpServer::new(move || {
+        let headers = DefaultHeaders::new()
+            .add((header::CONTENT_SECURITY_POLICY, POLICY))
+            .add((header::CACHE_CONTROL, "no-store"))
+            .add((header::REFERRER_POLICY, "no-referrer"))
+            .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+        App::new()
+            .app_data(desk.clone())
+            .app_data(
+                web::FormConfig::default()
+                    .limit(MAX_FORM_BODY)
+                    .error_handler(|_, _| {
+                        Problem::bad_request("body: a field is missing, unknown or too long").into()
+                    }),
+            )
+            .app_data(http::json_config(MAX_QUESTION_BODY))
+            .wrap(from_fn(http::bounded_body))
+            .wrap(headers)
+            .route("/", web::get().to(index))
+            .route("/desk.css", web::get().to(style))
+            .route("/healthz", web::get().to(health))
+            .route("/form/{attribute}", web::get().to(empty))
+            .route("/form/{attribute}", web::post().to(checked))
+            .route("/form/{attribute}/sign", web::post().to(signed))
+            .route("/v1/entries", web::post().to(entries))
+    })
+    .workers(1)
+    .disable_signals()
+    .listen(listener)
+    .map_err(failed)?
+    .run();
+    let handle = server.handle();
+    tokio::spawn(server);
+    tracing::info!(desk = %config.name, %address, "desk started");
+    Ok(RunningDesk {
+        address,
+        handle,
+        store,
+    })
+}
+
+fn html(status: StatusCode, page: String) -> HttpResponse {
+    HttpResponse::build(status)
+        .content_type("text/html; charset=utf-8")
+        .body(page)
+}
+
+async fn index(desk: web::Data<Desk>) -> HttpResponse {
+    html(StatusCode::OK, page::index(&desk.config))
+}
+
+async fn style() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/css; charset=utf-8")
+        .body(page::STYLE)
+}
+
+async fn health(desk: web::Data<Desk>) -> Result<HttpResponse, Problem> {
+    desk.store.alive().await.map_err(internal)?;
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "ok": true })))
+}
+
+fn internal(error: DbError) -> Problem {
+    tracing::error!(%error, "the desk's database");
+    Problem::internal()
+}
+
+impl Desk {
+    fn today(&self) -> Option<Day> {
+        self.clock.now().day().ok()
+    }
+
+    fn not_found(&self) -> HttpResponse {
+        html(StatusCode::NOT_FOUND, page::not_found(&self.config))
+    }
+
+    fn failed(&self) -> HttpResponse {
+        html(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            page::failed(&self.config),
+        )
+    }
+}
+
+async fn empty(desk: web::Data<Desk>, attribute: web::Path<String>) -> HttpResponse {
+    let Some(form) = desk.config.form(&attribute) else {
+        return desk.not_found();
+    };
+    let mut once = [0; 32];
+    OsRng.fill_bytes(&mut once);
+    let filled = Filled {
+        once: Bytes32::from(once).to_string(),
+        kind: if form.roles.is_empty() {
+            "review"
+        } else {
+            "observation"
+        }
+        .to_owned(),
+        observed: desk.today().map(|day| day.to_string()).unwrap_or_default(),
+        ..Filled::default()
+    };
+    html(StatusCode::OK, page::form(&desk.config, form, &filled, &[]))
+}
+
+async fn checked(
+    desk: web::Data<Desk>,
+    attribute: web::Path<String>,
+    filled: web::Form<Filled>,
+) -> HttpResponse {
+    let (Some(form), Some(today)) = (desk.config.form(&attribute), desk.today()) else {
+        return desk.not_found();
+    };
+    match check(form, &filled, today) {
+        Ok(_) => html(
+            StatusCode::OK,
+            page::confirm(&desk.config, form, &filled, &[]),
+        ),
+        Err(faults) => html(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            page::form(&desk.config, form, &filled, &faults),
+        ),
+    }
+}
+
+async fn signed(
+    desk: web::Data<Desk>,
+    attribute: web::Path<String>,
+    filled: web::Form<Filled>,
+) -> HttpResponse {
+    let (Some(form), Some(today)) = (desk.config.form(&attribute), desk.today()) else {
+        return desk.not_found();
+    };
+    let refused = |faults: &[Fault]| {
+        html(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            page::confirm(&desk.config, form, &filled, faults),
+        )
+    };
+    let checked = match check(form, &filled, today) {
+        Ok(checked) => checked,
+        Err(faults) => {
+            return html(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                page::form(&desk.config, form, &filled, &faults),
+            );
+        }
+    };
+    let Ok(once) = Bytes32::parse(&filled.once) else {
+        let fix = "This form is too old. Start again.".to_owned();
+        return refused(&[Fault {
+            field: "staff_key",
+            fix,
+        }]);
+    };
+    let (statement, key) = match checked.statement(&desk.config, form, &filled, desk.clock.now()) {
+        Ok(stated) => stated,
+        Err(fault) => return refused(&[fault]),
+    };
+    let expected = statement.clone();
+    match desk.store.enter(&once, statement, &key).await {
+        // The same form with other fields is another entry, and would be lost.
+        Ok(entry) if !same(&entry.statement, &expected) => {
+            let fix =
+                "This form was sent before with something else in it. Start again.".to_owned();
+            refused(&[Fault {
+                field: "staff_key",
+                fix,
+            }])
+        }
+        Ok(entry) => html(StatusCode::OK, page::entered(&desk.config, form, &entry)),
+        Err(error) => {
+            tracing::error!(%error, "an entry was not kept");
+            desk.failed()
+        }
+    }
+}
+
+/// Whether two statements say the same, whenever they were made.
+fn same(kept: &super::Statement, sent: &super::Statement) -> bool {
+    let mut sent = sent.clone();
+    sent.number = kept.number;
+    sent.recorded = kept.recorded;
+    *kept == sent
+}
+
+async fn entries(
+    desk: web::Data<Desk>,
+    request: HttpRequest,
+    question: web::Json<Question>,
+) -> Result<HttpResponse, Problem> {
+    let shown = request.headers().get(header::AUTHORIZATION);
+    let shown = shown.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let digest: [u8; 32] = Sha256::digest(shown.unwrap_or_default()).into();
+    let keys = desk.config.reader_key_sha256.iter();
+    let known = keys.fold(subtle::Choice::from(0), |known, key| {
+        known | key.0.ct_eq(&digest)
+    });
+    if shown.is_none() || !bool::from(known) {
+        return Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Not authorised",
+            "send Authorization: Bearer with a key whose SHA-256 is in the desk's reader_key_sha256",
+        ));
+    }
+    let answer = desk.store.entries(&question).await.map_err(internal)?;
+    Ok(HttpResponse::Ok().json(answer))
+}

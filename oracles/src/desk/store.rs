@@ -1,0 +1,104 @@
+//! Entries at rest, append-only but for their age.
+
+use contracts::encoding::Bytes32;
+use contracts::units::UnixTime;
+use sqlx::{AnyPool, Row as _};
+
+use super::{Answer, Entry, MAX_ENTRIES, Question, StaffKey, Statement};
+use crate::db::{self, DbError};
+
+const STEPS: [&str; 1] = [include_str!("schema.sql")];
+const DAY_SECONDS: i64 = 86_400;
+
+#[derive(Clone)]
+pub(super) struct Store {
+    pool: AnyPool,
+    keep_seconds: i64,
+}
+
+impl Store {
+    pub(super) async fn open(url: &str, keep_days: u16) -> Result<Self, DbError> {
+        let pool = db::connect(url).await?;
+        db::migrate(&pool, "desk", &STEPS).await?;
+        let keep_seconds = i64::from(keep_days) * DAY_SECONDS;
+        Ok(Self { pool, keep_seconds })
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub(super) async fn alive(&self) -> Result<(), DbError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Numbers, signs and keeps a statement, durably. `once` names the filled-in form: sent twice it makes one entry, and the
+    /// first is returned. What is older than is kept goes.
+    pub(super) async fn enter(
+        &self,
+        once: &Bytes32,
+        mut statement: Statement,
+        key: &StaffKey,
+    ) -> Result<Entry, DbError> {
+        let mut transaction = db::begin_write(&self.pool).await?;
+        // Its row lock puts entries in one order on Postgres too.
+        let last: i64 =
+            sqlx::query("UPDATE desk_number SET last = last + 1 WHERE one = 1 RETURNING last")
+                .fetch_one(&mut *transaction)
+                .await?
+                .try_get(0)?;
+        let earlier = sqlx::query("SELECT entry FROM desk_entry WHERE once = $1")
+            .bind(once.to_string())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if let Some(row) = earlier {
+            return parsed(&row.try_get::<String, _>(0)?);
+        }
+        let UnixTime(recorded) = statement.recorded;
+        sqlx::query("DELETE FROM desk_entry WHERE recorded < $1")
+            .bind(recorded - self.keep_seconds)
+            .execute(&mut *transaction)
+            .await?;
+        statement.number = last.unsigned_abs();
+        let entry = statement.sign(key);
+        let it = &entry.statement;
+        sqlx::query(
+            "INSERT INTO desk_entry (number, once, key_name, key_value, attribute, recorded, entry)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(last)
+        .bind(once.to_string())
+        .bind(it.key_name.as_str())
+        .bind(it.key_value.as_str())
+        .bind(it.attribute.0.as_str())
+        .bind(recorded)
+        .bind(serde_json::to_string(&entry).map_err(|error| sqlx::Error::Encode(error.into()))?)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(entry)
+    }
+
+    /// The newest entries of a record and attribute.
+    pub(super) async fn entries(&self, question: &Question) -> Result<Answer, DbError> {
+        let rows = sqlx::query(
+            "SELECT entry FROM desk_entry WHERE key_name = $1 AND key_value = $2 AND attribute = $3
+             ORDER BY number DESC LIMIT $4",
+        )
+        .bind(question.key_name.as_str())
+        .bind(question.key_value.as_str())
+        .bind(question.attribute.0.as_str())
+        .bind(MAX_ENTRIES as i64)
+        .fetch_all(&self.pool)
+        .await?;
+        let entries = rows.iter().map(|row| parsed(&row.try_get::<String, _>(0)?));
+        Ok(Answer {
+            entries: entries.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn parsed(text: &str) -> Result<Entry, DbError> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()).into())
+}
