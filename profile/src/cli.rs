@@ -8,6 +8,7 @@ use clap::Parser;
 use rand_core::{OsRng, RngCore};
 
 use crate::config::ProfileConfig;
+use crate::guard::no_core_dumps;
 use crate::server::start;
 
 /// Runs the profile service.
@@ -42,6 +43,10 @@ where
             return ExitCode::from(code);
         }
     };
+    if let Err(error) = no_core_dumps() {
+        eprintln!("profile: core dumps cannot be turned off: {error}");
+        return ExitCode::FAILURE;
+    }
     if arguments.new_operator_key {
         let mut key = [0; 32];
         OsRng.fill_bytes(&mut key);
