@@ -1,4 +1,5 @@
 //! The `wallet` program as its owner runs it: a process, files and a pipe.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;

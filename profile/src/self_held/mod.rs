@@ -8,7 +8,7 @@ mod keys;
 mod state;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -144,10 +144,39 @@ where
     }
 }
 
+fn seed(words: Option<&Path>) -> Result<Entropy, String> {
+    let words = read_words(words)?;
+    Entropy::from_words(words.trim()).map_err(|error| error.to_string())
+}
+
 fn wallet(held: &Held) -> Result<Wallet, String> {
-    let words = read_words(held.words.as_deref())?;
-    let entropy = Entropy::from_words(words.trim()).map_err(|error| error.to_string())?;
+    let entropy = seed(held.words.as_deref())?;
     Wallet::new(&entropy).map_err(|error| error.to_string())
+}
+
+fn open_backup(path: &Path, wallet: &Wallet) -> Result<Saved, String> {
+    let file = read_capped(path, MAX_BACKUP)?;
+    Saved::open(wallet, Kind::Backup, &file)
+        .map_err(|error| format!("--backup {}: {error}", path.display()))
+}
+
+/// The seed of a file or of standard input, and marks above all that a backup, or none, can know of.
+///
+/// # Errors
+/// A line to act on.
+pub(crate) fn read(
+    words: Option<&Path>,
+    backup: Option<&Path>,
+    gap: u32,
+) -> Result<(Entropy, Marks), String> {
+    let entropy = seed(words)?;
+    let wallet = Wallet::new(&entropy).map_err(|error| error.to_string())?;
+    let mut marks = match backup {
+        Some(path) => open_backup(path, &wallet)?.marks,
+        None => Marks::default(),
+    };
+    marks.skip(gap);
+    Ok((entropy, marks))
 }
 
 fn fresh(marks: Marks) -> Saved {
@@ -228,9 +257,7 @@ fn run(command: Command) -> Result<(), String> {
         }
         Command::Recover { held, backup, gap } => {
             let wallet = wallet(&held)?;
-            let file = read_capped(&backup, MAX_BACKUP)?;
-            let mut saved = Saved::open(&wallet, Kind::Backup, &file)
-                .map_err(|error| format!("--backup {}: {error}", backup.display()))?;
+            let mut saved = open_backup(&backup, &wallet)?;
             saved.marks.skip(gap);
             if !held.state.exists() {
                 return State::create(&held.state, &wallet, &saved);
@@ -257,7 +284,7 @@ fn check_used(state: &State, use_: Use, index: u32) -> Result<(), String> {
 }
 
 /// A YES that the notifier signed.
-fn read_approval(path: &std::path::Path, notifier_key: &str) -> Result<Approval, String> {
+fn read_approval(path: &Path, notifier_key: &str) -> Result<Approval, String> {
     let key = Bytes32::parse(notifier_key)
         .map_err(|error| error.to_string())
         .and_then(|key| ed25519_key(&key.0).map_err(|error| error.to_string()))

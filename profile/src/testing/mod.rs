@@ -637,6 +637,9 @@ impl World {
         for table in [
             "profile",
             "wallet_mark",
+            "wallet_skip",
+            "wallet_witness",
+            "operator_key",
             "handle",
             "subject",
             "attestation",
