@@ -327,6 +327,14 @@ impl World {
         std::mem::replace(&mut self.service, next).stop().await;
     }
 
+    /// As [`World::restart`], on another database.
+    pub(crate) async fn move_to(&mut self, database: String) {
+        self.store.store = crate::store::Store::open(&database).await.unwrap();
+        self.store.url.clone_from(&database);
+        self.config.database = database;
+        self.restart().await;
+    }
+
     pub(crate) async fn end(self) {
         self.service.stop().await;
         self.server.stop(false).await;
