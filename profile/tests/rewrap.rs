@@ -259,3 +259,20 @@ async fn attack_a_seed_restored_from_words_is_hosted_once_and_reuses_no_key() {
     assert!(!again.status.success());
     assert!(String::from_utf8_lossy(&again.stderr).contains("already"));
 }
+
+#[tokio::test]
+async fn marks_are_skipped_for_all_when_the_operator_says_so() {
+    let hosted = Hosted::new(1).await;
+    let skip = |gap: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_profile"));
+        command.args(["skip-marks", "--gap", gap]);
+        command.env("DATABASE_URL", &hosted.url).output().unwrap()
+    };
+    assert!(skip("100").status.success());
+    assert!(skip("20").status.success());
+    assert!(!skip("-1").status.success());
+    let pool = db::connect(&hosted.url).await.unwrap();
+    let row = sqlx::query("SELECT skipped FROM wallet_skip");
+    let skipped: i64 = row.fetch_one(&pool).await.unwrap().get(0);
+    assert_eq!(skipped, 120);
+}

@@ -100,8 +100,11 @@ impl Store {
     /// # Errors
     /// See [`DbError`].
     pub async fn open(url: &str) -> Result<Self, StoreError> {
+        // On connections that end with it: SQLite's keep the tables in mind as they were when first looked at.
+        let migrating = db::connect(url).await?;
+        db::migrate(&migrating, "profile", MIGRATIONS).await?;
+        migrating.close().await;
         let pool = db::connect(url).await?;
-        db::migrate(&pool, "profile", MIGRATIONS).await?;
         Ok(Self {
             pool,
             witness: None,

@@ -227,3 +227,66 @@ impl Store {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use contracts::encoding::Bytes32;
+    use contracts::units::UnixTime;
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::store::NewProfile;
+    use crate::store::profiles::insert_profile;
+    use crate::store::tests::TestStore;
+
+    fn key(byte: u8) -> SealKey {
+        SealKey::new(Zeroizing::new([byte; 32]))
+    }
+
+    /// A profile whose seed is sealed under this key.
+    async fn host(store: &Store, byte: u8, operator: &SealKey) -> Result<Entropy, StoreError> {
+        let profile = Bytes32::from([byte; 32]);
+        let entropy = Entropy::generate();
+        let mut tx = store.begin().await?;
+        let new = NewProfile {
+            profile,
+            token_hash: profile,
+            seed: &entropy.seal(operator, &profile.to_string()),
+            seed_key: &key_id(operator),
+            enrol_id: profile,
+            created_at: UnixTime(1),
+        };
+        insert_profile(&mut tx, &new).await?;
+        tx.commit().await?;
+        Ok(entropy)
+    }
+
+    #[tokio::test]
+    async fn a_rewrapped_seed_opens_under_the_new_key_and_not_under_the_old() {
+        let test = TestStore::open().await;
+        test.store.operator_root(&key(1)).await.unwrap();
+        let seed = host(&test.store, 7, &key(1)).await.unwrap();
+        assert_eq!(test.store.rewrap(&key(1), &key(2)).await.unwrap(), 1);
+        assert_eq!(test.store.rewrap(&key(1), &key(2)).await.unwrap(), 0);
+        let id = Bytes32::from([7; 32]);
+        let sealed = test.store.profile(&id).await.unwrap().unwrap().seed;
+        let opened = Entropy::open(&key(2), &id.to_string(), &sealed).unwrap();
+        assert_eq!(opened.seed(), seed.seed());
+        assert!(Entropy::open(&key(1), &id.to_string(), &sealed).is_err());
+        test.store.operator_root(&key(2)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn attack_a_service_left_running_on_the_old_key_makes_no_profile() {
+        let test = TestStore::open().await;
+        test.store.operator_root(&key(1)).await.unwrap();
+        test.store.begin_rewrap(&key(1), &key(2)).await.unwrap();
+        // Made while seeds are moved: not forgotten.
+        host(&test.store, 7, &key(1)).await.unwrap();
+        assert!(!test.store.end_rewrap(&key(1), &key(2)).await.unwrap());
+        assert_eq!(test.store.rewrap(&key(1), &key(2)).await.unwrap(), 1);
+        // After that: refused by the database itself.
+        assert!(host(&test.store, 8, &key(1)).await.is_err());
+        host(&test.store, 9, &key(2)).await.unwrap();
+    }
+}

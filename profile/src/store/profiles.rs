@@ -41,6 +41,13 @@ pub struct StoredProfile {
     pub handles_expire: Option<Day>,
 }
 
+// Columns by name: a connection that prepared `SELECT *` before another added a column would read past its end.
+const SELECT_BY_TOKEN: &str =
+    "SELECT profile, seed, contact, enrol_id, registration, handles_expire
+     FROM profile WHERE token_hash = $1";
+const SELECT_BY_ID: &str = "SELECT profile, seed, contact, enrol_id, registration, handles_expire
+     FROM profile WHERE profile = $1";
+
 fn read(row: &AnyRow) -> Result<StoredProfile, StoreError> {
     let bytes = |column: &'static str| -> Result<Bytes32, StoreError> {
         let text: String = row.try_get(column)?;
@@ -69,7 +76,7 @@ impl Store {
         &self,
         token_hash: &Bytes32,
     ) -> Result<Option<StoredProfile>, StoreError> {
-        sqlx::query("SELECT * FROM profile WHERE token_hash = $1")
+        sqlx::query(SELECT_BY_TOKEN)
             .bind(token_hash.to_string())
             .fetch_optional(self.pool())
             .await?
@@ -83,7 +90,7 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn profile(&self, profile: &Bytes32) -> Result<Option<StoredProfile>, StoreError> {
-        sqlx::query("SELECT * FROM profile WHERE profile = $1")
+        sqlx::query(SELECT_BY_ID)
             .bind(profile.to_string())
             .fetch_optional(self.pool())
             .await?

@@ -107,3 +107,26 @@ async fn a_profile_restored_from_words_alone_is_the_same_person_with_fresh_keys(
     assert_eq!(keys(&before).intersection(&keys(&after)).count(), 0);
     world.end().await;
 }
+
+#[actix_web::test]
+async fn attack_a_service_with_another_operator_key_does_not_start() {
+    let world = World::new().await;
+    let owner = world.owner("987-65-4603").await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    std::fs::write(&path, contracts::encoding::to_base64url([43; 32])).unwrap();
+    let mut config = world.config.clone();
+    config.operator_key = crate::config::Secret::File(path);
+    let refused = crate::start(config).await.err().unwrap().to_string();
+    assert!(refused.contains("operator_key"), "{refused}");
+
+    // A rewrap leaves owners their tokens.
+    let key = |byte| SealKey::new(Zeroizing::new([byte; 32]));
+    let moved = world.store.store.rewrap(&key(42), &key(43)).await;
+    assert_eq!(moved.unwrap(), 1);
+    let mut world = world;
+    world.config.operator_key = crate::config::Secret::File(folder.path().join("key"));
+    world.restart().await;
+    shown(&world, &owner, "after").await;
+    world.end().await;
+}
