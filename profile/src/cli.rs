@@ -1,7 +1,7 @@
 //! The `profile` program.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -35,7 +35,8 @@ struct Arguments {
 /// What is done to a database while no service uses it.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Seals every hosted seed under another operator key. Killed half-way, it goes on when run again.
+    /// Seals every hosted seed under another operator key. Killed half-way, it goes on when run again. Prints
+    /// how many it moved.
     Rewrap {
         /// File of the operator key that the seeds are sealed under.
         #[arg(long)]
@@ -144,7 +145,21 @@ fn key(path: PathBuf, field: &str) -> Result<SealKey, String> {
     key.map(SealKey::new).map_err(|error| error.to_string())
 }
 
+/// A file that is missing is made when it is opened: a mistyped name would look like a database without profiles.
+fn exists(url: &str) -> Result<(), String> {
+    let path = url
+        .strip_prefix("sqlite:")
+        .and_then(|it| it.split('?').next());
+    match path {
+        Some(path) if !Path::new(path).exists() => Err(format!("--database: no such file {path}")),
+        _ => Ok(()),
+    }
+}
+
 async fn maintain(command: Command, url: &str) -> Result<(), String> {
+    if !matches!(command, Command::Restore { .. }) {
+        exists(url)?;
+    }
     let open = || async { Store::open(url).await.map_err(|error| error.to_string()) };
     match command {
         Command::Rewrap { old_key, new_key } => {

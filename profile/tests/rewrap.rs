@@ -73,10 +73,14 @@ impl Hosted {
     }
 
     fn command(&self, old: u8, new: u8) -> Command {
+        self.command_on(&self.url, old, new)
+    }
+
+    fn command_on(&self, url: &str, old: u8, new: u8) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_profile"));
         command
             .arg("rewrap")
-            .args(["--database", &self.url])
+            .args(["--database", url])
             .args([Path::new("--old-key"), &self.file(old)])
             .args([Path::new("--new-key"), &self.file(new)])
             .stdout(Stdio::piped())
@@ -179,6 +183,9 @@ async fn attack_a_rewrap_from_a_wrong_key_changes_no_seed() {
             .contains("--old-key: not the key")
     );
     assert!(hosted.refused(OLD, OLD).contains("--new-key"));
+    let mut elsewhere = hosted.command_on("sqlite:no-such-file.db", OLD, NEW);
+    let refused = String::from_utf8(elsewhere.output().unwrap().stderr).unwrap();
+    assert!(refused.contains("--database: no such file"), "{refused}");
     std::fs::write(hosted.file(OLD), "short").unwrap();
     assert!(hosted.refused(OLD, NEW).contains("--old-key"));
     assert_eq!(hosted.seeds().await, before);
