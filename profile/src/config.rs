@@ -349,6 +349,9 @@ pub struct ProfileConfig {
     pub database: String,
     /// The operator key that seeds and openings are sealed under: 32 bytes, base64url.
     pub operator_key: Secret,
+    /// A file that counts used wallet indexes; see [`crate::store::marks`].
+    #[serde(default)]
+    pub marks: Option<PathBuf>,
     /// Bearer token of navigators, who create profiles.
     pub navigator_token: Secret,
     /// The trust file: log origin and key, committee keys by epoch.

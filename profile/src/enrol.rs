@@ -19,8 +19,9 @@ use crate::api::types::{
 use crate::oracle::{Applicant, Enrolled, random32};
 use crate::service::{Service, token_hash};
 use crate::store::idempotency::remember;
+use crate::store::operator::key_id;
 use crate::store::profiles::{insert_profile, set_enrolled};
-use crate::store::{NewProfile, Remembered, StoredProfile, StoredSubject, facts, reserve};
+use crate::store::{NewProfile, Remembered, StoredProfile, StoredSubject, facts};
 use crate::wallet::{Entropy, SigningKey, Use, Wallet};
 
 /// Scope of navigators' idempotency keys.
@@ -56,6 +57,7 @@ impl Service {
                     profile,
                     token_hash: token_hash(&self.owner_token(&profile)),
                     seed: &entropy.seal(&self.operator, &id),
+                    seed_key: &key_id(&self.operator),
                     enrol_id,
                     created_at: now,
                 };
@@ -163,7 +165,10 @@ impl Service {
         let wallet = self.wallet(&profile)?;
         let text_id = profile.profile.to_string();
         let mut tx = self.store.begin().await?;
-        let attempt = reserve(&mut tx, &text_id, Use::Response, 1).await?;
+        let attempt = self
+            .store
+            .reserve(&mut tx, &text_id, Use::Response, 1)
+            .await?;
         tx.commit().await.map_err(crate::store::StoreError::from)?;
 
         let keys: Vec<(Domain, SigningKey)> = Domain::ALL

@@ -70,12 +70,55 @@ impl SealKey {
 
     /// 32 secret bytes for another use (an owner's token), from which this key does not follow.
     pub fn derive(&self, purpose: &str, id: &[u8]) -> Zeroizing<[u8; 32]> {
-        expand(b"shp/v1/seal-derive", &self.0, &tagged_hash(purpose, &[id]))
+        self.root().derive(purpose, id)
+    }
+
+    /// What [`SealKey::derive`] derives from. This key does not follow from it.
+    pub fn root(&self) -> Root {
+        let (key, _) = Hkdf::<Sha256>::extract(Some(b"shp/v1/seal-derive"), self.0.as_ref());
+        Root(Zeroizing::new(key.into()))
     }
 
     fn cipher(&self, salt: &[u8]) -> ChaCha20Poly1305 {
         let key = expand(salt, &self.0, TAG.as_bytes());
         ChaCha20Poly1305::new(Key::from_slice(key.as_ref()))
+    }
+}
+
+/// Derives secrets as the key it came from does, and seals nothing: the pseudorandom key of HKDF. Wiped on drop, prints
+/// nothing.
+pub struct Root(Zeroizing<[u8; 32]>);
+
+impl fmt::Debug for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Root(..)")
+    }
+}
+
+impl Root {
+    /// 32 secret bytes; see [`SealKey::derive`].
+    pub fn derive(&self, purpose: &str, id: &[u8]) -> Zeroizing<[u8; 32]> {
+        let mut out = Zeroizing::new([0u8; 32]);
+        Hkdf::<Sha256>::from_prk(self.0.as_ref())
+            .expect("32 bytes are a pseudorandom key of HKDF-SHA256")
+            .expand(&tagged_hash(purpose, &[id]), out.as_mut())
+            .expect("32 bytes are within the 255 blocks of RFC 5869");
+        out
+    }
+
+    /// Seals the root under an operator key of this name.
+    pub fn seal(&self, key: &SealKey, id: &str) -> String {
+        key.seal(&[b"operator-root", id.as_bytes()], self.0.as_ref())
+    }
+
+    /// Opens what [`Root::seal`] made under the same name.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn open(key: &SealKey, id: &str, sealed: &str) -> Result<Self, SealError> {
+        let bytes = key.open(&[b"operator-root", id.as_bytes()], sealed)?;
+        let bytes = bytes.as_slice().try_into().map_err(|_| SealError)?;
+        Ok(Self(Zeroizing::new(bytes)))
     }
 }
 
@@ -119,6 +162,20 @@ mod tests {
             changed[place] ^= 1;
         }
         assert_eq!(key(1).open(&[b"profile", b"a"], "AAAA"), Err(SealError));
+    }
+
+    #[test]
+    fn a_root_sealed_under_another_key_derives_what_the_first_key_did() {
+        let sealed = key(1).root().seal(&key(2), "two");
+        let root = Root::open(&key(2), "two", &sealed).unwrap();
+        assert_eq!(root.derive("use", b"id"), key(1).derive("use", b"id"));
+        assert_ne!(root.derive("use", b"id"), key(2).derive("use", b"id"));
+        // As it was before there were roots.
+        let info = tagged_hash("use", &[b"id"]);
+        let before = expand(b"shp/v1/seal-derive", &[1; 32], &info);
+        assert_eq!(root.derive("use", b"id"), before);
+        assert!(Root::open(&key(1), "two", &sealed).is_err());
+        assert!(Root::open(&key(2), "one", &sealed).is_err());
     }
 
     #[test]

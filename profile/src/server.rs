@@ -22,7 +22,8 @@ use crate::oracle::Oracles;
 use crate::seal::SealKey;
 use crate::service::{Locks, Service, token_hash};
 use crate::stock;
-use crate::store::{Store, StoreError};
+use crate::store::{OperatorError, Store, StoreError};
+use crate::wallet::GAP_LIMIT;
 
 /// Requests answered at the same time by each worker's runtime are many; workers are few.
 const WORKERS: usize = 2;
@@ -42,6 +43,9 @@ pub enum StartError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The operator key.
+    #[error("configuration field operator_key: {0}")]
+    Operator(#[from] OperatorError),
     /// The address.
     #[error("listen: {0}")]
     Listen(std::io::Error),
@@ -130,9 +134,20 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
         })
         .collect::<Result<_, ConfigError>>()?;
     let operator = SealKey::new(config.operator_key.read_key("operator_key")?);
+    let mut store = Store::open(&config.database).await?;
+    let root = store.operator_root(&operator).await?;
+    match &config.marks {
+        Some(path) if store.watch_marks(path).await? => {
+            tracing::warn!(
+                "the database is older than the marks: every use skips {GAP_LIMIT} indexes"
+            );
+        }
+        _ => {}
+    }
     let service = web::Data::new(Service {
-        store: Store::open(&config.database).await?,
+        store,
         operator,
+        root,
         navigator: token_hash(&navigator),
         oracles: Oracles::new(&config, trust, clock),
         notifier,

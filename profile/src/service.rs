@@ -15,7 +15,7 @@ use crate::config::{ApprovalConfig, EnquiryConfig, StockConfig, WorkerConfig};
 use crate::gap::Insurer;
 use crate::notifier::Notifier;
 use crate::oracle::Oracles;
-use crate::seal::SealKey;
+use crate::seal::{Root, SealKey};
 use crate::store::{Store, StoredProfile};
 use crate::wallet::{Entropy, Wallet, WalletError};
 
@@ -23,7 +23,10 @@ use crate::wallet::{Entropy, Wallet, WalletError};
 #[derive(Debug)]
 pub struct Service {
     pub(crate) store: Store,
+    /// Seals the seeds.
     pub(crate) operator: SealKey,
+    /// What tokens and salts follow from.
+    pub(crate) root: Root,
     pub(crate) navigator: Bytes32,
     pub(crate) oracles: Oracles,
     pub(crate) notifier: Notifier,
@@ -70,12 +73,17 @@ impl Service {
             })
     }
 
-    /// The owner's token of a profile. It follows from the operator key, so that a repeated call can answer it again
+    /// The owner's token of a profile. It follows from the root, so that a repeated call can answer it again
     /// without it being stored.
     pub(crate) fn owner_token(&self, profile: &Bytes32) -> Zeroizing<String> {
-        let secret = self.operator.derive("shp/v1/owner-token", &profile.0);
-        Zeroizing::new(to_base64url(secret.as_ref()))
+        owner_token(&self.root, profile)
     }
+}
+
+/// The owner's token of a profile.
+pub(crate) fn owner_token(root: &Root, profile: &Bytes32) -> Zeroizing<String> {
+    let secret = root.derive("shp/v1/owner-token", &profile.0);
+    Zeroizing::new(to_base64url(secret.as_ref()))
 }
 
 /// What is stored of a bearer token.

@@ -10,7 +10,7 @@ use super::{Asked, GapNeed, GapOffers, Insurer, Opened};
 use crate::oracle::random32;
 use crate::service::Service;
 use crate::store::gap::{StoredEnquiry, answer_enquiry, insert_enquiry};
-use crate::store::{StoreError, StoredProfile, reserve};
+use crate::store::{StoreError, StoredProfile};
 use crate::wallet::Use;
 
 impl Service {
@@ -29,7 +29,7 @@ impl Service {
             .map_err(|_| Problem::bad_request("situation: a day from 1900 to 2199"))?;
         let json = serde_json::to_vec(need).map_err(|_| Problem::internal())?;
         let id = [&profile.profile.0[..], key.as_bytes(), &json].concat();
-        let digest = self.operator.derive("shp/v1/gap-need", &id);
+        let digest = self.root.derive("shp/v1/gap-need", &id);
         let digest = Bytes32::from(*digest).to_string();
         let _lock = self.locks.hold(profile.profile).await;
         let (mut opened, mut silent) = (Vec::new(), Vec::new());
@@ -162,7 +162,10 @@ impl Service {
             file: published.file,
         };
         let mut tx = self.store.begin().await?;
-        let wallet_index = reserve(&mut tx, &profile.profile.to_string(), Use::Question, 1).await?;
+        let wallet_index = self
+            .store
+            .reserve(&mut tx, &profile.profile.to_string(), Use::Question, 1)
+            .await?;
         let key = self.wallet(profile)?.question(wallet_index)?;
         let json =
             zeroize::Zeroizing::new(serde_json::to_vec(&asked).map_err(|_| Problem::internal())?);

@@ -74,7 +74,7 @@ impl Job<'_> {
     fn key_salt(&self) -> Bytes32 {
         let secret = self
             .service
-            .operator
+            .root
             .derive("shp/v1/approval-salt", &self.claimed.task.0);
         Bytes32::from(*secret)
     }

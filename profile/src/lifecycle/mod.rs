@@ -27,7 +27,7 @@ use crate::store::lifecycle::{
     NewTask, StoredLifecycle, begin_lifecycle, drop_lane, has_event, insert_event, insert_task,
     lock_lifecycle, save_lifecycle,
 };
-use crate::store::{StoreError, StoredProfile, Tx, reserve};
+use crate::store::{StoreError, StoredProfile, Tx};
 use crate::wallet::Use;
 
 pub use record::{Coverage, CoverageEvent};
@@ -133,7 +133,10 @@ impl Service {
         if lock_lifecycle(&mut tx, &profile.profile).await?.is_some() {
             return Ok(());
         }
-        let index = reserve(&mut tx, &profile.profile.to_string(), Use::Question, 1).await?;
+        let index = self
+            .store
+            .reserve(&mut tx, &profile.profile.to_string(), Use::Question, 1)
+            .await?;
         let key = self.wallet(profile)?.question(index)?;
         let first = State::new(home, contract, today);
         let flag = token_hash(&self.flag_of(&profile.profile));
@@ -144,7 +147,7 @@ impl Service {
 
     /// What a provider pulls a profile's coverage flag by. It follows from the operator key and is stored as a hash.
     fn flag_of(&self, profile: &Bytes32) -> Zeroizing<String> {
-        let secret = self.operator.derive("shp/v1/coverage-flag", &profile.0);
+        let secret = self.root.derive("shp/v1/coverage-flag", &profile.0);
         Zeroizing::new(to_base64url(secret.as_ref()))
     }
 

@@ -14,7 +14,7 @@ use crate::oracle::random32;
 use crate::service::Service;
 use crate::store::idempotency::remember;
 use crate::store::questions::insert_question;
-use crate::store::{NewQuestion, Remembered, StoreError, StoredProfile, reserve};
+use crate::store::{NewQuestion, Remembered, StoreError, StoredProfile};
 use crate::wallet::Use;
 
 /// 422: the rules do not give this question an answer.
@@ -70,7 +70,10 @@ impl Service {
             return Err(not_enrolled());
         }
         let compiled = self.check_question(ask)?;
-        let wallet_index = reserve(&mut tx, &scope, Use::Question, 1).await?;
+        let wallet_index = self
+            .store
+            .reserve(&mut tx, &scope, Use::Question, 1)
+            .await?;
         let new = NewQuestion {
             question: id,
             profile: profile.profile,

@@ -19,7 +19,7 @@ use super::{Proved, Work, kind};
 use crate::api::types::{Outcome, State};
 use crate::oracle::random32;
 use crate::store::stock::schedule;
-use crate::store::{StoreError, Tx, facts, reserve};
+use crate::store::{StoreError, Tx, facts};
 use crate::wallet::Use;
 
 /// How long a proof waits for a core.
@@ -66,7 +66,9 @@ impl Work<'_> {
         let nonces = self.service.oracles.decision_nonces().await?;
         let profile = self.profile.profile.to_string();
         let mut tx = store.begin().await?;
-        let confirmation = reserve(&mut tx, &profile, Use::Confirmation, 1).await?;
+        let confirmation = store
+            .reserve(&mut tx, &profile, Use::Confirmation, 1)
+            .await?;
         tx.commit().await.map_err(StoreError::from)?;
         let enquiry = self.enquiry(&nonces)?;
         let context = PresentContext {

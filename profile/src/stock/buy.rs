@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::plan::{Bound, Expected, bind};
 use crate::oracle::{AttestedLeaf, OracleError, Owner, Wanted};
 use crate::service::Service;
-use crate::store::{Fetched, Pair, StoreError, StoredLeaf, StoredProfile, facts, reserve};
+use crate::store::{Fetched, Pair, StoreError, StoredLeaf, StoredProfile, facts};
 use crate::wallet::{LeafKeys, Role, Use, Wallet};
 
 /// Bytes before the opening proper: purpose salt and subject blinding.
@@ -127,7 +127,11 @@ impl Buyer<'_> {
         let mut tx = self.service.store.begin().await?;
         let profile = self.profile.profile.to_string();
         let use_ = Use::Leaf(order.domain, Role::Holder);
-        let first = reserve(&mut tx, &profile, use_, count).await?;
+        let first = self
+            .service
+            .store
+            .reserve(&mut tx, &profile, use_, count)
+            .await?;
         tx.commit().await.map_err(StoreError::from)?;
 
         let mut wanted = Vec::with_capacity(leaves.len());

@@ -5,6 +5,8 @@ pub mod gap;
 pub mod heard;
 pub mod idempotency;
 pub mod lifecycle;
+pub mod marks;
+pub mod operator;
 pub mod profiles;
 pub mod questions;
 pub mod stock;
@@ -15,6 +17,8 @@ pub(crate) mod tests;
 pub use facts::{Fetched, StoredLeaf, StoredSubject};
 pub use heard::{Effect, OwnerDispute, Standing};
 pub use idempotency::Remembered;
+pub use marks::WitnessError;
+pub use operator::OperatorError;
 pub use profiles::{NewProfile, StoredProfile};
 pub use questions::{NewQuestion, OutboxItem, StoredQuestion};
 pub use stock::{Due, Pair};
@@ -22,14 +26,13 @@ pub use stock::{Due, Pair};
 use oracles::db::{self, DbError};
 use sqlx::{Any, AnyPool, Row, Transaction};
 
-use crate::wallet::{MAX_INDEX, Use};
-
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_profile.sql"),
     include_str!("../../migrations/0002_stock.sql"),
     include_str!("../../migrations/0003_heard.sql"),
     include_str!("../../migrations/0004_gap.sql"),
     include_str!("../../migrations/0006_lifecycle.sql"),
+    include_str!("../../migrations/0007_wallet.sql"),
 ];
 
 /// A transaction of either database.
@@ -48,6 +51,9 @@ pub enum StoreError {
     /// All keys of one use are used up.
     #[error("wallet: all 2^31 keys of one use are used up")]
     Exhausted,
+    /// The file that counts uses of indexes.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// A leaf that a presentation was about to use is used already.
     #[error("an attestation is used already: it shows up in another presentation")]
     Used,
@@ -85,6 +91,7 @@ impl From<StoreError> for oracles::problem::Problem {
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: AnyPool,
+    witness: Option<std::sync::Arc<marks::Witness>>,
 }
 
 impl Store {
@@ -93,9 +100,15 @@ impl Store {
     /// # Errors
     /// See [`DbError`].
     pub async fn open(url: &str) -> Result<Self, StoreError> {
+        // On connections that end with it: SQLite's keep the tables in mind as they were when first looked at.
+        let migrating = db::connect(url).await?;
+        db::migrate(&migrating, "profile", MIGRATIONS).await?;
+        migrating.close().await;
         let pool = db::connect(url).await?;
-        db::migrate(&pool, "profile", MIGRATIONS).await?;
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            witness: None,
+        })
     }
 
     /// Begins a transaction that writes.
@@ -119,29 +132,6 @@ impl Store {
         sqlx::query("SELECT 1").fetch_one(&self.pool).await?;
         Ok(())
     }
-}
-
-/// Uses up `count` wallet indexes and returns the first. They are used once this transaction commits, before any key
-/// derived from them leaves the process; a crash after that wastes them, and nothing ever reuses them.
-///
-/// # Errors
-/// [`StoreError::Exhausted`] or the database's.
-pub async fn reserve(tx: &mut Tx, profile: &str, use_: Use, count: u32) -> Result<u32, StoreError> {
-    let row = sqlx::query(
-        "INSERT INTO wallet_mark (profile, counter, next) VALUES ($1, $2, $3)
-         ON CONFLICT (profile, counter) DO UPDATE SET next = wallet_mark.next + $3
-         RETURNING next",
-    )
-    .bind(profile)
-    .bind(use_.counter())
-    .bind(i64::from(count))
-    .fetch_one(&mut **tx)
-    .await?;
-    let next = u32::try_from(row.try_get::<i64, _>(0)?).map_err(|_| StoreError::Exhausted)?;
-    if next > MAX_INDEX {
-        return Err(StoreError::Exhausted);
-    }
-    next.checked_sub(count).ok_or(StoreError::Corrupt("next"))
 }
 
 /// Reads a column by its text form.

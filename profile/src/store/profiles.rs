@@ -16,6 +16,8 @@ pub struct NewProfile<'a> {
     pub token_hash: Bytes32,
     /// The sealed seed.
     pub seed: &'a str,
+    /// [`super::operator::key_id`] of the key that it is sealed under.
+    pub seed_key: &'a str,
     /// The first enrolment.
     pub enrol_id: Bytes32,
     /// Now.
@@ -38,6 +40,13 @@ pub struct StoredProfile {
     /// The last day on which the handles are taken.
     pub handles_expire: Option<Day>,
 }
+
+// Columns by name: a connection that prepared `SELECT *` before another added a column would read past its end.
+const SELECT_BY_TOKEN: &str =
+    "SELECT profile, seed, contact, enrol_id, registration, handles_expire
+     FROM profile WHERE token_hash = $1";
+const SELECT_BY_ID: &str = "SELECT profile, seed, contact, enrol_id, registration, handles_expire
+     FROM profile WHERE profile = $1";
 
 fn read(row: &AnyRow) -> Result<StoredProfile, StoreError> {
     let bytes = |column: &'static str| -> Result<Bytes32, StoreError> {
@@ -67,7 +76,7 @@ impl Store {
         &self,
         token_hash: &Bytes32,
     ) -> Result<Option<StoredProfile>, StoreError> {
-        sqlx::query("SELECT * FROM profile WHERE token_hash = $1")
+        sqlx::query(SELECT_BY_TOKEN)
             .bind(token_hash.to_string())
             .fetch_optional(self.pool())
             .await?
@@ -81,7 +90,7 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn profile(&self, profile: &Bytes32) -> Result<Option<StoredProfile>, StoreError> {
-        sqlx::query("SELECT * FROM profile WHERE profile = $1")
+        sqlx::query(SELECT_BY_ID)
             .bind(profile.to_string())
             .fetch_optional(self.pool())
             .await?
@@ -97,17 +106,30 @@ impl Store {
 /// The database's.
 pub async fn insert_profile(tx: &mut Tx, new: &NewProfile<'_>) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO profile (profile, token_hash, seed, enrol_id, registration, created_at)
-         VALUES ($1, $2, $3, $4, 0, $5)",
+        "INSERT INTO profile (profile, token_hash, seed, enrol_id, registration, created_at, seed_key)
+         VALUES ($1, $2, $3, $4, 0, $5, $6)",
     )
     .bind(new.profile.to_string())
     .bind(new.token_hash.to_string())
     .bind(new.seed)
     .bind(new.enrol_id.to_string())
     .bind(new.created_at.0)
+    .bind(new.seed_key)
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Whether a profile with this first enrolment is stored: it has the same seed.
+///
+/// # Errors
+/// The database's.
+pub async fn has_enrolment(tx: &mut Tx, enrol_id: &Bytes32) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 FROM profile WHERE enrol_id = $1")
+        .bind(enrol_id.to_string())
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(row.is_some())
 }
 
 /// Notes the contact handle and the day until which the handles are taken.

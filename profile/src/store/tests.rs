@@ -2,7 +2,7 @@ use contracts::ids::Domain;
 
 use super::*;
 use crate::seal::SealKey;
-use crate::wallet::Role;
+use crate::wallet::{MAX_INDEX, Role, Use};
 use contracts::encoding::Bytes32;
 use contracts::ids::ContractRef;
 use contracts::units::UnixTime;
@@ -40,14 +40,17 @@ impl TestStore {
     }
 }
 
-async fn with_profile() -> (TestStore, Bytes32) {
+pub(crate) async fn with_profile() -> (TestStore, Bytes32) {
     let test = TestStore::open().await;
     let profile = Bytes32::from([7; 32]);
+    let operator = SealKey::new(Zeroizing::new([1; 32]));
+    test.store.operator_root(&operator).await.unwrap();
     let mut tx = test.store.begin().await.unwrap();
     let new = NewProfile {
         profile,
         token_hash: [8; 32].into(),
         seed: "sealed",
+        seed_key: &operator::key_id(&operator),
         enrol_id: [9; 32].into(),
         created_at: UnixTime(1),
     };
@@ -90,23 +93,41 @@ async fn an_index_is_used_once_even_when_what_used_it_fails() {
     let mut firsts = vec![];
     for count in [4, 1, 4] {
         let mut tx = test.store.begin().await.unwrap();
-        firsts.push(reserve(&mut tx, &profile, use_, count).await.unwrap());
+        firsts.push(
+            test.store
+                .reserve(&mut tx, &profile, use_, count)
+                .await
+                .unwrap(),
+        );
         tx.commit().await.unwrap();
     }
     assert_eq!(firsts, [0, 4, 5]);
     // The roles of a leaf share a mark; another domain has its own.
     let mut tx = test.store.begin().await.unwrap();
     let role = Use::Leaf(Domain::Income, Role::Opening);
-    assert_eq!(reserve(&mut tx, &profile, role, 1).await.unwrap(), 9);
+    assert_eq!(
+        test.store
+            .reserve(&mut tx, &profile, role, 1)
+            .await
+            .unwrap(),
+        9
+    );
     let other = Use::Leaf(Domain::Medical, Role::Holder);
-    assert_eq!(reserve(&mut tx, &profile, other, 1).await.unwrap(), 0);
+    assert_eq!(
+        test.store
+            .reserve(&mut tx, &profile, other, 1)
+            .await
+            .unwrap(),
+        0
+    );
     tx.commit().await.unwrap();
 
     let mut tx = test.store.begin().await.unwrap();
-    reserve(&mut tx, &profile, other, MAX_INDEX - 1)
+    test.store
+        .reserve(&mut tx, &profile, other, MAX_INDEX - 1)
         .await
         .unwrap();
-    let exhausted = reserve(&mut tx, &profile, other, 1).await;
+    let exhausted = test.store.reserve(&mut tx, &profile, other, 1).await;
     assert!(matches!(exhausted, Err(StoreError::Exhausted)));
 }
 
@@ -115,13 +136,14 @@ async fn the_marks_survive_a_reopened_database() {
     let (test, profile) = with_profile().await;
     let profile = profile.to_string();
     let mut tx = test.store.begin().await.unwrap();
-    reserve(&mut tx, &profile, Use::Confirmation, 3)
+    test.store
+        .reserve(&mut tx, &profile, Use::Confirmation, 3)
         .await
         .unwrap();
     tx.commit().await.unwrap();
     let again = Store::open(&test.url).await.unwrap();
     let mut tx = again.begin().await.unwrap();
-    let first = reserve(&mut tx, &profile, Use::Confirmation, 1).await;
+    let first = again.reserve(&mut tx, &profile, Use::Confirmation, 1).await;
     assert_eq!(first.unwrap(), 3);
 }
 
@@ -132,7 +154,10 @@ async fn concurrent_reservations_never_overlap() {
         let (store, profile) = (test.store.clone(), profile.to_string());
         tokio::spawn(async move {
             let mut tx = store.begin().await.unwrap();
-            let first = reserve(&mut tx, &profile, Use::Response, 2).await.unwrap();
+            let first = store
+                .reserve(&mut tx, &profile, Use::Response, 2)
+                .await
+                .unwrap();
             tx.commit().await.unwrap();
             first
         })

@@ -327,6 +327,14 @@ impl World {
         std::mem::replace(&mut self.service, next).stop().await;
     }
 
+    /// As [`World::restart`], on another database.
+    pub(crate) async fn move_to(&mut self, database: String) {
+        self.store.store = crate::store::Store::open(&database).await.unwrap();
+        self.store.url.clone_from(&database);
+        self.config.database = database;
+        self.restart().await;
+    }
+
     pub(crate) async fn end(self) {
         self.service.stop().await;
         self.server.stop(false).await;
@@ -637,6 +645,9 @@ impl World {
         for table in [
             "profile",
             "wallet_mark",
+            "wallet_skip",
+            "wallet_witness",
+            "operator_key",
             "handle",
             "subject",
             "attestation",

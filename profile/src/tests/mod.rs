@@ -8,3 +8,4 @@ mod lifecycle;
 mod resume;
 mod stock;
 mod story;
+mod wallet;

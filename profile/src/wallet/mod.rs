@@ -1,10 +1,13 @@
 //! The owner's HD wallet: one BIP-39 seed, a fresh BIP-32 key for every transaction.
 
+pub mod backup;
 mod keys;
+mod marks;
 mod path;
 mod seed;
 
 pub use keys::{LeafKeys, SigningKey};
+pub use marks::{GAP_LIMIT, Marks};
 pub use path::{MAX_INDEX, Role, Use};
 pub use seed::{Entropy, SeedError};
 
@@ -143,6 +146,14 @@ impl Wallet {
     pub fn enrolment(&self, registration: u32) -> Result<Bytes32, WalletError> {
         let secret = self.secret(Use::Enrolment, registration)?;
         Ok(tagged_hash("shp/v1/enrol-id", &[secret.as_ref()]).into())
+    }
+
+    /// The key that seals the wallet's own files ([`backup`]).
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub(crate) fn backup_key(&self) -> Result<SealKey, WalletError> {
+        self.secret(Use::Backup, 0).map(SealKey::new)
     }
 
     fn scalar(&self, use_: Use, index: u32) -> Result<Zeroizing<Scalar>, WalletError> {

@@ -32,6 +32,8 @@ pub enum Use {
     Question,
     /// The id of an enrolment; index: registration.
     Enrolment,
+    /// Seals what a self-held wallet keeps beside its seed; index: 0.
+    Backup,
 }
 
 /// The keys of one leaf.
@@ -71,7 +73,19 @@ impl Use {
             Self::Subject(domain) => (6, domain_number(domain)),
             Self::Question => (7, NO_DOMAIN),
             Self::Enrolment => (8, NO_DOMAIN),
+            Self::Backup => (9, NO_DOMAIN),
         }
+    }
+
+    /// The uses whose index is drawn afresh every time, one for each counter. The others' index is a registration, an
+    /// attempt that [`Use::Response`] drew, or fixed.
+    pub fn drawn() -> Vec<Self> {
+        let leaves = Domain::ALL
+            .into_iter()
+            .map(|domain| Self::Leaf(domain, Role::Holder));
+        leaves
+            .chain([Self::Confirmation, Self::Response, Self::Question])
+            .collect()
     }
 
     /// The name under which the high-water mark of used indices is kept; the roles of a leaf share one.
@@ -121,6 +135,7 @@ mod tests {
         assert_eq!(path(Use::Pseudonym, 0), "1936224304'/3'/255'/0'");
         assert_eq!(path(Use::Question, 5), "1936224304'/7'/255'/5'");
         assert_eq!(path(Use::Enrolment, 1), "1936224304'/8'/255'/1'");
+        assert_eq!(path(Use::Backup, 0), "1936224304'/9'/255'/0'");
         assert_eq!(Use::Confirmation.steps(MAX_INDEX), None);
     }
 }

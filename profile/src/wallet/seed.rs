@@ -101,3 +101,39 @@ impl Entropy {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// trezor/python-mnemonic vectors.json, the English ones of 256 bits.
+    #[test]
+    fn bip39_published_entropy_and_words() {
+        let legal = "legal winner thank year wave sausage worth useful ".repeat(2)
+            + "legal winner thank year wave sausage worth title";
+        let letter = "letter advice cage absurd amount doctor acoustic avoid ".repeat(2)
+            + "letter advice cage absurd amount doctor acoustic bless";
+        for (byte, words) in [
+            (0x00, "abandon ".repeat(23) + "art"),
+            (0x7f, legal),
+            (0x80, letter),
+            (0xff, "zoo ".repeat(23) + "vote"),
+        ] {
+            let entropy = Entropy::new(Zeroizing::new([byte; ENTROPY_BYTES]));
+            assert_eq!(*entropy.words(), words);
+            assert_eq!(Entropy::from_words(&words).unwrap().seed(), entropy.seed());
+        }
+    }
+
+    #[test]
+    fn attack_words_with_a_wrong_checksum_or_a_word_of_no_list_are_refused() {
+        for words in [
+            "zoo ".repeat(23) + "zoo",
+            "zoo ".repeat(23) + "vole",
+            "zoo ".repeat(22) + "vote",
+            String::new(),
+        ] {
+            assert_eq!(Entropy::from_words(&words).unwrap_err(), SeedError::Words);
+        }
+    }
+}

@@ -136,6 +136,7 @@ fn any_use() -> impl Strategy<Value = Use> {
         domain().prop_map(Use::Subject),
         Just(Use::Question),
         Just(Use::Enrolment),
+        Just(Use::Backup),
     ]
 }
 
