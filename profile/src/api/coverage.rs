@@ -10,8 +10,9 @@ use oracles::problem::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::auth::{Flagged, Owner};
-use super::routes::idempotency_key;
+use super::auth::{Flagged, OnceKey, Owner};
+use super::owner::canonical;
+use super::types::Page;
 use crate::service::Service;
 
 /// Body of `PUT /v1/profiles/{profile}/coverage`.
@@ -50,16 +51,6 @@ pub enum Reported {
     },
 }
 
-/// Query of `GET /v1/profiles/{profile}/coverage`.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Page {
-    #[serde(default)]
-    after: i64,
-    #[serde(default)]
-    limit: Option<u32>,
-}
-
 /// Answer of `POST /v1/profiles/{profile}/flag`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,8 +75,7 @@ pub(super) async fn record(
     owner: Owner,
     page: web::Query<Page>,
 ) -> Result<HttpResponse, Problem> {
-    let limit = page.limit.unwrap_or(50);
-    let record = service.coverage(&owner.0, page.after, limit).await?;
+    let record = service.coverage(&owner.0, page.after, page.limit()).await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(record))
@@ -94,14 +84,11 @@ pub(super) async fn record(
 pub(super) async fn report(
     service: web::Data<Service>,
     owner: Owner,
-    request: HttpRequest,
+    key: OnceKey,
     call: web::Json<Reported>,
 ) -> Result<HttpResponse, Problem> {
-    let key = idempotency_key(&request)?.ok_or_else(|| {
-        Problem::bad_request(
-            "Idempotency-Key: send one, fresh for each report, so that a repeated call counts once",
-        )
-    })?;
+    let (id, body) = (owner.0.profile, canonical(&*call)?);
+    service.once(&format!("{id} report"), &key.0, &body).await?;
     let event = match call.into_inner() {
         Reported::Covered {
             jurisdiction,
@@ -115,7 +102,7 @@ pub(super) async fn report(
         Reported::Changed { change } => Event::Changed { change },
         Reported::Disputed { case } => Event::Disputed { case },
     };
-    let source = format!("owner {key}");
+    let source = format!("owner {}", key.0);
     service.take_event(&owner.0, &source, &event).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -123,7 +110,10 @@ pub(super) async fn report(
 pub(super) async fn make_flag(
     service: web::Data<Service>,
     owner: Owner,
+    key: OnceKey,
 ) -> Result<HttpResponse, Problem> {
+    let id = owner.0.profile;
+    service.once(&format!("{id} flag"), &key.0, b"").await?;
     let flag_token = service.flag(&owner.0).await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))

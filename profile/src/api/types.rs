@@ -229,3 +229,104 @@ pub struct OpenAttributes {
     /// Attributes of the question; a leaf of each is opened, and no other.
     pub attributes: Vec<AttributeId>,
 }
+
+/// Entries of a page at most.
+pub const MAX_PAGE: u32 = 100;
+/// Entries of a page where the caller names no number.
+const PAGE: u32 = 50;
+
+/// How many entries a page has.
+pub(crate) fn page_limit(asked: Option<u32>) -> u32 {
+    asked.unwrap_or(PAGE).clamp(1, MAX_PAGE)
+}
+
+/// Query of what is paged by number.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// The number after which entries are wanted.
+    #[serde(default)]
+    pub after: i64,
+    /// Entries wanted, 1 to 100; fewer may come.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+impl Page {
+    pub(crate) fn limit(&self) -> u32 {
+        page_limit(self.limit)
+    }
+
+    /// What to ask for the next page with: the last entry's number, if the page is full.
+    pub(crate) fn next(&self, entries: usize, last: Option<i64>) -> Option<i64> {
+        last.filter(|_| entries == usize::try_from(self.limit()).unwrap_or(usize::MAX))
+    }
+}
+
+/// A call to the API, in `GET /v1/audit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditEvent {
+    /// Its number, from 1, without gaps.
+    pub seq: i64,
+    /// When it came.
+    pub at: UnixTime,
+    /// `operator`, `navigator`, `agency`, `insurer`, `owner`, `provider`, or `unknown` for a token that is nobody's.
+    pub kind: String,
+    /// The configured name of a caller, or the random id of an owner's or a flag's profile.
+    pub who: String,
+    /// The method.
+    pub method: String,
+    /// The route, with names in place of ids.
+    pub route: String,
+    /// Status of the answer; 0 while there is none.
+    pub status: u32,
+}
+
+/// Answer of `GET /v1/audit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditPage {
+    /// Events, oldest first.
+    pub events: Vec<AuditEvent>,
+    /// What to ask for the next page with, where there may be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<i64>,
+}
+
+/// Query of `GET /v1/insurer/policies`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyPageQuery {
+    /// The policy after which entries are wanted.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// Entries wanted, 1 to 100; fewer may come.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// A policy that the calling insurer sold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SoldPolicy {
+    /// The insurer's number for it.
+    pub policy: String,
+    /// `held`, `ending` (the ending may not have reached the insurer yet) or `ended`.
+    pub state: String,
+    /// First day of cover.
+    pub start: Day,
+    /// First day without.
+    pub end: Day,
+}
+
+/// Answer of `GET /v1/insurer/policies`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyPage {
+    /// Policies in the order of their numbers' text.
+    pub policies: Vec<SoldPolicy>,
+    /// What to ask for the next page with, where there may be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}

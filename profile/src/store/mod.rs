@@ -1,5 +1,6 @@
 //! What the service keeps: commitments, opaque handles, sealed openings and the state of questions; no readable record.
 
+pub mod audit;
 pub mod facts;
 pub mod gap;
 pub mod heard;
@@ -30,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0003_heard.sql"),
     include_str!("../../migrations/0004_gap.sql"),
     include_str!("../../migrations/0006_lifecycle.sql"),
+    include_str!("../../migrations/0008_api.sql"),
 ];
 
 /// A transaction of either database.

@@ -184,7 +184,7 @@ async fn a_provider_pulls_a_flag_and_nothing_else() {
     let owner = world.watched("987-65-5003").await;
     let path = format!("/v1/profiles/{}/flag", owner.profile);
     let (_, body) = world
-        .call("POST", &path, Some(&owner.token), None, None)
+        .call("POST", &path, Some(&owner.token), Some("flag"), None)
         .await;
     let Flag { flag_token } = parse(body);
     let url = format!("{}/v1/flag", world.service.url());

@@ -1,5 +1,6 @@
 //! Black-box tests over HTTP, in a network whose parties can be told to lie.
 
+mod access;
 mod api;
 mod attacks;
 mod gap;

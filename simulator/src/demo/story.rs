@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::fault::Step;
 use super::folder::{Enrolled, Folder, Memory};
-use super::network::{Network, oracle_name};
+use super::network::{Network, fresh_key, oracle_name};
 use super::oracle_config::{self};
 use super::phone::Texting;
 use super::report::{self, FactFinder};
@@ -214,7 +214,7 @@ impl<'a> Story<'a> {
                     "profile",
                     &path,
                     Some(&enrolled.owner_token),
-                    None,
+                    Some(&fresh_key()),
                     &json!({}),
                 )
                 .await
