@@ -9,39 +9,46 @@ use contracts::units::Day;
 use oracles::problem::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::auth::{Flagged, OnceKey, Owner};
 use super::owner::canonical;
 use super::types::Page;
+use crate::lifecycle::Coverage;
 use crate::service::Service;
 
 /// Body of `PUT /v1/profiles/{profile}/coverage`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WatchOver {
     /// Where the owner lives.
+    #[schema(value_type = String)]
     pub jurisdiction: Jurisdiction,
     /// The eligibility contract, such as `us.medicaid.adult-group`.
     pub contract: String,
 }
 
 /// Body of `POST /v1/profiles/{profile}/coverage/events`: what an owner may report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "event", deny_unknown_fields)]
 pub enum Reported {
     /// Medicaid is in force already.
     Covered {
         /// Whose.
+        #[schema(value_type = String)]
         jurisdiction: Jurisdiction,
         /// First day.
+        #[schema(value_type = String, format = Date)]
         from: Day,
         /// Last day of the certification period, where known.
         #[serde(default)]
+        #[schema(value_type = Option<String>, format = Date)]
         period_end: Option<Day>,
     },
     /// Something changed.
     Changed {
         /// What kind of thing.
+        #[schema(value_type = Object)]
         change: Change,
     },
     /// A change that was told of is wrong.
@@ -52,13 +59,14 @@ pub enum Reported {
 }
 
 /// Answer of `POST /v1/profiles/{profile}/flag`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Flag {
     /// Bearer token of `GET /v1/flag`, for a provider: who has it sees whether the owner is covered today, and nothing else.
     pub flag_token: String,
 }
 
+#[utoipa::path(put, path = "/v1/profiles/{profile}/coverage", params(("profile" = String, Path, description = "Id of the profile")), request_body = WatchOver, responses((status = 204, description = "Looked after"), (status = 409, description = "`not-enrolled`: the profile holds no handles that are taken today"), (status = 422, description = "`contract`: the state does not have it")))]
 pub(super) async fn watch_over(
     service: web::Data<Service>,
     owner: Owner,
@@ -70,6 +78,7 @@ pub(super) async fn watch_over(
     Ok(HttpResponse::NoContent().finish())
 }
 
+#[utoipa::path(get, path = "/v1/profiles/{profile}/coverage", params(("profile" = String, Path, description = "Id of the profile"), Page), responses((status = 200, description = "A page of the record", body = Coverage), (status = 409, description = "`not-watched`: the profile's cover is not looked after")))]
 pub(super) async fn record(
     service: web::Data<Service>,
     owner: Owner,
@@ -81,6 +90,7 @@ pub(super) async fn record(
         .json(record))
 }
 
+#[utoipa::path(post, path = "/v1/profiles/{profile}/coverage/events", params(("profile" = String, Path, description = "Id of the profile")), request_body = Reported, responses((status = 204, description = "Taken"), (status = 409, description = "`not-watched`: the profile's cover is not looked after"), (status = 422, description = "`idempotency-key-reused`")))]
 pub(super) async fn report(
     service: web::Data<Service>,
     owner: Owner,
@@ -107,6 +117,7 @@ pub(super) async fn report(
     Ok(HttpResponse::NoContent().finish())
 }
 
+#[utoipa::path(post, path = "/v1/profiles/{profile}/flag", params(("profile" = String, Path, description = "Id of the profile")), responses((status = 200, description = "The token", body = Flag), (status = 409, description = "`not-watched`: the profile's cover is not looked after"), (status = 422, description = "`idempotency-key-reused`")))]
 pub(super) async fn make_flag(
     service: web::Data<Service>,
     owner: Owner,
@@ -121,6 +132,7 @@ pub(super) async fn make_flag(
 }
 
 /// A provider's pull: FHIR R4 `Coverage` with what the flag tells and nothing else; 304 while it has not changed.
+#[utoipa::path(get, path = "/v1/flag", params(("If-None-Match" = Option<String>, Header, description = "`ETag` of an earlier answer")), responses((status = 200, description = "FHIR R4 `Coverage`", body = Object, content_type = "application/fhir+json"), (status = 304, description = "Not changed"), (status = 409, description = "`not-watched`: the profile's cover is not looked after")))]
 pub(super) async fn flag(
     service: web::Data<Service>,
     flagged: Flagged,

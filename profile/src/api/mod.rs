@@ -4,6 +4,7 @@ pub mod access;
 mod auth;
 pub mod coverage;
 mod limits;
+mod openapi;
 mod owner;
 mod parties;
 mod routes;

@@ -7,7 +7,10 @@ use oracles::problem::Problem;
 use serde::Serialize;
 
 use super::auth::{OnceKey, Owner, Party};
-use super::types::{AskQuestion, EnrolProfile, OpenAttributes};
+use super::types::{
+    AskQuestion, CreatedProfile, EnrolProfile, OpenAttributes, Profile, Question, Reproofing,
+    TokenAnswer,
+};
 use crate::question::no_question;
 use crate::service::Service;
 
@@ -27,11 +30,13 @@ pub(super) fn canonical<T: Serialize>(body: &T) -> Result<Vec<u8>, Problem> {
     to_jcs(body).map_err(|_| Problem::internal())
 }
 
+#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The database answers")))]
 pub(super) async fn healthz(service: web::Data<Service>) -> Result<HttpResponse, Problem> {
     service.store.ping().await?;
     Ok(HttpResponse::Ok().finish())
 }
 
+#[utoipa::path(post, path = "/v1/profiles", responses((status = 201, description = "Made now", body = CreatedProfile), (status = 200, description = "Made by an earlier call with this key", body = CreatedProfile), (status = 409, description = "`enrolled`: the token is not shown again")))]
 pub(super) async fn create(
     service: web::Data<Service>,
     navigator: Party,
@@ -43,6 +48,7 @@ pub(super) async fn create(
         .json(profile))
 }
 
+#[utoipa::path(get, path = "/v1/profiles/{profile}", params(("profile" = String, Path, description = "Id of the profile")), responses((status = 200, description = "The profile", body = Profile)))]
 pub(super) async fn profile(
     service: web::Data<Service>,
     owner: Owner,
@@ -51,6 +57,7 @@ pub(super) async fn profile(
     Ok(HttpResponse::Ok().json(view))
 }
 
+#[utoipa::path(post, path = "/v1/profiles/{profile}/enrol", params(("profile" = String, Path, description = "Id of the profile")), request_body = EnrolProfile, responses((status = 200, description = "Enrolled", body = Profile), (status = 409, description = "`enrolled` with another contact handle"), (status = 422, description = "`idempotency-key-reused`"), (status = 403, description = "`committee-refused`: the committee refused"), (status = 503, description = "`no-quorum`: too few oracles answered; names who was silent, refused or wrong")))]
 pub(super) async fn enrol(
     service: web::Data<Service>,
     owner: Owner,
@@ -65,6 +72,7 @@ pub(super) async fn enrol(
     Ok(HttpResponse::Ok().json(view))
 }
 
+#[utoipa::path(get, path = "/v1/profiles/{profile}/reproofing", params(("profile" = String, Path, description = "Id of the profile")), responses((status = 200, description = "Whether somebody was proofed anew as this person", body = Reproofing), (status = 409, description = "`not-enrolled`: the profile holds no handles that are taken today"), (status = 403, description = "`committee-refused`: the committee refused"), (status = 503, description = "`no-quorum`: too few oracles answered; names who was silent, refused or wrong")))]
 pub(super) async fn reproofing(
     service: web::Data<Service>,
     owner: Owner,
@@ -73,6 +81,7 @@ pub(super) async fn reproofing(
     Ok(HttpResponse::Ok().json(notice))
 }
 
+#[utoipa::path(post, path = "/v1/profiles/{profile}/reproofing/objection", params(("profile" = String, Path, description = "Id of the profile")), responses((status = 200, description = "The objection as it stands", body = Reproofing), (status = 409, description = "`not-enrolled`: the profile holds no handles that are taken today"), (status = 422, description = "`idempotency-key-reused`"), (status = 403, description = "`committee-refused`: the committee refused"), (status = 503, description = "`no-quorum`: too few oracles answered; names who was silent, refused or wrong")))]
 pub(super) async fn object(
     service: web::Data<Service>,
     owner: Owner,
@@ -86,6 +95,7 @@ pub(super) async fn object(
     Ok(HttpResponse::Ok().json(notice))
 }
 
+#[utoipa::path(post, path = "/v1/profiles/{profile}/questions", params(("profile" = String, Path, description = "Id of the profile")), request_body = AskQuestion, responses((status = 201, description = "Asked now", body = Question), (status = 200, description = "Asked by an earlier call with this key", body = Question), (status = 409, description = "`not-enrolled`: the profile holds no handles that are taken today"), (status = 422, description = "`contract`: the rules do not give this question an answer; `idempotency-key-reused`")))]
 pub(super) async fn ask(
     service: web::Data<Service>,
     owner: Owner,
@@ -97,6 +107,7 @@ pub(super) async fn ask(
     Ok(HttpResponse::build(created(new)).json(question))
 }
 
+#[utoipa::path(get, path = "/v1/questions/{question}", params(("question" = String, Path, description = "Id of the question")), responses((status = 200, description = "The question", body = Question)))]
 pub(super) async fn question(
     service: web::Data<Service>,
     owner: Owner,
@@ -107,6 +118,7 @@ pub(super) async fn question(
     Ok(HttpResponse::Ok().json(view))
 }
 
+#[utoipa::path(post, path = "/v1/questions/{question}/advance", params(("question" = String, Path, description = "Id of the question")), responses((status = 200, description = "After its next step, or `waiting`", body = Question), (status = 409, description = "`not-enrolled`; `not-reachable`: the owner cannot be texted; `contract-changed`: ask again; `raced`, `attestation-used`: advance again"), (status = 422, description = "`contract`: the rules do not give this question an answer any more; `idempotency-key-reused`"), (status = 403, description = "`committee-refused`: the committee refused"), (status = 502, description = "`acceptance-refused`, `reply-refused`: what agency or notifier signed does not check out"), (status = 503, description = "`no-quorum`, `busy`, `agency-unavailable`, `notifier-unavailable`: advance again later")))]
 pub(super) async fn advance(
     service: web::Data<Service>,
     owner: Owner,
@@ -118,6 +130,7 @@ pub(super) async fn advance(
     Ok(HttpResponse::Ok().json(view))
 }
 
+#[utoipa::path(get, path = "/v1/questions/{question}/token", params(("question" = String, Path, description = "Id of the question")), responses((status = 200, description = "The token", body = TokenAnswer), (status = 409, description = "`not-decided`: advance the question first")))]
 pub(super) async fn token(
     service: web::Data<Service>,
     owner: Owner,
@@ -128,6 +141,7 @@ pub(super) async fn token(
     Ok(HttpResponse::Ok().json(answer))
 }
 
+#[utoipa::path(get, path = "/v1/questions/{question}/bundle", params(("question" = String, Path, description = "Id of the question")), responses((status = 200, description = "The decision bundle, RFC 8785 JSON", body = Object), (status = 409, description = "`not-decided`: advance the question first")))]
 pub(super) async fn bundle(
     service: web::Data<Service>,
     owner: Owner,
@@ -140,6 +154,7 @@ pub(super) async fn bundle(
         .body(bytes))
 }
 
+#[utoipa::path(post, path = "/v1/questions/{question}/openings", params(("question" = String, Path, description = "Id of the question")), request_body = OpenAttributes, responses((status = 200, description = "The openings file, RFC 8785 JSON", body = Object), (status = 409, description = "`not-decided`: advance the question first"), (status = 422, description = "`idempotency-key-reused`")))]
 pub(super) async fn openings(
     service: web::Data<Service>,
     owner: Owner,

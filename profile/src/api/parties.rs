@@ -7,7 +7,11 @@ use super::auth::Party;
 use super::types::{AuditPage, Page, PolicyPage, PolicyPageQuery};
 use crate::service::Service;
 
+/// Longest number of a policy, in bytes.
+const MAX_POLICY: usize = 200;
+
 /// What was done through the API and by whom.
+#[utoipa::path(get, path = "/v1/audit", params(Page), responses((status = 200, description = "A page of events", body = AuditPage)))]
 pub(super) async fn audit(
     service: web::Data<Service>,
     page: web::Query<Page>,
@@ -19,6 +23,7 @@ pub(super) async fn audit(
 }
 
 /// What an insurer sold, as it is known here.
+#[utoipa::path(get, path = "/v1/insurer/policies", params(PolicyPageQuery), responses((status = 200, description = "A page of policies", body = PolicyPage)))]
 pub(super) async fn policies(
     service: web::Data<Service>,
     insurer: Party,
@@ -26,6 +31,9 @@ pub(super) async fn policies(
 ) -> Result<HttpResponse, Problem> {
     let limit = super::types::page_limit(page.limit);
     let after = page.after.as_deref().unwrap_or_default();
+    if after.len() > MAX_POLICY || after.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err(Problem::bad_request("after: a policy's number"));
+    }
     let sold = service
         .store
         .policies_of(&insurer.audience, after, limit)

@@ -7,7 +7,7 @@ use oracles::http::{json_config, query_config};
 use oracles::problem::Problem;
 
 use super::types::{MAX_ENROL_BODY, MAX_SMALL_BODY};
-use super::{auth, coverage, owner, parties};
+use super::{auth, coverage, openapi, owner, parties};
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,6 +86,7 @@ const fn put(path: &'static str, who: Who, cap: usize, handler: Handler) -> Rout
 /// Every route.
 pub(crate) static ROUTES: &[Route] = &[
     get("/healthz", Who::Anyone, |it| it.to(owner::healthz)),
+    get("/openapi.json", Who::Anyone, |it| it.to(openapi::served)),
     post("/v1/profiles", Who::Navigator, 0, |it| it.to(owner::create)),
     get("/v1/profiles/{profile}", Who::Owner, |it| {
         it.to(owner::profile)
@@ -158,6 +159,10 @@ pub(crate) static ROUTES: &[Route] = &[
 /// neither caller nor cap.
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
     app.app_data(query_config());
+    app.app_data(
+        web::PathConfig::default()
+            .error_handler(|_, _| Problem::not_found("the path has a part that is no id").into()),
+    );
     for route in ROUTES {
         let method = route.method.clone();
         let resource = web::resource(route.path)
