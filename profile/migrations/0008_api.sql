@@ -19,3 +19,44 @@ CREATE TABLE audit (
     status BIGINT NOT NULL
 );
 CREATE INDEX audit_who ON audit (kind, who, seq);
+
+-- Cases that agencies keep here: a keyed digest of audience and pseudonym, written when an application is accepted.
+CREATE TABLE agency_case (
+    case_digest TEXT PRIMARY KEY,
+    profile TEXT NOT NULL REFERENCES profile (profile),
+    -- The question whose application was accepted last; its contract is the one that is renewed.
+    question TEXT NOT NULL REFERENCES question (question)
+);
+
+-- A batch of renewals that an agency asked for.
+CREATE TABLE renewal (
+    renewal TEXT PRIMARY KEY,
+    audience TEXT NOT NULL,
+    total BIGINT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE INDEX renewal_audience ON renewal (audience);
+
+-- Its items, done by whichever worker claims them. Pseudonym and result are sealed under the operator key.
+CREATE TABLE renewal_item (
+    renewal TEXT NOT NULL REFERENCES renewal (renewal),
+    place BIGINT NOT NULL,
+    pseudonym TEXT NOT NULL,
+    result TEXT,
+    due_at BIGINT NOT NULL,
+    held_until BIGINT NOT NULL DEFAULT 0,
+    failures BIGINT NOT NULL DEFAULT 0,
+    done_at BIGINT,
+    PRIMARY KEY (renewal, place)
+);
+CREATE INDEX renewal_item_due ON renewal_item (done_at, due_at);
+
+-- What agencies were told about cases; sealed under the operator key. A task tells once.
+CREATE TABLE agency_notice (
+    audience TEXT NOT NULL,
+    seq BIGINT NOT NULL,
+    task TEXT NOT NULL UNIQUE,
+    at BIGINT NOT NULL,
+    sealed TEXT NOT NULL,
+    PRIMARY KEY (audience, seq)
+);

@@ -13,6 +13,7 @@ pub mod lifecycle;
 pub mod notifier;
 pub mod oracle;
 mod question;
+mod renewal;
 pub mod seal;
 mod server;
 mod service;

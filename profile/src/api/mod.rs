@@ -1,6 +1,7 @@
 //! The HTTP API: every route but the public ones authenticates before it reads a body.
 
 pub mod access;
+pub mod agency;
 mod auth;
 pub mod coverage;
 mod limits;

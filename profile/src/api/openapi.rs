@@ -9,7 +9,7 @@ use utoipa::OpenApi;
 
 use super::routes::{ROUTES, Route, Who};
 use super::types::{IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY};
-use super::{coverage, owner, parties};
+use super::{agency, coverage, owner, parties};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -38,6 +38,9 @@ use super::{coverage, owner, parties};
         coverage::make_flag,
         coverage::flag,
         parties::policies,
+        agency::renew,
+        agency::renewal,
+        agency::notices,
         parties::audit
     )
 )]

@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, ResponseError, guard, web};
 use oracles::http::{json_config, query_config};
 use oracles::problem::Problem;
 
+use super::agency::{self, MAX_RENEWAL_BODY};
 use super::types::{MAX_ENROL_BODY, MAX_SMALL_BODY};
 use super::{auth, coverage, openapi, owner, parties};
 
@@ -23,7 +24,6 @@ pub(crate) enum Who {
     /// An operator of the service.
     Operator,
     /// An agency, about its own cases.
-    #[allow(dead_code, reason = "its routes come with renewals")]
     Agency,
     /// An insurer, about its own policies.
     Insurer,
@@ -149,6 +149,15 @@ pub(crate) static ROUTES: &[Route] = &[
         it.to(coverage::make_flag)
     }),
     get("/v1/flag", Who::Provider, |it| it.to(coverage::flag)),
+    post("/v1/agency/renewals", Who::Agency, MAX_RENEWAL_BODY, |it| {
+        it.to(agency::renew)
+    }),
+    get("/v1/agency/renewals/{renewal}", Who::Agency, |it| {
+        it.to(agency::renewal)
+    }),
+    get("/v1/agency/notices", Who::Agency, |it| {
+        it.to(agency::notices)
+    }),
     get("/v1/insurer/policies", Who::Insurer, |it| {
         it.to(parties::policies)
     }),

@@ -1,5 +1,6 @@
 //! What the service keeps: commitments, opaque handles, sealed openings and the state of questions; no readable record.
 
+pub mod agency;
 pub mod audit;
 pub mod facts;
 pub mod gap;

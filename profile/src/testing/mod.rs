@@ -698,6 +698,11 @@ impl World {
             "lifecycle_task",
             "lifecycle_document",
             "audit",
+            "sequence",
+            "agency_case",
+            "renewal",
+            "renewal_item",
+            "agency_notice",
         ] {
             let sql = sqlx::AssertSqlSafe(format!("SELECT * FROM {table}"));
             for row in sqlx::query(sql)

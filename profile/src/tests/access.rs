@@ -95,7 +95,7 @@ async fn every_route_takes_its_own_kind_of_token_and_no_other() {
         }
     }
     assert_eq!(public, PUBLIC);
-    assert_eq!(reached.len(), 5, "{reached:?}");
+    assert_eq!(reached.len(), 6, "{reached:?}");
     world.end().await;
 }
 

@@ -20,7 +20,7 @@ use crate::testing::{CONTRACT, Lie, Owner, World, parse};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 impl World {
-    async fn watched(&self, ssn: &str) -> Owner {
+    pub(super) async fn watched(&self, ssn: &str) -> Owner {
         let owner = self.owner(ssn).await;
         let path = format!("/v1/profiles/{}/coverage", owner.profile);
         let body = json!({"jurisdiction": "CA", "contract": CONTRACT});
@@ -87,7 +87,7 @@ impl World {
     }
 
     /// From a job lost to the agency's acceptance.
-    async fn reinstated(&self, owner: &Owner) -> Coverage {
+    pub(super) async fn reinstated(&self, owner: &Owner) -> Coverage {
         self.changed(owner, "job", Change::IncomeDown).await;
         self.until_cover(owner, |now| pending(&now.state)).await;
         self.says(

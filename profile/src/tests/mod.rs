@@ -6,6 +6,7 @@ mod attacks;
 mod gap;
 mod heard;
 mod lifecycle;
+mod renewals;
 mod resume;
 mod stock;
 mod story;
