@@ -48,7 +48,7 @@ pub enum Reported {
     /// Something changed.
     Changed {
         /// What kind of thing.
-        #[schema(value_type = Object)]
+        #[schema(value_type = ChangeShape)]
         change: Change,
     },
     /// A change that was told of is wrong.
@@ -56,6 +56,21 @@ pub enum Reported {
         /// The case.
         case: u32,
     },
+}
+
+/// [`Change`], as the OpenAPI document shows it.
+#[derive(ToSchema)]
+#[schema(as = Change)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct ChangeShape {
+    /// `income-up`, `income-down`, `dependents-up`, `dependents-down`, `recovery`, `diagnosis`, `age-boundary`,
+    /// `status-changed`, `moved`, `renewal-due`, `engagement` or `closed`.
+    kind: String,
+    /// Of `moved`: the state.
+    to: Option<String>,
+    /// Of `engagement`: the day of the agency's notice.
+    #[schema(format = Date)]
+    sent: Option<String>,
 }
 
 /// Answer of `POST /v1/profiles/{profile}/flag`.

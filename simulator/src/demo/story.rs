@@ -107,6 +107,11 @@ impl<'a> Story<'a> {
         self.network.end().await;
     }
 
+    /// Where the profile service answers.
+    pub fn profile_url(&self) -> String {
+        self.network.url("profile")
+    }
+
     /// Where the decision committee's keys are served.
     pub fn jwks_url(&self) -> String {
         let node = oracle_config::nodes()
