@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use rand_core::{OsRng, RngCore};
+use sha2::{Digest as _, Sha256};
 
 use crate::config::{ProfileConfig, Secret};
 use crate::guard::no_core_dumps;
@@ -20,7 +21,7 @@ use crate::wallet::GAP_LIMIT;
 #[command(name = "profile", version, subcommand_negates_reqs = true)]
 struct Arguments {
     /// Configuration file; see profile/profile.example.toml.
-    #[arg(long, required_unless_present = "new_operator_key")]
+    #[arg(long, required_unless_present_any = ["new_operator_key", "new_token"])]
     config: Option<PathBuf>,
     /// Overrides the configuration's database.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
@@ -28,6 +29,9 @@ struct Arguments {
     /// Prints a fresh operator key and does nothing else.
     #[arg(long, conflicts_with = "config")]
     new_operator_key: bool,
+    /// Prints a fresh bearer token, then the hash of it that `[[callers]]` names, and does nothing else.
+    #[arg(long, conflicts_with_all = ["config", "new_operator_key"])]
+    new_token: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -93,6 +97,13 @@ where
         let mut key = [0; 32];
         OsRng.fill_bytes(&mut key);
         println!("{}", contracts::encoding::to_base64url(key));
+        return ExitCode::SUCCESS;
+    }
+    if arguments.new_token {
+        let mut token = [0; 32];
+        OsRng.fill_bytes(&mut token);
+        let token = contracts::encoding::to_base64url(token);
+        println!("{token}\n{}", hex::encode(Sha256::digest(&token)));
         return ExitCode::SUCCESS;
     }
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()

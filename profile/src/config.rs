@@ -14,6 +14,8 @@ use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::api::access::{CallerConfig, LimitsConfig, check_callers};
+
 /// The commented example, which a test keeps readable by this version.
 pub const EXAMPLE: &str = include_str!("../profile.example.toml");
 /// Largest configuration file, in bytes.
@@ -373,6 +375,12 @@ pub struct ProfileConfig {
     /// Insurers that gap cover can be bought from.
     #[serde(default)]
     pub insurers: Vec<InsurerConfig>,
+    /// Operators, agencies, insurers and more navigators, who may call the API.
+    #[serde(default)]
+    pub callers: Vec<CallerConfig>,
+    /// How often callers may call.
+    #[serde(default)]
+    pub limits: LimitsConfig,
     /// Approval by text.
     #[serde(default)]
     pub approval: ApprovalConfig,
@@ -446,6 +454,10 @@ impl ProfileConfig {
             }
         }
         self.notifier_key()?;
+        let agency = |name: &str| self.agencies.iter().any(|it| it.audience == name);
+        let insurer = |name: &str| self.insurers.iter().any(|it| it.audience == name);
+        check_callers(&self.callers, agency, insurer)
+            .map_err(|(field, problem)| bad(field, problem))?;
         let within = |field: &str, value: u64, low: u64, high: u64| {
             if (low..=high).contains(&value) {
                 Ok(())
@@ -453,6 +465,9 @@ impl ProfileConfig {
                 Err(bad(field, format!("{low} to {high}, not {value}")))
             }
         };
+        for (field, calls) in self.limits.fields() {
+            within(field, calls.into(), 1, 1_000_000)?;
+        }
         let ApprovalConfig {
             wait_seconds,
             deadline_days,

@@ -13,6 +13,7 @@ use oracles::wire::HpkeBox;
 use rand_core::OsRng;
 use zeroize::Zeroizing;
 
+use crate::api::access::NAVIGATOR;
 use crate::api::types::{
     CreatedProfile, EnrolProfile, Enrolment, MAX_CONTACT, Profile, Reproofing,
 };
@@ -24,8 +25,13 @@ use crate::store::profiles::{insert_profile, set_enrolled};
 use crate::store::{NewProfile, Remembered, StoredProfile, StoredSubject, facts};
 use crate::wallet::{Entropy, SigningKey, Use, Wallet};
 
-/// Scope of navigators' idempotency keys.
-const SCOPE: &str = "profiles";
+/// Scope of a navigator's idempotency keys: one navigator's key finds no other's profile, nor its owner's token.
+fn scope(navigator: &str) -> String {
+    match navigator {
+        NAVIGATOR => "profiles".to_owned(),
+        other => format!("profiles {other}"),
+    }
+}
 
 /// The context a subject blinding is sealed in.
 fn subject_context(profile: &Bytes32, domain: Domain) -> [Vec<u8>; 3] {
@@ -37,12 +43,13 @@ fn subject_context(profile: &Bytes32, domain: Domain) -> [Vec<u8>; 3] {
 }
 
 impl Service {
-    /// Creates a profile with a fresh wallet; the same idempotency key finds it again. Says whether it is new.
+    /// Creates a profile with a fresh wallet; the same navigator's same idempotency key finds it again. Says whether it is new.
     ///
     /// # Errors
     /// The store's.
     pub async fn create_profile(
         &self,
+        navigator: &str,
         idempotency_key: &str,
     ) -> Result<(CreatedProfile, bool), Problem> {
         let profile = random32();
@@ -51,7 +58,9 @@ impl Service {
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         let id = profile.to_string();
-        let stored = match remember(&mut tx, SCOPE, idempotency_key, b"", &id, now).await? {
+        let stored = match remember(&mut tx, &scope(navigator), idempotency_key, b"", &id, now)
+            .await?
+        {
             Remembered::First => {
                 let new = NewProfile {
                     profile,

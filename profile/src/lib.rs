@@ -14,6 +14,7 @@ pub mod lifecycle;
 pub mod notifier;
 pub mod oracle;
 mod question;
+mod renewal;
 mod restore;
 pub mod seal;
 mod self_held;

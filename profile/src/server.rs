@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::agency::Agency;
-use crate::api;
+use crate::api::{self, Limits, access::Callers};
 use crate::config::{ConfigError, ProfileConfig, read_capped};
 use crate::gap::Insurer;
 use crate::heard;
@@ -20,7 +20,7 @@ use crate::lifecycle;
 use crate::notifier::Notifier;
 use crate::oracle::Oracles;
 use crate::seal::SealKey;
-use crate::service::{Locks, Service, token_hash};
+use crate::service::{Locks, Service};
 use crate::stock;
 use crate::store::{OperatorError, Store, StoreError};
 use crate::wallet::GAP_LIMIT;
@@ -148,7 +148,9 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
         store,
         operator,
         root,
-        navigator: token_hash(&navigator),
+        callers: Callers::new(&config.callers, &navigator),
+        limits: Limits::default(),
+        limits_config: config.limits.clone(),
         oracles: Oracles::new(&config, trust, clock),
         notifier,
         agencies,

@@ -11,12 +11,16 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::agency::Agency;
+use crate::api::Limits;
+use crate::api::access::{Callers, LimitsConfig};
 use crate::config::{ApprovalConfig, EnquiryConfig, StockConfig, WorkerConfig};
+use crate::enrol::reused_key;
 use crate::gap::Insurer;
 use crate::notifier::Notifier;
 use crate::oracle::Oracles;
 use crate::seal::{Root, SealKey};
-use crate::store::{Store, StoredProfile};
+use crate::store::idempotency::remember;
+use crate::store::{Remembered, Store, StoreError, StoredProfile};
 use crate::wallet::{Entropy, Wallet, WalletError};
 
 /// What the handlers work with.
@@ -27,7 +31,10 @@ pub struct Service {
     pub(crate) operator: SealKey,
     /// What tokens and salts follow from.
     pub(crate) root: Root,
-    pub(crate) navigator: Bytes32,
+    /// Callers that the configuration names.
+    pub(crate) callers: Callers,
+    pub(crate) limits: Limits,
+    pub(crate) limits_config: LimitsConfig,
     pub(crate) oracles: Oracles,
     pub(crate) notifier: Notifier,
     /// In the order of the configuration: it decides which audience a leaf's index is for.
@@ -71,6 +78,19 @@ impl Service {
             .ok_or_else(|| {
                 Problem::bad_request("audience: not an agency that this service is configured for")
             })
+    }
+
+    /// Notes what an idempotency key is for, of a call that does the same when it is repeated.
+    ///
+    /// # Errors
+    /// 422 when the key was another body's.
+    pub(crate) async fn once(&self, scope: &str, key: &str, body: &[u8]) -> Result<(), Problem> {
+        let mut tx = self.store.begin().await?;
+        match remember(&mut tx, scope, key, body, "", self.clock.now()).await? {
+            Remembered::Other => Err(reused_key()),
+            Remembered::Again(_) => Ok(()),
+            Remembered::First => Ok(tx.commit().await.map_err(StoreError::from)?),
+        }
     }
 
     /// The owner's token of a profile. It follows from the root, so that a repeated call can answer it again

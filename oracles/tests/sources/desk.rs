@@ -742,4 +742,11 @@ async fn what_was_entered_survives_kill_9_of_the_process() {
             "observation",
             "140",
             today(),
-            &staff.cl
+            &staff.clinician,
+        )
+        .await;
+    assert_eq!(
+        read(source(&staff, browser.url.clone()), false).await,
+        [Ok(Some(140))]
+    );
+}

@@ -1,10 +1,17 @@
-//! The HTTP API: every route but `/healthz` authenticates before it reads a body.
+//! The HTTP API: every route but the public ones authenticates before it reads a body.
 
+pub mod access;
+pub mod agency;
 mod auth;
 pub mod coverage;
+mod limits;
+mod openapi;
+mod owner;
+mod parties;
 mod routes;
 pub mod types;
 
+pub(crate) use limits::Limits;
 pub(crate) use routes::configure;
 #[cfg(test)]
 pub(crate) use routes::{ROUTES, Who};

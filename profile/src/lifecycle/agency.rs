@@ -91,10 +91,12 @@ impl Job<'_> {
             notice: *notice,
             token: evidence,
         };
-        of(self.service, jurisdiction)?
-            .tell(&application, &self.claimed.task, &told)
-            .await?;
-        Ok(Done::default())
+        let agency = of(self.service, jurisdiction)?;
+        agency.tell(&application, &self.claimed.task, &told).await?;
+        Ok(Done {
+            notice: Some((agency.audience().to_owned(), application, told)),
+            ..Done::default()
+        })
     }
 
     /// The token of a case's question, which the agency can check for itself.

@@ -6,6 +6,7 @@ use contracts::receipt::{Entry, Receipt};
 use contracts::units::Day;
 use oracles::problem::Problem;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Taken, not_watched};
 use crate::service::Service;
@@ -15,14 +16,17 @@ use crate::store::StoredProfile;
 const PAGE: u32 = 100;
 
 /// Answer of `GET /v1/profiles/{profile}/coverage`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Coverage {
     /// Whose every day is, in order.
+    #[schema(value_type = Vec<Object>)]
     pub days: Vec<Span>,
     /// The days counted up to today.
+    #[schema(value_type = Object)]
     pub balance: Balance,
     /// Where it stands.
+    #[schema(value_type = Object)]
     pub state: State,
     /// Events of this page, oldest first.
     pub events: Vec<CoverageEvent>,
@@ -32,23 +36,29 @@ pub struct Coverage {
 }
 
 /// One event of the record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CoverageEvent {
     /// Its place, from 1.
     pub seq: i64,
     /// The day.
+    #[schema(value_type = String, format = Date)]
     pub date: Day,
     /// What happened.
+    #[schema(value_type = Object)]
     pub event: Event,
     /// What the ledger entry commits to.
+    #[schema(value_type = Object)]
     pub transition: Transition,
     /// Opens the commitment.
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{43}$")]
     pub salt: Bytes32,
     /// The entry.
+    #[schema(value_type = Object)]
     pub entry: Entry,
     /// Proof that the ledger holds it, once it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub receipt: Option<Receipt>,
 }
 

@@ -8,8 +8,10 @@ use contracts::units::UnixTime;
 use oracles::problem::Problem;
 
 use super::Task;
+use crate::agency::StatusNotice;
 use crate::seal::SealKey;
 use crate::service::Service;
+use crate::store::agency::put_notice;
 use crate::store::lifecycle::{ClaimedTask, finish_task, put_off_task};
 use crate::store::{StoreError, StoredProfile};
 
@@ -37,6 +39,8 @@ pub(super) struct Done {
     pub(super) follow_up: Option<(String, Task)>,
     /// The receipt of an event's entry.
     pub(super) receipt: Option<(i64, contracts::receipt::Receipt)>,
+    /// A notice for an agency's feed: audience, application and notice.
+    pub(super) notice: Option<(String, String, StatusNotice)>,
     /// The task as it goes on, and when; none when it is over.
     pub(super) again: Option<(Task, UnixTime)>,
 }
@@ -74,7 +78,12 @@ impl Service {
                 continue;
             }
             let Some(claimed) = self.store.claim_task(now, until).await? else {
-                break;
+                // Renewals come after what lifecycles wait for.
+                match self.renew_next(now, until).await? {
+                    true => any = true,
+                    false => break,
+                }
+                continue;
             };
             any = true;
             self.do_task(&claimed).await?;
@@ -154,6 +163,11 @@ impl Job<'_> {
                 due_at: now,
             };
             insert_task(&mut tx, &self.key, profile, &new).await?;
+        }
+        if let Some((audience, application, told)) = done.notice {
+            let task = &self.claimed.task;
+            let sealed = service.seal_notice(task, &(application, told));
+            put_notice(&mut tx, &audience, task, &sealed, now).await?;
         }
         for (source, event) in &done.events {
             service.take(&mut tx, self.profile, source, event).await?;

@@ -12,6 +12,7 @@ use crate::agency::{Acceptance, Filed};
 use crate::api::types::{Outcome, State};
 use crate::notifier::{Params, Template, Text};
 use crate::oracle::Decision;
+use crate::store::agency::put_agency_case;
 
 /// What the `application` entry commits to. The wallet's proof is made afresh at each attempt and is not part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +68,10 @@ impl Work<'_> {
                 self.queue(&mut tx, outbox::APPLICATION_ENTRY, &entry)
                     .await?;
                 self.queue_tell(&mut tx, Template::Filed).await?;
+                let pseudonym = presentation.pseudonym.as_bytes();
+                let digest = service.case_digest(&self.question.audience, pseudonym);
+                let profile = &self.profile.profile;
+                put_agency_case(&mut tx, &digest, profile, &self.question.question).await?;
                 self.question.application = Some(acceptance.application_id);
             }
             Filed::Refused(code) => {

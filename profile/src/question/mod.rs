@@ -23,12 +23,13 @@ use oracles::problem::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::api::types::{Outcome, Question, State};
-use crate::enrol::not_enrolled;
+use crate::enrol::{not_enrolled, reused_key};
 use crate::oracle::random32;
 use crate::seal::SealKey;
 use crate::service::Service;
+use crate::store::idempotency::remember;
 use crate::store::questions::{enqueue, mark_sent, put_document, save};
-use crate::store::{StoreError, StoredProfile, StoredQuestion, Tx};
+use crate::store::{Remembered, StoreError, StoredProfile, StoredQuestion, Tx};
 use crate::wallet::Wallet;
 
 pub(crate) use ask::rule_problem;
@@ -109,7 +110,8 @@ struct Work<'a> {
 }
 
 impl Service {
-    /// Does a question's next step and stores it; what it waits for is in the answer.
+    /// Does a question's next step and stores it; what it waits for is in the answer. The same
+    /// idempotency key again does no further step.
     ///
     /// # Errors
     /// What kept the step from being done; the question stands where it stood, or at an earlier step to be done again.
@@ -117,9 +119,10 @@ impl Service {
         &self,
         profile: StoredProfile,
         question: &Bytes32,
+        key: &str,
     ) -> Result<Question, Problem> {
         let wait = Duration::from_secs(self.approval.wait_seconds);
-        self.advance_within(profile, question, wait).await
+        self.advance_once(profile, question, wait, Some(key)).await
     }
 
     /// As [`Service::advance`], with a bound of the caller's on the wait for a reply.
@@ -129,12 +132,28 @@ impl Service {
         question: &Bytes32,
         wait: Duration,
     ) -> Result<Question, Problem> {
+        self.advance_once(profile, question, wait, None).await
+    }
+
+    /// As [`Service::advance_within`]; under an idempotency key whose step is done, it only looks.
+    async fn advance_once(
+        &self,
+        profile: StoredProfile,
+        question: &Bytes32,
+        wait: Duration,
+        key: Option<&str>,
+    ) -> Result<Question, Problem> {
         let _lock = self.locks.hold(*question).await;
         let stored = self
             .store
             .question(&profile.profile, question)
             .await?
             .ok_or_else(no_question)?;
+        if let Some(key) = key
+            && self.stepped(&stored, key).await?
+        {
+            return self.question_view(&profile, question).await;
+        }
         let wallet = self.wallet(&profile)?;
         let key = wallet.question(stored.wallet_index)?;
         let mut work = Work {
@@ -160,6 +179,23 @@ impl Service {
         let mut view = self.view(&work.question, &work.key).await?;
         view.waiting = waiting;
         Ok(view)
+    }
+
+    /// Whether a question has gone on since a key was first sent. The key is noted before the step, so that a step that
+    /// failed, or that the process did not live to finish, is done by the repeated call.
+    async fn stepped(&self, stored: &StoredQuestion, key: &str) -> Result<bool, Problem> {
+        let scope = format!("{} advance", stored.question);
+        let version = stored.version.to_string();
+        let mut tx = self.store.begin().await?;
+        let now = self.clock.now();
+        match remember(&mut tx, &scope, key, b"", &version, now).await? {
+            Remembered::First => {
+                tx.commit().await.map_err(StoreError::from)?;
+                Ok(false)
+            }
+            Remembered::Again(before) => Ok(before != version),
+            Remembered::Other => Err(reused_key()),
+        }
     }
 
     /// Advances until the committee has decided, or there is nothing to decide.

@@ -6,6 +6,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, Tx, number, parsed};
+use crate::api::types::SoldPolicy;
 
 /// An enquiry as stored; its parts are sealed.
 #[derive(Debug, Clone)]
@@ -110,6 +111,38 @@ fn policy(row: &AnyRow) -> Result<StoredPolicy, StoreError> {
 }
 
 impl Store {
+    /// Policies of an insurer after a number, in the order of their numbers.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn policies_of(
+        &self,
+        insurer: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<SoldPolicy>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT p.policy, p.state, p.start_day, p.end_day FROM gap_policy p
+             JOIN gap_enquiry e ON e.enquiry = p.enquiry
+             WHERE e.insurer = $1 AND p.policy IS NOT NULL AND p.policy > $2 ORDER BY p.policy LIMIT $3",
+        )
+        .bind(insurer)
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(SoldPolicy {
+                    policy: row.try_get("policy")?,
+                    state: row.try_get("state")?,
+                    start: parsed(row, "start_day")?,
+                    end: parsed(row, "end_day")?,
+                })
+            })
+            .collect()
+    }
+
     /// The enquiry about a need to an insurer.
     ///
     /// # Errors

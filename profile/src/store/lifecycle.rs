@@ -310,7 +310,7 @@ impl Store {
         number(&row, "n")
     }
 
-    fn skip_locked(&self, tx: &Tx, table: &str) -> String {
+    pub(super) fn skip_locked(&self, tx: &Tx, table: &str) -> String {
         match tx.backend_name() {
             "SQLite" => String::new(),
             _ => format!(" FOR UPDATE OF {table} SKIP LOCKED"),

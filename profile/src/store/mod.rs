@@ -1,5 +1,7 @@
 //! What the service keeps: commitments, opaque handles, sealed openings and the state of questions; no readable record.
 
+pub mod agency;
+pub mod audit;
 pub mod facts;
 pub mod gap;
 pub mod heard;
@@ -33,6 +35,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0004_gap.sql"),
     include_str!("../../migrations/0006_lifecycle.sql"),
     include_str!("../../migrations/0007_wallet.sql"),
+    include_str!("../../migrations/0008_api.sql"),
 ];
 
 /// A transaction of either database.

@@ -275,6 +275,33 @@ pub(crate) struct Owner {
 }
 
 pub(crate) const NAVIGATOR: &str = "navigator-token";
+pub(crate) const OPERATOR: &str = "operator-token";
+/// Of [`AUDIENCE`].
+pub(crate) const AGENCY: &str = "agency-token";
+pub(crate) const OTHER_AGENCY: &str = "other-agency-token";
+pub(crate) const INSURER: &str = "insurer-token";
+pub(crate) const SECOND_NAVIGATOR: &str = "second-navigator-token";
+
+/// A key that no other call has.
+pub(crate) fn fresh() -> String {
+    crate::oracle::random32().to_string()
+}
+
+/// A caller as the configuration names it.
+pub(crate) fn caller(
+    name: &str,
+    kind: &str,
+    audience: Option<&str>,
+    token: &str,
+) -> serde_json::Value {
+    use sha2::Digest as _;
+    let hash = hex::encode(sha2::Sha256::digest(token));
+    let mut caller = json!({"name": name, "kind": kind, "token_sha256": hash});
+    if let Some(audience) = audience {
+        caller["audience"] = json!(audience);
+    }
+    caller
+}
 
 impl World {
     pub(crate) async fn new() -> Self {
@@ -481,8 +508,15 @@ impl World {
     ) -> (u16, serde_json::Value) {
         let body = serde_json::to_value(self.claims(created, ssn)).unwrap();
         let path = format!("/v1/profiles/{}/enrol", created.profile);
-        self.call("POST", &path, Some(&created.owner_token), None, Some(&body))
-            .await
+        let key = fresh();
+        self.call(
+            "POST",
+            &path,
+            Some(&created.owner_token),
+            Some(&key),
+            Some(&body),
+        )
+        .await
     }
 
     /// A new, enrolled owner.
@@ -533,7 +567,8 @@ impl World {
         question: &Bytes32,
     ) -> (u16, serde_json::Value) {
         let path = format!("/v1/questions/{question}/advance");
-        self.call("POST", &path, Some(&owner.token), None, None)
+        let key = fresh();
+        self.call("POST", &path, Some(&owner.token), Some(&key), None)
             .await
     }
 
@@ -619,6 +654,13 @@ fn config(
         "insurers": [{
             "audience": insurer::INSURER, "url": format!("{base}/insurer"), "public_key": public(&network.insurer_key),
         }],
+        "callers": [
+            caller("ops", "operator", None, OPERATOR), caller("ca", "agency", Some(AUDIENCE), AGENCY),
+            caller("or", "agency", Some("us.or.oha"), OTHER_AGENCY),
+            caller("insurer", "insurer", Some(insurer::INSURER), INSURER),
+            caller("second", "navigator", None, SECOND_NAVIGATOR),
+        ],
+        "limits": {"owner": 60_000, "navigator": 60_000, "anyone": 60_000},
         "approval": {"wait_seconds": 0, "undo_seconds": 2},
         "worker": {"interval_ms": 20, "lease_seconds": 60, "poll_seconds": 1},
         "ask": {"nonce_wait_ms": 300, "call_timeout_ms": 1500, "coordinate_timeout_ms": 1500},
@@ -666,6 +708,12 @@ impl World {
             "lifecycle_event",
             "lifecycle_task",
             "lifecycle_document",
+            "audit",
+            "sequence",
+            "agency_case",
+            "renewal",
+            "renewal_item",
+            "agency_notice",
         ] {
             let sql = sqlx::AssertSqlSafe(format!("SELECT * FROM {table}"));
             for row in sqlx::query(sql)

@@ -6,51 +6,8 @@ use serde_json::json;
 
 use crate::api::types::{CreatedProfile, MAX_SMALL_BODY, Question, State};
 use crate::api::{ROUTES, Who};
-use crate::testing::{NAVIGATOR, World, code, parse};
-
-/// A path of the table with ids filled in.
-fn filled(path: &str, profile: &str, question: &str) -> String {
-    path.replace("{profile}", profile)
-        .replace("{question}", question)
-}
-
-#[actix_web::test]
-async fn every_route_but_health_refuses_a_caller_without_its_token() {
-    let world = World::new().await;
-    let owner = world.owner("987-65-4320").await;
-    let question = world.ask(&owner, "q").await;
-    let (profile, question) = (owner.profile.to_string(), question.question.to_string());
-    let mut anyone = vec![];
-    for route in ROUTES {
-        let path = filled(route.path, &profile, &question);
-        let method = route.method.as_str();
-        // Owners and navigators do not stand in for each other, nor does anybody else.
-        let wrong = match route.who {
-            Who::Anyone => {
-                anyone.push(route.path);
-                continue;
-            }
-            Who::Navigator => owner.token.as_str(),
-            Who::Owner => NAVIGATOR,
-            Who::Provider => owner.token.as_str(),
-        };
-        for token in [None, Some(wrong), Some("guess"), Some("")] {
-            // The body is not read before the token: it is not even JSON.
-            let (status, body) = world
-                .call(method, &path, token, None, Some(&json!("not a body")))
-                .await;
-            assert_eq!(
-                (status, code(&body)),
-                (401, "unauthorised"),
-                "{method} {path}"
-            );
-        }
-    }
-    assert_eq!(anyone, ["/healthz"]);
-    let (status, _) = world.call("GET", "/healthz", None, None, None).await;
-    assert_eq!(status, 200);
-    world.end().await;
-}
+use crate::testing::{NAVIGATOR, World, code, fresh, parse};
+use crate::tests::access::filled;
 
 #[actix_web::test]
 async fn a_query_that_cannot_be_read_is_a_problem_that_repeats_none_of_it() {
@@ -87,7 +44,13 @@ async fn an_owners_token_opens_no_other_profile() {
         };
         let method = route.method.as_str();
         let (status, answer) = world
-            .call(method, &path, Some(&other.token), Some("k"), Some(&body))
+            .call(
+                method,
+                &path,
+                Some(&other.token),
+                Some(&fresh()),
+                Some(&body),
+            )
             .await;
         assert_eq!(
             (status, code(&answer)),
@@ -257,7 +220,13 @@ async fn an_enrolment_that_does_not_fit_the_committee_is_refused() {
     for bad in [few, twice, epoch, contact] {
         let body = serde_json::to_value(&bad).unwrap();
         let (status, answer) = world
-            .call("POST", &path, Some(&created.owner_token), None, Some(&body))
+            .call(
+                "POST",
+                &path,
+                Some(&created.owner_token),
+                Some(&fresh()),
+                Some(&body),
+            )
             .await;
         assert_eq!((status, code(&answer)), (400, "bad-request"), "{answer}");
         assert!(!answer.to_string().contains("555"));
@@ -281,7 +250,7 @@ async fn token_and_bundle_wait_for_the_decision() {
     let path = format!("/v1/questions/{question}/openings");
     let chosen = serde_json::json!({ "attributes": ["household.size"] });
     let (status, body) = world
-        .call("POST", &path, Some(&owner.token), None, Some(&chosen))
+        .call("POST", &path, Some(&owner.token), Some("k"), Some(&chosen))
         .await;
     assert_eq!((status, code(&body)), (409, "not-decided"));
     world.end().await;

@@ -13,14 +13,15 @@ use serde_json::json;
 
 use crate::agency::What;
 use crate::api::coverage::Flag;
+use crate::api::types::PolicyPage;
 use crate::lifecycle::Coverage;
-use crate::testing::{CONTRACT, Lie, Owner, World, parse};
+use crate::testing::{CONTRACT, INSURER, Lie, Owner, World, parse};
 
 /// Longest wait for the workers: far more than they take, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 impl World {
-    async fn watched(&self, ssn: &str) -> Owner {
+    pub(super) async fn watched(&self, ssn: &str) -> Owner {
         let owner = self.owner(ssn).await;
         let path = format!("/v1/profiles/{}/coverage", owner.profile);
         let body = json!({"jurisdiction": "CA", "contract": CONTRACT});
@@ -87,7 +88,7 @@ impl World {
     }
 
     /// From a job lost to the agency's acceptance.
-    async fn reinstated(&self, owner: &Owner) -> Coverage {
+    pub(super) async fn reinstated(&self, owner: &Owner) -> Coverage {
         self.changed(owner, "job", Change::IncomeDown).await;
         self.until_cover(owner, |now| pending(&now.state)).await;
         self.says(
@@ -184,7 +185,7 @@ async fn a_provider_pulls_a_flag_and_nothing_else() {
     let owner = world.watched("987-65-5003").await;
     let path = format!("/v1/profiles/{}/flag", owner.profile);
     let (_, body) = world
-        .call("POST", &path, Some(&owner.token), None, None)
+        .call("POST", &path, Some(&owner.token), Some("flag"), None)
         .await;
     let Flag { flag_token } = parse(body);
     let url = format!("{}/v1/flag", world.service.url());
@@ -439,5 +440,21 @@ async fn a_loss_ends_in_gap_cover_on_the_owners_yes_and_that_cover_ends_when_the
             .count()
     };
     assert_eq!((told("gap"), told("gap_begins")), (2, 2));
+    // The insurer reads what it sold, and nobody else's.
+    let list = |query: &'static str| {
+        let (world, path) = (&world, format!("/v1/insurer/policies{query}"));
+        async move { world.call("GET", &path, Some(INSURER), None, None).await }
+    };
+    let (status, body) = list("").await;
+    assert_eq!(status, 200, "{body}");
+    let sold: PolicyPage = parse(body);
+    let sells = |state: &str| ["ending", "ended"].contains(&state);
+    assert!(sold.policies.iter().all(|it| sells(&it.state)));
+    assert_eq!(sold.policies.len(), 2);
+    let (status, _) = list("?after=a%00").await;
+    assert_eq!(status, 400);
+    let store = &world.service.service().store;
+    let others = store.policies_of("insurer.one", "", 50).await.unwrap();
+    assert!(others.is_empty());
     world.end().await;
 }

@@ -7,7 +7,7 @@ use contracts::presentation::verify;
 use contracts::rules::registry;
 
 use crate::api::types::{Outcome, State, TokenAnswer, WaitingFor};
-use crate::testing::{Lie, World, parse};
+use crate::testing::{Lie, World, fresh, parse};
 
 #[actix_web::test]
 async fn a_yes_travels_from_attestation_to_receipts() {
@@ -69,7 +69,7 @@ async fn a_yes_travels_from_attestation_to_receipts() {
             "POST",
             &path,
             Some(&owner.token),
-            None,
+            Some("opened"),
             Some(&open([income].into())),
         )
         .await;
@@ -84,7 +84,13 @@ async fn a_yes_travels_from_attestation_to_receipts() {
         open(Vec::<String>::new().into()),
     ] {
         let (status, _) = world
-            .call("POST", &path, Some(&owner.token), None, Some(&refused))
+            .call(
+                "POST",
+                &path,
+                Some(&owner.token),
+                Some(&fresh()),
+                Some(&refused),
+            )
             .await;
         assert_eq!(status, 400);
     }

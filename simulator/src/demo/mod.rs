@@ -126,6 +126,8 @@ struct Summary {
     data: PathBuf,
     trust: PathBuf,
     jwks: String,
+    /// URL of the profile service.
+    profile: String,
     issuer: &'static str,
     audience: &'static str,
     decisions: Vec<Decision>,
@@ -207,6 +209,7 @@ async fn play(options: &DemoOptions, folder: &folder::Folder) -> Result<(), Demo
             data: folder.root().to_owned(),
             trust: folder.path("trust.json"),
             jwks: story.jwks_url(),
+            profile: story.profile_url(),
             issuer: ISSUER,
             audience: AUDIENCE,
             decisions: summary,

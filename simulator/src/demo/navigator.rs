@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::folder::Enrolled;
-use super::network::Network;
+use super::network::{Network, fresh_key};
 use crate::external::Person;
 use contracts::ids::Domain;
 
@@ -48,7 +48,7 @@ impl Navigator {
                 "profile",
                 "/v1/profiles",
                 Some(&self.profiles_token),
-                None,
+                Some(&fresh_key()),
                 &json!({}),
             )
             .await?;
@@ -100,7 +100,7 @@ impl Navigator {
                 "profile",
                 &format!("/v1/profiles/{}/enrol", enrolled.profile),
                 Some(&enrolled.owner_token),
-                None,
+                Some(&fresh_key()),
                 &body,
             )
             .await

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use contracts::ids::NodeId;
+use rand_core::{OsRng, RngCore as _};
 use reqwest::Client;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -255,6 +256,13 @@ impl<'a> Network<'a> {
         }
         body(party, request).await
     }
+}
+
+/// An idempotency key that no other call has.
+pub fn fresh_key() -> String {
+    let mut key = [0u8; 16];
+    OsRng.fill_bytes(&mut key);
+    contracts::encoding::to_base64url(key)
 }
 
 async fn answer<A: DeserializeOwned>(

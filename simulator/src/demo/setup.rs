@@ -10,6 +10,7 @@ use contracts::trust::{CommitteeKey, Suite, Trust};
 use oracles::ceremony::KeyId;
 use oracles::wire::info::NodeInfo;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::fault::Step;
 use super::folder::Folder;
@@ -293,6 +294,30 @@ pub fn profile_config(
         .iter()
         .map(|insurer| json!({"audience": insurer["audience"], "kind": "insurer"}))
         .collect();
+    let parties = [
+        ("operator", None),
+        ("agency", access.agencies[0]["audience"].as_str()),
+        (
+            "insurer",
+            access
+                .insurers
+                .first()
+                .and_then(|it| it["audience"].as_str()),
+        ),
+    ];
+    let mut callers = Vec::new();
+    for (kind, audience) in parties {
+        if audience.is_none() && kind != "operator" {
+            continue;
+        }
+        let (token, _) = folder.secret(&format!("profile-api-{kind}"))?;
+        let hash = hex::encode(Sha256::digest(&token));
+        let mut caller = json!({"name": kind, "kind": kind, "token_sha256": hash});
+        if let Some(audience) = audience {
+            caller["audience"] = json!(audience);
+        }
+        callers.push(caller);
+    }
     let mut config = json!({
         "listen": "127.0.0.1:0",
         "database": format!("sqlite:{}", folder.path("profile/profile.db").display()),
@@ -308,6 +333,11 @@ pub fn profile_config(
             "public_key": access.notifier_key,
         },
         "agencies": access.agencies,
+        "callers": callers,
+        "limits": {
+            "owner": 60_000, "provider": 60_000, "operator": 60_000, "navigator": 60_000, "agency": 60_000,
+            "insurer": 60_000, "anyone": 60_000,
+        },
         "enquiries": enquiries,
         "insurers": access.insurers,
         "worker": {"interval_ms": 100, "poll_seconds": 1, "lease_seconds": 30},

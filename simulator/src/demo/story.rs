@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::fault::Step;
 use super::folder::{Enrolled, Folder, Memory};
-use super::network::{Network, oracle_name};
+use super::network::{Network, fresh_key, oracle_name};
 use super::oracle_config::{self};
 use super::phone::Texting;
 use super::report::{self, FactFinder};
@@ -105,6 +105,11 @@ impl<'a> Story<'a> {
     /// Ends every process.
     pub async fn end(&mut self) {
         self.network.end().await;
+    }
+
+    /// Where the profile service answers.
+    pub fn profile_url(&self) -> String {
+        self.network.url("profile")
     }
 
     /// Where the decision committee's keys are served.
@@ -214,7 +219,7 @@ impl<'a> Story<'a> {
                     "profile",
                     &path,
                     Some(&enrolled.owner_token),
-                    None,
+                    Some(&fresh_key()),
                     &json!({}),
                 )
                 .await

@@ -20,6 +20,7 @@ use super::cluster::Cluster;
 use super::sources::Sources;
 use crate::demo::folder::Enrolled;
 use crate::demo::navigator::Navigator;
+use crate::demo::network::fresh_key;
 use crate::demo::{AUDIENCE, CONTRACT};
 
 /// One request and how it ended.
@@ -78,7 +79,7 @@ impl<'c, 'a> Owner<'c, 'a> {
                 "profile",
                 "/v1/profiles",
                 Some(&navigator.profiles_token),
-                None,
+                Some(&fresh_key()),
                 &json!({}),
             )
             .await?;
@@ -158,7 +159,7 @@ impl<'c, 'a> Owner<'c, 'a> {
         let token = Some(self.enrolled.owner_token.as_str());
         self.cluster
             .network
-            .post("profile", &path, token, None, &json!({}))
+            .post("profile", &path, token, Some(&fresh_key()), &json!({}))
             .await
     }
 
