@@ -260,14 +260,22 @@ impl Batch {
             return Err(AttestationError::Size(leaves.len() as u64));
         }
         let dummies = dummies.iter().map(leaf::dummy_hash);
-        let mut hashes: Vec<_> = leaves
+        let unordered: Vec<_> = leaves
             .iter()
             .copied()
             .chain(dummies)
             .map(|hash| hash.0)
             .collect();
-        // Hashes are uniform: their first eight bytes decide nearly always, and compare as one number.
-        hashes.sort_unstable_by(|a, b| head(a).cmp(&head(b)).then_with(|| a.cmp(b)));
+        // Hashes are uniform: their first eight bytes decide nearly always, and numbers with places sort several times as
+        // quickly as hashes.
+        let places = unordered.iter().enumerate();
+        let mut places: Vec<_> = places.map(|(place, hash)| (head(hash), place)).collect();
+        places.sort_unstable();
+        let hashes = places.iter().filter_map(|(_, place)| unordered.get(*place));
+        let mut hashes: Vec<_> = hashes.copied().collect();
+        if !hashes.is_sorted() {
+            hashes.sort_unstable();
+        }
         if hashes.windows(2).any(|pair| pair.first() == pair.last()) {
             return Err(AttestationError::Duplicate);
         }
@@ -362,6 +370,18 @@ mod tests {
         );
         assert!(batch.inclusion(&leaf::dummy_hash(&dummies[0])).is_some());
         assert!(Batch::new(&hashes(40, 3), &[]).is_ok());
+    }
+
+    #[test]
+    fn hashes_that_begin_alike_are_ordered_by_the_rest() {
+        let mut leaves = hashes(40, 4);
+        for (at, leaf) in (0u8..).zip(&mut leaves) {
+            leaf.0[..8].fill(7);
+            leaf.0[8] = at.wrapping_mul(101);
+        }
+        let batch = Batch::new(&leaves, &[]).unwrap();
+        assert!(batch.hashes().is_sorted());
+        assert!(leaves.iter().all(|leaf| batch.contains(leaf)));
     }
 
     #[test]

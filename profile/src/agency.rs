@@ -76,6 +76,11 @@ pub enum What {
     },
     /// The case stays open in spite of a notice.
     Kept,
+    /// A person reviewed the change that the owner disputes.
+    Reviewed {
+        /// Whether the owner was right.
+        upheld: bool,
+    },
     /// The case is closed.
     Closed {
         /// First day that is not covered.

@@ -3,17 +3,21 @@
 use contracts::encoding::Bytes32;
 use contracts::ids::Jurisdiction;
 use contracts::lifecycle::{Event, Notice};
+use contracts::units::Day;
 use oracles::problem::Problem;
 use serde_json::json;
 
 use super::Task;
 use super::effects::question_of;
 use super::worker::{Done, Job};
-use crate::agency::{Agency, Statement, StatusNotice, What};
+use crate::agency::{Agency, StatusNotice, What};
 use crate::api::types::{Outcome, State};
 use crate::oracle::Decision;
 use crate::question::kind;
 use crate::service::Service;
+
+/// Days after a closure in which a renewal form still counts as one, 42 CFR 435.916(a)(3)(iii), and the agency may say more.
+const RECONSIDERATION_DAYS: i64 = 90;
 
 /// The agency that keeps a state's cases.
 pub(super) fn of(service: &Service, jurisdiction: Jurisdiction) -> Result<&Agency, Problem> {
@@ -56,6 +60,7 @@ impl Job<'_> {
                         jurisdiction: asked.jurisdiction,
                         application,
                         after: 0,
+                        until: None,
                     },
                 )),
                 ..Done::default()
@@ -116,30 +121,45 @@ impl Job<'_> {
         Ok(decision.map(|decision| decision.token))
     }
 
-    /// Takes what the agency has said since.
+    /// Takes what the agency has said since. It goes on until another application takes this one's place, or the days are
+    /// over in which a closed case can be taken up again.
     pub(super) async fn follow(&self, task: &Task) -> Result<Done, Problem> {
         let Task::Follow {
             jurisdiction,
             application,
             after,
+            until,
         } = task
         else {
             return Err(Problem::internal());
         };
+        let latest: Option<String> = self.document(&application_of(*jurisdiction)).await?;
+        let today = self.service.clock.today();
+        if latest.is_some_and(|latest| latest != *application)
+            || until.is_some_and(|until| until < today)
+        {
+            return Ok(Done::default());
+        }
         let said = of(self.service, *jurisdiction)?
             .statements(application, *after)
             .await?;
-        let mut after = *after;
+        let (mut after, mut until) = (*after, *until);
         let mut events = Vec::new();
         for statement in said {
             let source = format!("agency {application} {}", statement.number);
-            events.push((source, event(*jurisdiction, &statement)));
+            let event = match statement.what {
+                What::Reviewed { upheld } => self.reviewed(*jurisdiction, upheld).await?,
+                what => event(*jurisdiction, what),
+            };
+            events.extend(event.map(|event| (source, event)));
             after = statement.number;
+            until = followed_until(statement.what);
         }
         let next = Task::Follow {
             jurisdiction: *jurisdiction,
             application: application.clone(),
             after,
+            until,
         };
         Ok(Done {
             events,
@@ -147,10 +167,32 @@ impl Job<'_> {
             ..Done::default()
         })
     }
+
+    /// A review's end, of the case that is open in this state; without one it is over already.
+    async fn reviewed(
+        &self,
+        jurisdiction: Jurisdiction,
+        upheld: bool,
+    ) -> Result<Option<Event>, Problem> {
+        let state = self.service.lifecycle_state(self.profile).await?;
+        let case = state.case.filter(|case| case.jurisdiction == jurisdiction);
+        Ok(case.map(|case| Event::Reviewed {
+            case: case.id,
+            upheld,
+        }))
+    }
 }
 
-fn event(jurisdiction: Jurisdiction, statement: &Statement) -> Event {
-    match statement.what {
+/// The last day on which an agency that said this can be expected to say more of the application.
+fn followed_until(what: What) -> Option<Day> {
+    match what {
+        What::Closed { on } => on.plus(RECONSIDERATION_DAYS).ok(),
+        _ => None,
+    }
+}
+
+fn event(jurisdiction: Jurisdiction, what: What) -> Option<Event> {
+    Some(match what {
         What::Accepted { from, period_end } => Event::Accepted {
             jurisdiction,
             from,
@@ -163,5 +205,6 @@ fn event(jurisdiction: Jurisdiction, statement: &Statement) -> Event {
         },
         What::Kept => Event::Kept { jurisdiction },
         What::Closed { on } => Event::Closed { jurisdiction, on },
-    }
+        What::Reviewed { .. } => return None,
+    })
 }

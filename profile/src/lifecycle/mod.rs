@@ -68,6 +68,9 @@ pub(crate) enum Task {
         jurisdiction: Jurisdiction,
         application: String,
         after: u64,
+        /// The last day, once the agency has closed the case.
+        #[serde(default)]
+        until: Option<Day>,
     },
 }
 

@@ -263,6 +263,14 @@ async fn a_loss_is_told_to_owner_and_agency_and_disputed_by_text() {
     let texts = world.network_texts();
     let changes = texts.iter().filter(|text| text["template"] == "change");
     assert_eq!(changes.count(), 1, "case {case} asks once");
+
+    // A caseworker finds that the owner was right; said twice, it ends one review.
+    world.says("CA-0", What::Reviewed { upheld: true });
+    world.says("CA-0", What::Reviewed { upheld: true });
+    let ended = |now: &Coverage| outcome(now) == Some(Outcome::DisputeUpheld);
+    let record = world.until_cover(&owner, ended).await;
+    let payer = record.days.last().map(|span| &span.payer);
+    assert!(matches!(payer, Some(Payer::Medicaid { .. })), "{payer:?}");
     world.end().await;
 }
 
