@@ -37,7 +37,7 @@ CREATE TABLE renewal (
 );
 CREATE INDEX renewal_audience ON renewal (audience);
 
--- Its items, done by whichever worker claims them. Pseudonym and result are sealed under the operator key.
+-- Its items, done by whichever worker claims them. Pseudonym and result are sealed under a key of the root.
 CREATE TABLE renewal_item (
     renewal TEXT NOT NULL REFERENCES renewal (renewal),
     place BIGINT NOT NULL,
@@ -51,7 +51,7 @@ CREATE TABLE renewal_item (
 );
 CREATE INDEX renewal_item_due ON renewal_item (done_at, due_at);
 
--- What agencies were told about cases; sealed under the operator key. A task tells once.
+-- What agencies were told about cases; sealed under a key of the root. A task tells once.
 CREATE TABLE agency_notice (
     audience TEXT NOT NULL,
     seq BIGINT NOT NULL,

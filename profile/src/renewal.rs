@@ -21,6 +21,7 @@ use crate::api::types::{AskQuestion, Outcome, Page, State};
 use crate::enrol::reused_key;
 use crate::notifier::Template;
 use crate::oracle::random32;
+use crate::seal::SealKey;
 use crate::service::Service;
 use crate::store::agency::{StoredItem, StoredRenewal, insert_renewal, open_renewals};
 use crate::store::idempotency::remember;
@@ -56,17 +57,22 @@ fn is_final(problem: &Problem) -> bool {
 }
 
 impl Service {
+    /// Seals what agencies have here. It follows from the root, so that it opens after the operator key was replaced too.
+    fn records(&self) -> SealKey {
+        SealKey::new(self.root.derive("shp/v1/agency-records", &[]))
+    }
+
     /// What a case is kept under: without the operator key it leads from no pseudonym to a profile.
     pub(crate) fn case_digest(&self, audience: &str, pseudonym: &[u8; 32]) -> Bytes32 {
         let case = tagged_hash("shp/v1/agency-case", &[audience.as_bytes(), pseudonym]);
-        let digest = self.operator.derive("shp/v1/agency-case", &case);
+        let digest = self.root.derive("shp/v1/agency-case", &case);
         Bytes32::from(*digest)
     }
 
     fn seal_for<T: Serialize>(&self, what: &str, id: &Bytes32, place: i64, value: &T) -> String {
         let context = [what.as_bytes(), &id.0, &place.to_be_bytes()];
         let text = serde_json::to_vec(value).expect("stored types are plain JSON");
-        self.operator.seal(&context, &text)
+        self.records().seal(&context, &text)
     }
 
     fn open_for<T: DeserializeOwned>(
@@ -77,7 +83,7 @@ impl Service {
         sealed: &str,
     ) -> Result<T, Problem> {
         let context = [what.as_bytes(), &id.0, &place.to_be_bytes()];
-        let opened = self.operator.open(&context, sealed).ok();
+        let opened = self.records().open(&context, sealed).ok();
         let value = opened.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         value.ok_or_else(Problem::internal)
     }

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use contracts::encoding::Bytes32;
+use contracts::encoding::{Bytes32, to_base64url};
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use crate::api::agency::{MAX_RENEWALS, NoticePage, Renewal, RenewalOutcome};
 use crate::api::types::State;
+use crate::seal::SealKey;
 use crate::testing::{AGENCY, Lie, OTHER_AGENCY, Owner, World, code, fresh, parse};
 
 /// Longest wait for the workers.
@@ -260,5 +262,28 @@ async fn an_agency_reads_what_changed_about_its_cases_and_no_others() {
         .call("GET", "/v1/agency/notices", Some(OTHER_AGENCY), None, None)
         .await;
     assert!(parse::<NoticePage>(body).notices.is_empty());
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn cases_and_batches_are_there_after_the_operator_key_was_replaced() {
+    let mut world = World::new().await;
+    let (_, pseudonym) = world.accepted("987-65-6009").await;
+    let batch = world.renew(AGENCY, std::slice::from_ref(&pseudonym)).await;
+    let before = world.until_renewed(&batch.renewal).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("new.key");
+    std::fs::write(&file, to_base64url([43; 32])).unwrap();
+    let key = |byte| SealKey::new(Zeroizing::new([byte; 32]));
+    world.store.store.rewrap(&key(42), &key(43)).await.unwrap();
+    world.config.operator_key = serde_json::from_value(json!({ "file": file })).unwrap();
+    world.restart().await;
+
+    let after = world.until_renewed(&batch.renewal).await;
+    assert_eq!(after.results, before.results);
+    let again = world.renew(AGENCY, &[pseudonym]).await;
+    let again = world.until_renewed(&again.renewal).await;
+    assert_eq!(again.results[0].outcome, RenewalOutcome::Yes);
     world.end().await;
 }
