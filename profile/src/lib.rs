@@ -11,6 +11,7 @@ pub mod gap;
 mod guard;
 mod heard;
 pub mod lifecycle;
+mod metrics;
 pub mod notifier;
 pub mod oracle;
 mod question;

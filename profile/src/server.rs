@@ -17,6 +17,7 @@ use crate::config::{ConfigError, ProfileConfig, read_capped};
 use crate::gap::Insurer;
 use crate::heard;
 use crate::lifecycle;
+use crate::metrics::Metrics;
 use crate::notifier::Notifier;
 use crate::oracle::Oracles;
 use crate::seal::SealKey;
@@ -151,6 +152,7 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
         callers: Callers::new(&config.callers, &navigator),
         limits: Limits::default(),
         limits_config: config.limits.clone(),
+        metrics: Metrics::default(),
         oracles: Oracles::new(&config, trust, clock),
         notifier,
         agencies,

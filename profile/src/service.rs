@@ -16,6 +16,7 @@ use crate::api::access::{Callers, LimitsConfig};
 use crate::config::{ApprovalConfig, EnquiryConfig, StockConfig, WorkerConfig};
 use crate::enrol::reused_key;
 use crate::gap::Insurer;
+use crate::metrics::Metrics;
 use crate::notifier::Notifier;
 use crate::oracle::Oracles;
 use crate::seal::{Root, SealKey};
@@ -35,6 +36,7 @@ pub struct Service {
     pub(crate) callers: Callers,
     pub(crate) limits: Limits,
     pub(crate) limits_config: LimitsConfig,
+    pub(crate) metrics: Metrics,
     pub(crate) oracles: Oracles,
     pub(crate) notifier: Notifier,
     /// In the order of the configuration: it decides which audience a leaf's index is for.

@@ -10,6 +10,7 @@ use utoipa::OpenApi;
 use super::routes::{ROUTES, Route, Who};
 use super::types::{IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY};
 use super::{agency, coverage, owner, parties};
+use crate::metrics;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,6 +21,7 @@ use super::{agency, coverage, owner, parties};
     ),
     paths(
         owner::healthz,
+        metrics::metrics,
         served,
         owner::create,
         owner::profile,

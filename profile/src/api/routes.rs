@@ -1,14 +1,20 @@
 //! The routes, as a table that the server is built from and that tests walk.
 
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode, header};
-use actix_web::middleware::from_fn;
-use actix_web::{HttpResponse, ResponseError, guard, web};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{Error, HttpResponse, ResponseError, guard, web};
 use oracles::http::{json_config, query_config};
 use oracles::problem::Problem;
 
 use super::agency::{self, MAX_RENEWAL_BODY};
 use super::types::{MAX_ENROL_BODY, MAX_SMALL_BODY};
 use super::{auth, coverage, openapi, owner, parties};
+use crate::metrics;
+use crate::service::Service;
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,6 +92,7 @@ const fn put(path: &'static str, who: Who, cap: usize, handler: Handler) -> Rout
 /// Every route.
 pub(crate) static ROUTES: &[Route] = &[
     get("/healthz", Who::Anyone, |it| it.to(owner::healthz)),
+    get("/metrics", Who::Anyone, |it| it.to(metrics::metrics)),
     get("/openapi.json", Who::Anyone, |it| it.to(openapi::served)),
     post("/v1/profiles", Who::Navigator, 0, |it| it.to(owner::create)),
     get("/v1/profiles/{profile}", Who::Owner, |it| {
@@ -181,7 +188,8 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
             .route((route.handler)(web::route()))
             .wrap(from_fn(move |request, next| {
                 auth::gate(route, request, next)
-            }));
+            }))
+            .wrap(from_fn(move |request, next| counted(route, request, next)));
         app.service(resource);
     }
     for (at, route) in ROUTES.iter().enumerate() {
@@ -192,6 +200,23 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
         }
     }
     app.default_service(web::to(no_route));
+}
+
+/// Counts what a route answers.
+async fn counted(
+    route: &'static Route,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let began = Instant::now();
+    let service = request.app_data::<web::Data<Service>>().cloned();
+    let answer = next.call(request).await?;
+    if let Some(service) = service {
+        let (method, status) = (route.method.as_str(), answer.status().as_u16());
+        let took = began.elapsed();
+        service.metrics.request(method, route.path, status, took);
+    }
+    Ok(answer)
 }
 
 async fn no_route() -> Result<HttpResponse, Problem> {

@@ -74,6 +74,18 @@ pub(crate) enum Task {
     },
 }
 
+impl Task {
+    /// What a metric calls it.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Act { action } => lane(action),
+            Self::Append { .. } => "ledger",
+            Self::Await { .. } => "reply",
+            Self::Follow { .. } => "follow",
+        }
+    }
+}
+
 /// Lanes: tasks of one are done in order.
 fn lane(action: &Action) -> &'static str {
     match action {

@@ -116,7 +116,11 @@ impl Service {
         };
         let task: Task = claimed.payload(&job.key)?;
         match job.effect(&task).await {
-            Ok(done) => job.settle(done).await,
+            Ok(done) => {
+                job.settle(done).await?;
+                self.metrics.task(task.kind(), "done");
+                Ok(())
+            }
             Err(problem) => {
                 let wait = (1_i64 << claimed.failures.min(12)).min(MAX_BACKOFF);
                 tracing::warn!(
@@ -130,6 +134,7 @@ impl Service {
                 let failures = claimed.failures.saturating_add(1);
                 put_off_task(&mut tx, &job.key, claimed, &task, at, failures).await?;
                 tx.commit().await.map_err(StoreError::from)?;
+                self.metrics.task(task.kind(), "failed");
                 Ok(())
             }
         }

@@ -100,7 +100,7 @@ async fn every_route_takes_its_own_kind_of_token_and_no_other() {
 }
 
 /// What needs no token.
-const PUBLIC: &[&str] = &["GET /healthz", "GET /openapi.json"];
+const PUBLIC: &[&str] = &["GET /healthz", "GET /metrics", "GET /openapi.json"];
 
 #[actix_web::test]
 async fn attack_another_method_of_a_path_needs_its_own_token() {
@@ -388,5 +388,34 @@ async fn a_repeated_advance_takes_one_step() {
     world.honest();
     assert_eq!(advance("three").await, State::Decided);
     assert_eq!(advance("three").await, State::Decided);
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn attack_metrics_name_no_owner_question_or_key() {
+    let world = World::new().await;
+    let owner = world.owner("987-65-7010").await;
+    let question = world.ask(&owner, "q").await.question;
+    world.until(&owner, &question, State::Done).await;
+    let url = format!("{}/metrics", world.service.url());
+    let text = world
+        .client
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let asked =
+        r#"profile_requests_total{route="POST /v1/profiles/{profile}/questions",status="201"} 1"#;
+    assert!(text.contains(asked), "{text}");
+    assert!(
+        text.contains(r#"profile_waiting{kind="task"} 0"#) && text.ends_with("# EOF\n"),
+        "{text}"
+    );
+    for secret in [owner.profile.to_string(), owner.token, question.to_string()] {
+        assert!(!text.contains(&secret));
+    }
     world.end().await;
 }

@@ -15,6 +15,7 @@ use profile::oracle::Oracles;
 use rand::RngCore as _;
 use rand::rngs::OsRng;
 use serde_json::json;
+use tracing::instrument::WithSubscriber as _;
 
 use super::cluster::Cluster;
 use super::sources::Sources;
@@ -194,6 +195,9 @@ pub fn trust(cluster: &Cluster<'_>) -> Result<Trust, String> {
     Trust::parse(&bytes).map_err(|error| error.to_string())
 }
 
+/// The party that appends an owner's entry.
+pub const CLIENT: &str = "client";
+
 /// Appends an owner's entry, as the profile does when an application is approved.
 ///
 /// # Errors
@@ -211,8 +215,19 @@ pub async fn append(cluster: &Cluster<'_>) -> Result<(), String> {
         kind: EntryKind::Approval,
         commitment: Bytes32::from(commitment),
     };
+    // Whom the caller passes over is named in a log like any party's.
+    let log = cluster.folder.path(format!("logs/{CLIENT}.log"));
+    let log = std::fs::File::options().create(true).append(true).open(log);
+    let log = tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::sync::Mutex::new(
+            log.map_err(|error| error.to_string())?,
+        ))
+        .finish();
     let receipt = oracles
         .append(entry)
+        .with_subscriber(log)
         .await
         .map_err(|error| format!("{error:?}"))?;
     if receipt.entry != entry {

@@ -439,7 +439,7 @@ impl Play<'_> {
             .filter(|node| !faulty.contains(node))
             .map(oracle_name)
             .collect();
-        honest.push("profile".to_owned());
+        honest.extend(["profile", client::CLIENT].map(str::to_owned));
         let since = Instant::now();
         let said = loop {
             let mut said = naming::read(self.cluster.folder, &honest);
