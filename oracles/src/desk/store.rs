@@ -102,3 +102,100 @@ impl Store {
 fn parsed(text: &str) -> Result<Entry, DbError> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attest::testing::database_url;
+    use crate::desk::EntryKind;
+
+    fn statement(value: i64, recorded: i64) -> Statement {
+        Statement {
+            desk: "riverside".into(),
+            number: 0,
+            role: "clinician".into(),
+            kind: EntryKind::Observation,
+            key_name: "mrn".into(),
+            key_value: "A1".into(),
+            attribute: "medical.systolic_mmhg".into(),
+            value: Some(value),
+            observed: "2026-11-20".parse().unwrap(),
+            recorded: UnixTime(recorded),
+        }
+    }
+
+    fn question(key_value: &str) -> Question {
+        Question {
+            key_name: "mrn".into(),
+            key_value: key_value.into(),
+            attribute: "medical.systolic_mmhg".into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn entries_of_the_same_moment_have_numbers_of_their_own_and_a_form_sent_twice_has_one() {
+        let (_folder, url) = database_url().await;
+        let store = Store::open(&url, 366).await.unwrap();
+        let key = StaffKey::generate();
+        let sent = (0u8..8).flat_map(|form| [form, form]).map(|form| {
+            let (store, key) = (store.clone(), key.clone());
+            tokio::spawn(async move {
+                let once = Bytes32::from([form; 32]);
+                let statement = statement(100 + i64::from(form), 1_795_000_000);
+                store.enter(&once, statement, &key).await.unwrap()
+            })
+        });
+        let mut numbers = Vec::new();
+        for entered in futures::future::join_all(sent).await {
+            let entry = entered.unwrap();
+            entry.verify().unwrap();
+            numbers.push(entry.statement.number);
+        }
+        assert!(
+            numbers.chunks(2).all(|pair| pair[0] == pair[1]),
+            "{numbers:?}"
+        );
+        let answer = store.entries(&question("A1")).await.unwrap();
+        let stored: Vec<_> = answer
+            .entries
+            .iter()
+            .map(|entry| entry.statement.number)
+            .collect();
+        assert!(
+            stored.is_sorted_by(|one, next| one > next),
+            "newest first: {stored:?}"
+        );
+        assert_eq!(stored.len(), 8);
+        assert!(
+            store
+                .entries(&question("a1"))
+                .await
+                .unwrap()
+                .entries
+                .is_empty()
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_older_than_is_kept_goes_and_its_number_does_not_come_back() {
+        let (_folder, url) = database_url().await;
+        let store = Store::open(&url, 1).await.unwrap();
+        let key = StaffKey::generate();
+        let enter = async |form: u8, recorded: i64| {
+            let statement = statement(120, recorded);
+            let entry = store
+                .enter(&Bytes32::from([form; 32]), statement, &key)
+                .await;
+            entry.unwrap().statement.number
+        };
+        assert_eq!(enter(1, 0).await, 1);
+        assert_eq!(enter(2, DAY_SECONDS).await, 2);
+        assert_eq!(
+            store.entries(&question("A1")).await.unwrap().entries.len(),
+            2
+        );
+        assert_eq!(enter(3, 3 * DAY_SECONDS).await, 3);
+        let left = store.entries(&question("A1")).await.unwrap();
+        assert_eq!(left.entries.len(), 1, "the last alone");
+    }
+}
