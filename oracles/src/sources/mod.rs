@@ -171,6 +171,12 @@ impl Sources {
         self.attributes.contains_key(attribute)
     }
 
+    /// The sources that an attribute is read from, a name for each reading.
+    pub fn sources_of(&self, attribute: &AttributeId) -> impl Iterator<Item = &str> {
+        let mappings = self.attributes.get(attribute);
+        mappings.into_iter().flatten().map(ReadConfig::source)
+    }
+
     /// Domains of which some attribute is read.
     pub fn domains(&self) -> Vec<Domain> {
         Domain::ALL
