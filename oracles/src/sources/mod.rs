@@ -10,6 +10,7 @@ mod config;
 mod decimal;
 mod emmy;
 mod error;
+mod feed;
 mod fetch;
 mod fhir;
 mod guard;
@@ -24,6 +25,7 @@ mod template;
 mod value;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use contracts::catalogue::{Attribute, catalogue};
@@ -37,6 +39,7 @@ pub use self::config::{
 };
 pub use self::emmy::{Basis, EmmyRead, Measure};
 pub use self::error::{ConfigError, SourceError};
+pub use self::feed::{FeedConfig, FeedRead, FhirFeed, JsonFeed, SqlFeed, Touches};
 pub use self::fhir::{Coding, FhirRead, Pick, Resource};
 pub use self::health::SourceHealth;
 pub use self::oauth::OAuthConfig;
@@ -80,10 +83,10 @@ impl Source {
                 SqlSource::new(name, url, limits).map(Self::Sql)
             }
             SourceConfig::Json(config) => {
-                http(config, "application/json").map(|http| Self::Json(JsonSource(http)))
+                http(config, "application/json").map(|http| Self::Json(JsonSource(Arc::new(http))))
             }
             SourceConfig::Emmy(config) => {
-                http(config, "application/json").map(|http| Self::Emmy(EmmySource(http)))
+                http(config, "application/json").map(|http| Self::Emmy(EmmySource(Arc::new(http))))
             }
             SourceConfig::Fhir(config) => {
                 http(config, "application/fhir+json").map(|http| Self::Fhir(FhirSource(http)))

@@ -78,6 +78,7 @@ impl Watcher {
             handle: self.keys.seal(&grant.watch, &handle.plain.source_keys)?,
             expires: grant.expires,
             facts: self.baseline(domain, &grant, &handle).await?,
+            again: Some(now),
             people: self.people(&grant.facts, &handle),
         };
         let most = self.config.watches_per_person;

@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, web};
 use contracts::bip340;
 use contracts::ids::Domain;
 
-use super::{WatchConfig, WatchError, WatchKeys, WatchStore, Watcher};
+use super::{WatchConfig, WatchError, WatchKeys, WatchStore, Watcher, door};
 use crate::attest::{AttestError, NonceUse, Shared};
 use crate::hpke;
 use crate::http::json_config;
@@ -98,11 +98,18 @@ pub(crate) async fn mount(
     let Some(config) = node.config().role::<WatchConfig>("watch")? else {
         return Ok(());
     };
+    config
+        .check(&shared.sources)
+        .map_err(|cause| StartError::Role {
+            role: "watch",
+            cause,
+        })?;
     let watcher = Arc::new(Watcher {
         node: Arc::clone(node),
         shared: Arc::clone(shared),
         keys: WatchKeys::new(node.keys().operator()),
         store: WatchStore::open(node.db().clone()).await?,
+        doors: door::Doors::new(&config.feed),
         config,
     });
     let domains: Vec<Domain> = Domain::ALL
@@ -110,10 +117,15 @@ pub(crate) async fn mount(
         .filter(|domain| node.serves((*domain).into()))
         .collect();
     node.spawn(Arc::clone(&watcher).forget());
+    node.spawn(Arc::clone(&watcher).again());
+    for feed in &watcher.config.feed {
+        node.spawn(Arc::clone(&watcher).follow(feed.clone()));
+    }
     router.routes(move |config| {
         for domain in &domains {
             routes(config, &watcher, *domain);
         }
+        door::routes(config, &watcher);
     });
     Ok(())
 }

@@ -42,6 +42,8 @@ pub struct NewWatch {
     pub expires: Day,
     /// What is compared.
     pub facts: Vec<FactRow>,
+    /// When to read the facts once more, since a feed may have named the person between the first reading and this row.
+    pub again: Option<UnixTime>,
     /// [`super::WatchKeys::person`] under every key by which a source may name the person.
     pub people: BTreeSet<Bytes32>,
 }
@@ -114,8 +116,8 @@ impl WatchStore {
             return Err(WatchError::Taken);
         }
         let sql = format!(
-            "INSERT INTO watch_fact (watch, attribute, days, digest, tries) VALUES {}",
-            db::rows(new.facts.len(), 5)
+            "INSERT INTO watch_fact (watch, attribute, days, digest, tries, retry_at) VALUES {}",
+            db::rows(new.facts.len(), 6)
         );
         let mut facts = sqlx::query(sqlx::AssertSqlSafe(sql));
         for row in &new.facts {
@@ -124,7 +126,9 @@ impl WatchStore {
                 .bind(row.fact.attribute.0.as_str())
                 .bind(i64::from(row.fact.days))
                 .bind(digest_text(row.digest.as_ref()))
-                .bind(0i64);
+                // Not 0, so that a reading that finds the same ends it.
+                .bind(i64::from(new.again.is_some()))
+                .bind(new.again.map(|at| at.0));
         }
         facts.execute(&mut *transaction).await?;
         let people: Vec<_> = new.people.iter().collect();
