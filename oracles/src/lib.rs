@@ -30,6 +30,7 @@ pub mod problem;
 pub mod rollback;
 pub mod sources;
 pub mod tamper;
+pub mod watch;
 pub mod wire;
 
 /// The four-node network of the integration tests.

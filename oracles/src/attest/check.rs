@@ -5,7 +5,7 @@ use contracts::bip340;
 use contracts::catalogue::{Attribute, PeriodRule, catalogue};
 use contracts::encoding::Bytes32;
 use contracts::handle::SignedHandle;
-use contracts::ids::{Domain, NodeId};
+use contracts::ids::{AttributeId, Domain, NodeId};
 use contracts::issuance::{LeafRequest, verify_blinding};
 use contracts::units::{Day, UnixTime};
 
@@ -43,15 +43,15 @@ pub(crate) struct Checked {
     pub(crate) handle: SignedHandle,
 }
 
-/// The catalogue's attribute for each leaf is looked up once here.
+/// The catalogue's attribute of an id, which must be of the committee's domain.
 pub(crate) fn attribute(
     domain: Domain,
-    leaf: &LeafRequest,
+    id: &AttributeId,
 ) -> Result<&'static Attribute, AttestError> {
     catalogue()
-        .get(&leaf.attribute)
+        .get(id)
         .filter(|attribute| attribute.domain == domain)
-        .ok_or_else(|| AttestError::Attribute(leaf.attribute.clone()))
+        .ok_or_else(|| AttestError::Attribute(id.clone()))
 }
 
 /// Whether an owner's day is today, give or take the skew at midnight.
@@ -110,7 +110,8 @@ impl Seat {
             });
         }
         let nonce = self.own_nonce(&context.nonces)?;
-        let handle = self.handle(&request, keys, context.observed)?;
+        let owner = &context.authorisation_key;
+        let handle = self.handle(&request.handle, owner, keys, context.observed)?;
         bip340::verify(
             &context.authorisation_key,
             &request.message(),
@@ -118,7 +119,11 @@ impl Seat {
         )?;
         verify_blinding(context, &request.leaves, &request.proof)?;
         for leaf in &request.leaves {
-            period(attribute(self.domain, leaf)?, leaf, context.observed)?;
+            period(
+                attribute(self.domain, &leaf.attribute)?,
+                leaf,
+                context.observed,
+            )?;
         }
         Ok(Checked {
             reference: request.reference(),
@@ -146,21 +151,22 @@ impl Seat {
 
     /// A handle is no bearer token: it must be of this domain, signed by the identity committee, and name the key that
     /// signed the request.
-    fn handle(
+    pub(crate) fn handle(
         &self,
-        request: &AttestRequest,
+        sealed: &HpkeBox,
+        authorisation_key: &Bytes32,
         keys: &dyn CommitteeKeys,
         today: Day,
     ) -> Result<SignedHandle, AttestError> {
         let info = handle_info(self.domain, self.node, self.hpke_epoch);
-        let plain = self.open("handle", &info, &request.handle)?;
+        let plain = self.open("handle", &info, sealed)?;
         let handle: SignedHandle =
             serde_json::from_slice(&plain).map_err(|_| AttestError::Format("handle"))?;
         let key = keys
             .attestation_key(Domain::Identity, handle.epoch)
             .ok_or(AttestError::HandleEpoch(handle.epoch))?;
         handle.verify(self.domain, today, &key)?;
-        if handle.plain.authorisation_key != request.context.authorisation_key {
+        if handle.plain.authorisation_key != *authorisation_key {
             return Err(AttestError::ForeignHandle);
         }
         Ok(handle)

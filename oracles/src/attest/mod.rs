@@ -20,10 +20,12 @@ mod store;
 pub(crate) mod testing;
 mod writer;
 
-pub(crate) use self::check::{Seat, is_today};
+pub(crate) use self::check::{Seat, attribute, is_today};
 pub use self::error::AttestError;
 pub(crate) use self::nonce::NonceUse;
 pub use self::nonce::{NONCE_LIFETIME, NonceError};
+pub(crate) use self::observe::read;
+pub(crate) use self::quota::{store as store_uses, use_of};
 pub(crate) use self::role::{mount, seat};
 pub use self::store::REQUEST_LIFETIME;
 
@@ -123,7 +125,7 @@ pub(crate) struct Shared {
     pub(crate) sources: Arc<Sources>,
     pub(crate) nonces: NonceBook,
     pub(crate) store: AckStore,
-    quota: Quota,
+    pub(crate) quota: Quota,
     /// Batches that this node coordinates at once.
     batches: Semaphore,
     pub(crate) keys: Arc<dyn CommitteeKeys + Send + Sync>,

@@ -40,6 +40,8 @@ pub(crate) enum NonceUse {
     Attest,
     /// An enrolment request.
     Enrol,
+    /// The grant of a watch.
+    Watch,
 }
 
 /// The nonces of one node.
@@ -122,6 +124,7 @@ impl NonceBook {
         let tag = match purpose {
             NonceUse::Attest => "shp/v1/nonce/attest",
             NonceUse::Enrol => "shp/v1/nonce/enrol",
+            NonceUse::Watch => "shp/v1/nonce/watch",
         };
         let digest = tagged_hash(
             tag,

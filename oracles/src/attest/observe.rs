@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contracts::catalogue::Attribute;
 use contracts::encoding::Bytes32;
 use contracts::group::Point;
 use contracts::ids::AttributeId;
@@ -13,9 +14,9 @@ use futures::future::join_all;
 use super::AttestError;
 use super::check::{Checked, Seat, attribute};
 use super::store::Acks;
-use crate::agreement::agree;
+use crate::agreement::{Agreement, agree};
 use crate::hpke;
-use crate::sources::Sources;
+use crate::sources::{Reading, Sources};
 use crate::wire::attest::{LeafAnswer, LeafKey, Observation};
 use crate::wire::value_info;
 
@@ -23,6 +24,27 @@ use crate::wire::value_info;
 pub(crate) struct Observed {
     pub(crate) acks: Acks,
     pub(crate) answers: Vec<LeafAnswer>,
+}
+
+/// Reads the sources of a fact and applies its formula; what failed is logged, without a value.
+pub(crate) async fn read(
+    sources: &Sources,
+    attribute: &Attribute,
+    keys: &BTreeMap<String, String>,
+    period: Period,
+) -> (Vec<Reading>, Agreement) {
+    let readings = sources.read(attribute, keys, period).await;
+    for error in readings.iter().filter_map(|reading| reading.as_ref().err()) {
+        tracing::warn!(attribute = %attribute.id, %error, "a source failed");
+    }
+    let agreement = agree(attribute.formula, &readings);
+    if agreement.value.is_none() {
+        tracing::warn!(
+            attribute = %attribute.id, sources = agreement.sources, failed = agreement.failed,
+            "no agreement among the sources"
+        );
+    }
+    (readings, agreement)
 }
 
 /// Reads the sources of every fact that is not withheld, each once whatever the number of leaves, and all at the same time.
@@ -33,22 +55,12 @@ pub(crate) async fn observe(
 ) -> Result<BTreeMap<(AttributeId, Period), Observation>, AttestError> {
     let mut facts = BTreeMap::new();
     for leaf in checked.request.leaves.iter().filter(|leaf| !leaf.withheld) {
-        let attribute = attribute(seat.domain, leaf)?;
+        let attribute = attribute(seat.domain, &leaf.attribute)?;
         facts.insert((leaf.attribute.clone(), leaf.period), attribute);
     }
     let keys = &checked.handle.plain.source_keys;
     let readings = facts.into_iter().map(|(fact, attribute)| async move {
-        let readings = sources.read(attribute, keys, fact.1).await;
-        for error in readings.iter().filter_map(|reading| reading.as_ref().err()) {
-            tracing::warn!(attribute = %attribute.id, %error, "a source failed");
-        }
-        let agreement = agree(attribute.formula, &readings);
-        if agreement.value.is_none() {
-            tracing::warn!(
-                attribute = %attribute.id, sources = agreement.sources, failed = agreement.failed,
-                "no agreement among the sources"
-            );
-        }
+        let (_, agreement) = read(sources, attribute, keys, fact.1).await;
         let observation = Observation {
             value: agreement.value.unwrap_or(0),
             known: agreement.value.is_some(),
@@ -75,7 +87,7 @@ pub(crate) fn leaves(
         answers: Vec::with_capacity(checked.request.leaves.len()),
     };
     for request in &checked.request.leaves {
-        let attribute = attribute(seat.domain, request)?;
+        let attribute = attribute(seat.domain, &request.attribute)?;
         let observation = match request.withheld {
             true => Observation::WITHHELD,
             false => *observations

@@ -16,17 +16,17 @@ use super::AttestError;
 const MAX_CALLERS: usize = 500_000;
 
 /// A caller on a day.
-pub(super) type Use = (i64, Bytes32);
+pub(crate) type Use = (i64, Bytes32);
 
 /// The counts of one node.
-pub(super) struct Quota {
+pub(crate) struct Quota {
     pool: AnyPool,
     per_day: u32,
     used: Mutex<HashMap<Use, u32>>,
 }
 
 /// The use that a request by an authorisation key is.
-pub(super) fn use_of(authorisation_key: &Bytes32, now: UnixTime) -> Use {
+pub(crate) fn use_of(authorisation_key: &Bytes32, now: UnixTime) -> Use {
     let caller = tagged_hash("shp/v1/attest-caller", &[&authorisation_key.0]);
     (now.0.div_euclid(86_400), caller.into())
 }
@@ -44,7 +44,7 @@ impl Quota {
     ///
     /// # Errors
     /// [`AttestError::Quota`] above the quota.
-    pub(super) async fn count(&self, of: Use) -> Result<(), AttestError> {
+    pub(crate) async fn count(&self, of: Use) -> Result<(), AttestError> {
         let known = {
             let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
             used.contains_key(&of)
@@ -74,7 +74,7 @@ impl Quota {
 }
 
 /// Adds uses to what is stored, and drops what is over.
-pub(super) async fn store(
+pub(crate) async fn store(
     transaction: &mut Transaction<'static, Any>,
     uses: impl Iterator<Item = Use>,
 ) -> Result<(), AttestError> {

@@ -105,6 +105,14 @@ impl OperatorKey {
             .map_err(|_| KeyError::Sealed(what.to_owned()))
     }
 
+    /// A key of this node for one use, named by a tag: for digests of what must not be stored.
+    pub fn derive(&self, tag: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(tagged_hash(
+            "shp/v1/operator-key",
+            &[tag.as_bytes(), &self.0],
+        ))
+    }
+
     /// The cipher of one record. A key is used once, so its nonce may be zero; random 96-bit nonces under one key
     /// would bound how often a node may write.
     fn cipher(&self, salt: &[u8; 32]) -> ChaCha20Poly1305 {

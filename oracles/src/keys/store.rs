@@ -188,6 +188,11 @@ impl KeyStore {
         Ok(store)
     }
 
+    /// The key under which the node seals what it stores.
+    pub(crate) fn operator(&self) -> &OperatorKey {
+        &self.operator
+    }
+
     fn decode(&self, row: &AnyRow) -> Result<KeyRecord, KeyError> {
         let name: String = row.try_get(0)?;
         let malformed = || KeyError::Malformed(format!("stored key {name}"));

@@ -25,7 +25,7 @@ use crate::ceremony::{dkg, epoch, sign};
 use crate::config::NodeConfig;
 use crate::peer::{self, Pins};
 use crate::problem::Problem;
-use crate::{attest, decision, enrol, http, ledger, metrics, rollback};
+use crate::{attest, decision, enrol, http, ledger, metrics, rollback, watch};
 
 /// HTTP workers of each door. Work that takes time runs on the process's own runtime, not on them.
 const HTTP_WORKERS: usize = 2;
@@ -322,6 +322,7 @@ async fn mount_roles(node: &Arc<Node>, router: &mut Router) -> Result<(), StartE
     decision::mount(node, router).await?;
     let shared = attest::mount(node, router).await?;
     enrol::mount(node, router, &shared).await?;
+    watch::mount(node, router, &shared).await?;
     Ok(())
 }
 

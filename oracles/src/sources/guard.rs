@@ -16,6 +16,15 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// What becomes of more pages or entries than the caps allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// An error: half a record makes no fact.
+    Refuse,
+    /// The rest is left for the next time.
+    Stop,
+}
+
 /// The bounds of one source.
 pub(super) struct Guard {
     pub(super) name: String,

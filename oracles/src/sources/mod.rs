@@ -11,6 +11,7 @@ mod decimal;
 mod desk;
 mod emmy;
 mod error;
+mod feed;
 mod fetch;
 mod fhir;
 mod guard;
@@ -25,6 +26,7 @@ mod template;
 mod value;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contracts::catalogue::{Attribute, catalogue};
@@ -39,6 +41,7 @@ pub use self::config::{
 pub use self::desk::{DeskRead, DeskSourceConfig};
 pub use self::emmy::{Basis, EmmyRead, Measure};
 pub use self::error::{ConfigError, SourceError};
+pub use self::feed::{FeedConfig, FeedRead, FhirFeed, JsonFeed, SqlFeed, Touches};
 pub use self::fhir::{Coding, FhirRead, Pick, Resource};
 pub use self::health::SourceHealth;
 pub use self::oauth::OAuthConfig;
@@ -86,10 +89,10 @@ impl Source {
                 SqlSource::new(name, url, limits).map(Self::Sql)
             }
             SourceConfig::Json(config) => {
-                http(config, "application/json").map(|http| Self::Json(JsonSource(http)))
+                http(config, "application/json").map(|http| Self::Json(JsonSource(Arc::new(http))))
             }
             SourceConfig::Emmy(config) => {
-                http(config, "application/json").map(|http| Self::Emmy(EmmySource(http)))
+                http(config, "application/json").map(|http| Self::Emmy(EmmySource(Arc::new(http))))
             }
             SourceConfig::Fhir(config) => {
                 http(config, "application/fhir+json").map(|http| Self::Fhir(FhirSource(http)))
@@ -185,6 +188,15 @@ impl Sources {
     /// Whether the node reads this attribute.
     pub fn reads(&self, attribute: &AttributeId) -> bool {
         self.attributes.contains_key(attribute)
+    }
+
+    /// The sources that an attribute is read from, a name for each reading.
+    pub fn sources_of(&self, attribute: &AttributeId) -> impl Iterator<Item = &str> {
+        let mappings = self.attributes.get(attribute);
+        mappings.into_iter().flat_map(|config| {
+            let review = config.review.iter().map(|review| review.source.as_str());
+            config.read.iter().map(ReadConfig::source).chain(review)
+        })
     }
 
     /// Domains of which some attribute is read.

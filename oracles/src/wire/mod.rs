@@ -7,6 +7,7 @@ pub mod decision;
 pub mod enrol;
 pub mod info;
 pub mod ledger;
+pub mod watch;
 
 use contracts::encoding::{Bytes32, tagged_hash};
 use contracts::ids::{Committee, Domain, NodeId};

@@ -48,7 +48,11 @@ pub async fn edit(path: &Path, sql: &'static str) {
 pub struct Payroll {
     pub url: String,
     reports: Arc<Mutex<HashMap<String, Value>>>,
+    touched: Arc<Mutex<Vec<String>>>,
 }
+
+/// Changes on one page of a payroll service's feed.
+const PAGE: usize = 2;
 
 /// A report with one paystub of `gross` cents, dated `paid`.
 pub fn report(case_number: &str, last4: &str, completed: Day, paid: Day, gross: i64) -> Value {
@@ -69,21 +73,27 @@ pub fn report(case_number: &str, last4: &str, completed: Day, paid: Day, gross: 
 impl Payroll {
     pub async fn start() -> Self {
         let reports: Arc<Mutex<HashMap<String, Value>>> = Arc::default();
+        let touched: Arc<Mutex<Vec<String>>> = Arc::default();
         let served = web::Data::from(Arc::clone(&reports));
+        let feed = web::Data::from(Arc::clone(&touched));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = HttpServer::new(move || {
-            App::new().app_data(served.clone()).route(
-                "/api/v1/income_reports",
-                web::get().to(
-                    |reports: web::Data<Mutex<HashMap<String, Value>>>,
-                     query: web::Query<HashMap<String, String>>| async move {
-                        let reports = reports.lock().unwrap();
-                        let found = query.get("case_number").and_then(|it| reports.get(it));
-                        HttpResponse::Ok().json(found.into_iter().collect::<Vec<_>>())
-                    },
-                ),
-            )
+            App::new()
+                .app_data(served.clone())
+                .app_data(feed.clone())
+                .route("/changes", web::get().to(changes))
+                .route(
+                    "/api/v1/income_reports",
+                    web::get().to(
+                        |reports: web::Data<Mutex<HashMap<String, Value>>>,
+                         query: web::Query<HashMap<String, String>>| async move {
+                            let reports = reports.lock().unwrap();
+                            let found = query.get("case_number").and_then(|it| reports.get(it));
+                            HttpResponse::Ok().json(found.into_iter().collect::<Vec<_>>())
+                        },
+                    ),
+                )
         })
         .workers(1)
         .disable_signals()
@@ -91,13 +101,34 @@ impl Payroll {
         .unwrap()
         .run();
         tokio::spawn(server);
-        Self { url, reports }
+        Self {
+            url,
+            reports,
+            touched,
+        }
     }
 
     pub fn put(&self, case_number: &str, report: Value) {
+        self.touched.lock().unwrap().push(case_number.into());
         self.reports
             .lock()
             .unwrap()
             .insert(case_number.into(), report);
     }
+}
+
+/// What was put since, by its number from 1, in pages.
+async fn changes(
+    touched: web::Data<Mutex<Vec<String>>>,
+    query: web::Query<HashMap<String, String>>,
+) -> HttpResponse {
+    let number = |name: &str| query.get(name).and_then(|it| it.parse::<usize>().ok());
+    let from = number("offset").or(number("since")).unwrap_or(1).max(1);
+    let touched = touched.lock().unwrap();
+    let changes: Vec<Value> = (from..=touched.len())
+        .take(PAGE)
+        .map(|at| json!({ "case": touched[at - 1], "at": at }))
+        .collect();
+    let next = (from + PAGE <= touched.len()).then_some(from + PAGE);
+    HttpResponse::Ok().json(json!({ "changes": changes, "next": next }))
 }

@@ -119,6 +119,11 @@ impl Network {
 
     /// Nodes listed read both their income sources from `lies`.
     pub async fn start_with_liars(lies: &[(u16, &Payroll)]) -> Self {
+        Self::start_with_more(lies, "").await
+    }
+
+    /// As [`Self::start_with_liars`], with more settings of roles for all nodes.
+    pub async fn start_with_more(lies: &[(u16, &Payroll)], more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("registry.db");
         registry(&database).await;
@@ -170,7 +175,7 @@ impl Network {
                         epoch: 1,
                     })
                     .collect(),
-                roles: toml::from_str(&roles(&database, income, income)).unwrap(),
+                roles: toml::from_str(&(roles(&database, income, income) + more)).unwrap(),
             };
             configs.push(config.clone());
             let started = start_with(config, doors, |_, _| Box::pin(async { Ok(()) })).await;

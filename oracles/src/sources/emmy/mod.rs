@@ -3,6 +3,8 @@
 mod count;
 mod report;
 
+use std::sync::Arc;
+
 use contracts::units::{Period, UnixTime};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -76,7 +78,7 @@ impl EmmyRead {
 }
 
 /// A service of income reports.
-pub(super) struct EmmySource(pub(super) HttpSource);
+pub(super) struct EmmySource(pub(super) Arc<HttpSource>);
 
 impl EmmySource {
     /// The total of all employments in the latest report of the case; `None` if no report is on file.

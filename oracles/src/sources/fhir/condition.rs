@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::super::error::SourceError;
 use super::super::guard::Guard;
+use super::super::guard::Over;
 use super::super::steps;
 use super::super::value::day;
 use super::concept::{Concept, Reference, about, conforms, tokens};
@@ -54,7 +55,8 @@ impl FhirSource {
         // Not by status: a condition without one would then pass for none.
         let query = [("patient", patient), ("code", codes.as_str())];
         let mut said = Says::HasNot;
-        for resource in search(&self.0, "Condition", &query).await? {
+        let found = search(&self.0, "Condition", &query, Over::Refuse).await?;
+        for resource in found.matches {
             let guard = &self.0.guard;
             let condition: Condition = resource.read().map_err(|misfit| {
                 guard.malformed(&format!("Condition.{}", misfit.place()), misfit.expected())

@@ -15,6 +15,8 @@ use super::json::is_pointer;
 use super::template::Filling;
 
 pub use self::concept::Coding;
+pub(super) use self::patient::is_id;
+pub(super) use self::search::search;
 
 /// How an attribute is read from a FHIR server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

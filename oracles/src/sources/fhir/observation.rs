@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::super::decimal::Decimal;
 use super::super::error::SourceError;
 use super::super::guard::Guard;
+use super::super::guard::Over;
 use super::super::steps;
 use super::super::value::day;
 use super::concept::{Concept, Reference, about, conforms, tokens};
@@ -67,7 +68,8 @@ impl FhirSource {
             ("date", &to),
         ];
         let mut found: Vec<(Day, i64)> = Vec::new();
-        for resource in search(&self.0, "Observation", &query).await? {
+        let resources = search(&self.0, "Observation", &query, Over::Refuse).await?;
+        for resource in resources.matches {
             let observation: Observation = resource.read().map_err(|misfit| {
                 let field = format!("Observation.{}", misfit.place());
                 guard.malformed(&field, misfit.expected())

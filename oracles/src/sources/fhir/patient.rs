@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::super::error::SourceError;
+use super::super::guard::Over;
 use super::super::json::Json;
 use super::super::template::Filling;
 use super::search::{search, token};
@@ -45,7 +46,9 @@ impl FhirSource {
         let system = read.identifier_system.as_str();
         let value = filling.get(&read.identifier_key)?;
         let identifier = token(system, &value);
-        let mut patients = search(&self.0, "Patient", &[("identifier", &identifier)]).await?;
+        let query = [("identifier", identifier.as_str())];
+        let found = search(&self.0, "Patient", &query, Over::Refuse).await?;
+        let mut patients = found.matches;
         let Some(resource) = patients.pop() else {
             return Ok(None);
         };
@@ -70,10 +73,15 @@ impl FhirSource {
         if patient.link.iter().any(|link| link.kind == "replaced-by") {
             return Err(guard.incomplete("Patient.link says that another record replaced this one"));
         }
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
-        if !(1..=64).contains(&patient.id.len()) || !patient.id.bytes().all(allowed) {
+        if !is_id(&patient.id) {
             return Err(guard.malformed("Patient.id", "a FHIR id"));
         }
         Ok(Some((patient.id, resource)))
     }
+}
+
+/// Whether a text is a logical id (<https://hl7.org/fhir/R4/datatypes.html#id>).
+pub(in crate::sources) fn is_id(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::super::error::SourceError;
 use super::super::fetch::HttpSource;
+use super::super::guard::Over;
 use super::super::json::Json;
 use super::super::steps;
 
@@ -25,18 +26,31 @@ struct Link {
     url: String,
 }
 
-/// All matches of a search, following `next` links on the same server within the caps.
-pub(super) async fn search(
+/// The matches of a search.
+pub(in crate::sources) struct Found {
+    pub(in crate::sources) matches: Vec<Json>,
+    /// Whether a cap ended it before the server did.
+    pub(in crate::sources) capped: bool,
+}
+
+/// The matches of a search, following `next` links on the same server within the caps.
+pub(in crate::sources) async fn search(
     http: &HttpSource,
     kind: &str,
     query: &[(&str, &str)],
-) -> Result<Vec<Json>, SourceError> {
+    over: Over,
+) -> Result<Found, SourceError> {
     let guard = &http.guard;
     let limits = &guard.limits;
     let mut url = http.address(&[kind], query)?;
     let mut seen = BTreeSet::new();
     let (mut matches, mut entries) = (Vec::new(), 0usize);
+    let mut capped = false;
     loop {
+        if over == Over::Stop && seen.len() >= limits.max_pages {
+            capped = true;
+            break;
+        }
         guard.capped("pages of a search", seen.len() + 1, limits.max_pages)?;
         if !seen.insert(url.as_str().to_owned()) {
             return Err(guard.malformed("Bundle.link next", "a page not seen before"));
@@ -48,16 +62,24 @@ pub(super) async fn search(
         if head.resource_type != "Bundle" || head.kind.as_deref() != Some("searchset") {
             return Err(guard.malformed("the answer", "a Bundle of type searchset"));
         }
-        let page = match bundle.get("entry") {
+        let mut page = match bundle.get("entry") {
             None => &[],
             Some(entry) => entry
                 .items()
                 .ok_or_else(|| guard.malformed("Bundle.entry", "a list"))?,
         };
+        let room = limits.max_entries - entries;
+        if over == Over::Stop && page.len() > room {
+            page = page.get(..room).unwrap_or_default();
+            capped = true;
+        }
         entries += page.len();
         guard.capped("entries of a search", entries, limits.max_entries)?;
         for entry in page {
             matches.extend(matched(http, entry, kind)?.cloned());
+        }
+        if capped {
+            break;
         }
         let mut next = head.link.iter().filter(|link| link.relation == "next");
         match (next.next(), next.next()) {
@@ -73,7 +95,7 @@ pub(super) async fn search(
     steps::note("records", || {
         format!("{} {kind} on {} pages", matches.len(), seen.len())
     });
-    Ok(matches)
+    Ok(Found { matches, capped })
 }
 
 /// The resource of an entry, where it is a match.

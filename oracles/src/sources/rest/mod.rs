@@ -6,6 +6,7 @@
 mod reduce;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -13,6 +14,7 @@ use url::Url;
 use self::reduce::{Entry, reduce};
 use super::error::SourceError;
 use super::fetch::{HttpSource, Request};
+use super::guard::Over;
 use super::json::{Json, is_pointer};
 use super::spread;
 use super::steps;
@@ -196,7 +198,14 @@ impl JsonRead {
 }
 
 /// A service that answers in JSON.
-pub(super) struct JsonSource(pub(super) HttpSource);
+pub(super) struct JsonSource(pub(super) Arc<HttpSource>);
+
+/// The records of every page that was fetched.
+pub(super) struct Pages {
+    pub(super) records: Vec<Vec<Json>>,
+    /// Whether a cap ended it before the service did.
+    pub(super) capped: bool,
+}
 
 impl JsonSource {
     /// An attribute's value.
@@ -205,28 +214,9 @@ impl JsonSource {
         read: &JsonRead,
         filling: &Filling<'_>,
     ) -> Result<Option<i64>, SourceError> {
-        let path = filling.path(&read.path)?;
-        let fill = |fields: &BTreeMap<String, String>| {
-            let fields = fields.iter();
-            fields
-                .map(|(name, template)| Ok((name.clone(), filling.text(template)?)))
-                .collect::<Result<BTreeMap<_, _>, SourceError>>()
-        };
-        let query = fill(&read.query)?;
-        let query: Vec<_> = query
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let body = match read.body.is_empty() {
-            true => None,
-            // Strings to strings: this cannot fail, and encodes every key.
-            false => serde_json::to_string(&fill(&read.body)?).ok(),
-        };
-        let first = Request {
-            url: self.0.address(&path, &query)?,
-            body,
-        };
-        let Some(pages) = self.pages(read, first).await? else {
+        let first = self.request(read, filling)?;
+        let Some(Pages { records: pages, .. }) = self.pages(read, first, Over::Refuse).await?
+        else {
             return Ok(None);
         };
         let mut entries = Vec::new();
@@ -245,18 +235,52 @@ impl JsonSource {
         Ok(value)
     }
 
+    /// What is asked first.
+    pub(super) fn request(
+        &self,
+        read: &JsonRead,
+        filling: &Filling<'_>,
+    ) -> Result<Request, SourceError> {
+        let path = filling.path(&read.path)?;
+        let fill = |fields: &BTreeMap<String, String>| {
+            let fields = fields.iter();
+            fields
+                .map(|(name, template)| Ok((name.clone(), filling.text(template)?)))
+                .collect::<Result<BTreeMap<_, _>, SourceError>>()
+        };
+        let query = fill(&read.query)?;
+        let query: Vec<_> = query
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let body = match read.body.is_empty() {
+            true => None,
+            // Strings to strings: this cannot fail, and encodes every key.
+            false => serde_json::to_string(&fill(&read.body)?).ok(),
+        };
+        Ok(Request {
+            url: self.0.address(&path, &query)?,
+            body,
+        })
+    }
+
     /// The records of every page; none where the service says that it has no such thing.
-    async fn pages(
+    pub(super) async fn pages(
         &self,
         read: &JsonRead,
         first: Request,
-    ) -> Result<Option<Vec<Vec<Json>>>, SourceError> {
+        over: Over,
+    ) -> Result<Option<Pages>, SourceError> {
         let guard = &self.0.guard;
         let limits = &guard.limits;
         let mut request = first.clone();
         let mut asked = BTreeSet::new();
         let (mut pages, mut count) = (Vec::new(), 0usize);
+        let ended = |records, capped| Ok(Some(Pages { records, capped }));
         loop {
+            if over == Over::Stop && asked.len() >= limits.max_pages {
+                return ended(pages, true);
+            }
             guard.capped("pages", asked.len() + 1, limits.max_pages)?;
             if !asked.insert(request.url.as_str().to_owned()) {
                 return Err(guard.malformed("the next page", "one not seen before"));
@@ -269,13 +293,19 @@ impl JsonSource {
                 return Ok(None);
             };
             let next = self.next(read, &first.url, &answer)?;
-            let records = self.records(read, answer)?;
+            let mut records = self.records(read, answer)?;
+            let room = limits.max_entries - count;
+            if over == Over::Stop && records.len() > room {
+                records.truncate(room);
+                pages.push(records);
+                return ended(pages, true);
+            }
             count += records.len();
             guard.capped("records", count, limits.max_entries)?;
             pages.push(records);
             match next {
                 Some(url) => request.url = url,
-                None => return Ok(Some(pages)),
+                None => return ended(pages, false),
             }
         }
     }
@@ -430,7 +460,7 @@ impl JsonSource {
 }
 
 /// Text, a number as it is written, or a truth value.
-fn plain(json: &Json) -> Option<String> {
+pub(super) fn plain(json: &Json) -> Option<String> {
     match json {
         Json::Text(text) | Json::Number(text) => Some(text.clone()),
         Json::Bool(it) => Some(it.to_string()),

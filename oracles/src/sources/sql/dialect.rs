@@ -191,13 +191,14 @@ pub(super) fn pool<D: Dialect>(url: &str, timeout: Duration) -> Result<Pool<D>, 
 /// Columns by name, and what was read of each: none where its type is not one that mappings read.
 pub(super) type Cells = Vec<(String, Option<Cell>)>;
 
-/// At most two rows of a query with bound texts, read in a transaction that cannot write.
+/// At most so many rows of a query with bound texts, read in a transaction that cannot write.
 ///
 /// A connection whose query failed, or has more to say, is closed instead of being used again: it could be busy.
 pub(super) async fn rows<D>(
     pool: &Pool<D>,
     query: &str,
     bind: &[&str],
+    most: usize,
     timeout: Duration,
 ) -> Result<Vec<Cells>, sqlx::Error>
 where
@@ -208,9 +209,9 @@ where
     usize: ColumnIndex<D::Row>,
 {
     let mut connection = pool.acquire().await?;
-    let read = read(&mut connection, query, bind, timeout).await;
+    let read = read(&mut connection, query, bind, most, timeout).await;
     match read {
-        Ok(rows) if rows.len() < 2 => Ok(rows),
+        Ok(rows) if rows.len() < most => Ok(rows),
         other => {
             // Dropped detached, it closes its socket.
             drop(connection.detach());
@@ -223,6 +224,7 @@ async fn read<D>(
     connection: &mut PoolConnection<D>,
     query: &str,
     bind: &[&str],
+    most: usize,
     timeout: Duration,
 ) -> Result<Vec<Cells>, sqlx::Error>
 where
@@ -232,20 +234,22 @@ where
     for<'q> &'q str: Encode<'q, D> + Type<D>,
     usize: ColumnIndex<D::Row>,
 {
+    // Owned texts, so that a spawned task may wait for the answer: the compiler cannot tell borrowed ones to be as safe.
+    let begin = AssertSqlSafe(D::BEGIN.to_owned());
     D::bounded(connection, timeout).await?;
-    let mut transaction = connection.begin_with(D::BEGIN).await?;
+    let mut transaction = connection.begin_with(begin).await?;
     // The text comes from the operator's configuration; what comes from a person is only ever bound.
-    let mut statement = sqlx::query(AssertSqlSafe(query));
+    let mut statement = sqlx::query(AssertSqlSafe(query.to_owned()));
     for value in bind {
         statement = statement.bind(*value);
     }
     let rows: Vec<D::Row> = statement
         .fetch(&mut *transaction)
-        .take(2)
+        .take(most)
         .try_collect()
         .await?;
     let rows: Vec<Cells> = rows.iter().map(cells::<D>).collect();
-    if rows.len() < 2 {
+    if rows.len() < most {
         transaction.rollback().await?;
     }
     Ok(rows)

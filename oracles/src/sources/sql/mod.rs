@@ -60,15 +60,18 @@ impl Record {
         self.0.first().map(|(_, cell)| cell)
     }
 
+    /// A column; none when absent.
+    pub(crate) fn cell(&self, column: &str) -> Option<&Cell> {
+        let found = self.0.iter().find(|(name, _)| name == column);
+        found.map(|(_, cell)| cell)
+    }
+
     /// A column as text; none when absent, NULL or not text.
     pub(crate) fn text(&self, column: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(name, _)| name == column)
-            .and_then(|(_, cell)| match cell {
-                Cell::Text(text) => Some(text.as_str()),
-                _ => None,
-            })
+        match self.cell(column) {
+            Some(Cell::Text(text)) => Some(text.as_str()),
+            _ => None,
+        }
     }
 }
 
@@ -133,22 +136,42 @@ impl SqlSource {
         query: &str,
         bind: &[&str],
     ) -> Result<Option<Record>, SourceError> {
-        self.guard.run(|| self.attempt(query, bind)).await
+        // A second row is read only to be refused.
+        let mut rows = self.guard.run(|| self.attempt(query, bind, 2)).await?;
+        match (rows.pop(), rows.is_empty()) {
+            (row, true) => Ok(row),
+            (_, false) => Err(self.guard.ambiguous("the query")),
+        }
     }
 
-    async fn attempt(&self, query: &str, bind: &[&str]) -> Result<Option<Record>, SourceError> {
+    /// Runs a query with one bound text and returns at most so many rows.
+    ///
+    /// # Errors
+    /// The source failed, or answered something unreadable.
+    pub(super) async fn rows(
+        &self,
+        query: &str,
+        bind: &str,
+        most: usize,
+    ) -> Result<Vec<Record>, SourceError> {
+        let bind = [bind];
+        self.guard.run(|| self.attempt(query, &bind, most)).await
+    }
+
+    async fn attempt(
+        &self,
+        query: &str,
+        bind: &[&str],
+        most: usize,
+    ) -> Result<Vec<Record>, SourceError> {
         let timeout = Duration::from_millis(self.guard.limits.timeout_ms);
         let rows = match &self.database {
-            Database::Sqlite(pool) => rows(pool, query, bind, timeout).await,
-            Database::Postgres(pool) => rows(pool, query, bind, timeout).await,
-            Database::MySql(pool) => rows(pool, query, bind, timeout).await,
+            Database::Sqlite(pool) => rows(pool, query, bind, most, timeout).await,
+            Database::Postgres(pool) => rows(pool, query, bind, most, timeout).await,
+            Database::MySql(pool) => rows(pool, query, bind, most, timeout).await,
         };
-        let mut rows = rows.map_err(|error| self.failed(&error))?;
-        match (rows.pop(), rows.is_empty()) {
-            (None, _) => Ok(None),
-            (Some(row), true) => self.record(row).map(Some),
-            (Some(_), false) => Err(self.guard.ambiguous("the query")),
-        }
+        let rows = rows.map_err(|error| self.failed(&error))?;
+        rows.into_iter().map(|row| self.record(row)).collect()
     }
 
     /// Database errors may quote values, so only their kind is passed on.

@@ -1,0 +1,271 @@
+//! What a look at a feed comes to, in one transaction: the new mark, the notices, and what must be read again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contracts::encoding::Bytes32;
+use contracts::ids::{AttributeId, Domain};
+use contracts::units::{Day, UnixTime};
+use sqlx::{Any, Row as _, Transaction};
+
+use super::WatchError;
+use super::store::{CHUNK, WatchStore, bytes, domain};
+use crate::db;
+use crate::keys::SealedAtRest;
+
+/// Seconds until a reading that failed is tried again; it doubles.
+const FIRST_PAUSE: i64 = 60;
+/// The longest pause, in seconds.
+const LONGEST_PAUSE: i64 = 86_400;
+/// Readings tried again in one turn.
+const DUE_AT_ONCE: usize = 200;
+
+/// A watch whose facts are to be read.
+pub(super) struct Due {
+    pub(super) watch: Bytes32,
+    pub(super) domain: Domain,
+    pub(super) handle: SealedAtRest,
+    pub(super) facts: Vec<DueFact>,
+}
+
+pub(super) struct DueFact {
+    pub(super) attribute: AttributeId,
+    /// The digest as it is stored.
+    pub(super) digest: String,
+    pub(super) tries: i64,
+}
+
+/// What a reading came to.
+pub(super) enum Outcome {
+    Same,
+    Changed(Bytes32),
+    /// The sources failed or did not agree.
+    Again,
+}
+
+/// A fact that was read.
+pub(super) struct Seen {
+    pub(super) watch: Bytes32,
+    pub(super) attribute: AttributeId,
+    pub(super) before: String,
+    pub(super) tries: i64,
+    pub(super) outcome: Outcome,
+}
+
+impl WatchStore {
+    /// A feed's mark.
+    pub(super) async fn marker(&self, feed: &str) -> Result<Option<String>, WatchError> {
+        let row = sqlx::query("SELECT marker FROM watch_feed WHERE feed = $1")
+            .bind(feed)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.map(|row| row.get(0)))
+    }
+
+    /// The watches of people, by the hashes of their keys; as many queries as hashes demand, whoever else is watched.
+    pub(super) async fn of_people(
+        &self,
+        hashes: &BTreeSet<Bytes32>,
+        today: Day,
+    ) -> Result<Vec<Due>, WatchError> {
+        let hashes: Vec<String> = hashes.iter().map(Bytes32::to_string).collect();
+        let mut watches = BTreeSet::new();
+        for chunk in hashes.chunks(CHUNK) {
+            let sql = format!(
+                "SELECT watch FROM watch_key WHERE hash IN {}",
+                db::rows(1, chunk.len())
+            );
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+            for hash in chunk {
+                query = query.bind(hash.as_str());
+            }
+            let rows = query.fetch_all(&self.pool).await?;
+            watches.extend(rows.iter().map(|row| row.get::<String, _>(0)));
+        }
+        let watches: Vec<String> = watches.into_iter().collect();
+        self.due_of(&watches, today, false, UnixTime(i64::MAX))
+            .await
+    }
+
+    /// Facts whose reading failed and is to be tried again.
+    pub(super) async fn due(&self, today: Day, now: UnixTime) -> Result<Vec<Due>, WatchError> {
+        let sql = format!(
+            "SELECT DISTINCT watch FROM watch_fact WHERE retry_at IS NOT NULL AND retry_at <= $1
+             LIMIT {DUE_AT_ONCE}"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(now.0)
+            .fetch_all(&self.pool)
+            .await?;
+        let watches: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        self.due_of(&watches, today, true, now).await
+    }
+
+    async fn due_of(
+        &self,
+        watches: &[String],
+        today: Day,
+        only_failed: bool,
+        now: UnixTime,
+    ) -> Result<Vec<Due>, WatchError> {
+        let mut all = BTreeMap::new();
+        for chunk in watches.chunks(CHUNK) {
+            let named = db::rows(1, chunk.len());
+            let sql = format!(
+                "SELECT watch, domain, handle FROM watch WHERE watch IN {named} AND expires >= ${}",
+                chunk.len() + 1
+            );
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+            for watch in chunk {
+                query = query.bind(watch.as_str());
+            }
+            for row in query.bind(today.number()).fetch_all(&self.pool).await? {
+                let watch: String = row.get(0);
+                let handle = serde_json::from_str(&row.get::<String, _>(2))
+                    .map_err(|_| WatchError::Stored("watch.handle"))?;
+                let due = Due {
+                    watch: bytes(&watch, "watch.watch")?,
+                    domain: domain(&row.get::<String, _>(1))?,
+                    handle,
+                    facts: Vec::new(),
+                };
+                all.insert(watch, due);
+            }
+            let failed = match only_failed {
+                true => format!("AND retry_at <= ${}", chunk.len() + 1),
+                false => String::new(),
+            };
+            let sql = format!(
+                "SELECT watch, attribute, digest, tries FROM watch_fact WHERE watch IN {named} {failed}"
+            );
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+            for watch in chunk {
+                query = query.bind(watch.as_str());
+            }
+            if only_failed {
+                query = query.bind(now.0);
+            }
+            for row in query.fetch_all(&self.pool).await? {
+                if let Some(due) = all.get_mut(&row.get::<String, _>(0)) {
+                    due.facts.push(DueFact {
+                        attribute: AttributeId(row.get(1)),
+                        digest: row.get(2),
+                        tries: row.get(3),
+                    });
+                }
+            }
+        }
+        Ok(all.into_values().collect())
+    }
+
+    /// Stores what was seen, and the mark of the feed that led to it, all or nothing.
+    ///
+    /// A digest that another reading replaced meanwhile is compared again soon: which of the two readings was the later one
+    /// cannot be told.
+    pub(super) async fn commit(
+        &self,
+        feed: Option<(&str, &str)>,
+        mut seen: Vec<Seen>,
+        today: Day,
+        now: UnixTime,
+    ) -> Result<(), WatchError> {
+        // One order for all, so that two feeds' transactions cannot wait for each other.
+        seen.sort_by(|a, b| (&a.watch, &a.attribute).cmp(&(&b.watch, &b.attribute)));
+        let mut transaction = db::begin_write(&self.pool).await?;
+        for it in seen {
+            match &it.outcome {
+                Outcome::Same if it.tries == 0 => {}
+                Outcome::Same => retry(&mut transaction, &it, None, 0).await?,
+                Outcome::Again => {
+                    let pause = FIRST_PAUSE << it.tries.clamp(0, 16);
+                    let at = now.0 + pause.min(LONGEST_PAUSE);
+                    retry(&mut transaction, &it, Some(at), it.tries + 1).await?;
+                }
+                Outcome::Changed(digest) => {
+                    let replaced = sqlx::query(
+                        "UPDATE watch_fact SET digest = $1, tries = 0, retry_at = NULL
+                         WHERE watch = $2 AND attribute = $3 AND digest = $4",
+                    )
+                    .bind(digest.to_string())
+                    .bind(it.watch.to_string())
+                    .bind(it.attribute.0.as_str())
+                    .bind(it.before.as_str())
+                    .execute(&mut *transaction)
+                    .await?;
+                    if replaced.rows_affected() == 1 {
+                        notify(&mut transaction, &it, today).await?;
+                    } else {
+                        retry(&mut transaction, &it, Some(now.0), 0).await?;
+                    }
+                }
+            }
+        }
+        if let Some((feed, marker)) = feed {
+            sqlx::query(
+                "INSERT INTO watch_feed (feed, marker) VALUES ($1, $2)
+                 ON CONFLICT (feed) DO UPDATE SET marker = excluded.marker",
+            )
+            .bind(feed)
+            .bind(marker)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+async fn retry(
+    transaction: &mut Transaction<'static, Any>,
+    seen: &Seen,
+    at: Option<i64>,
+    tries: i64,
+) -> Result<(), WatchError> {
+    sqlx::query(
+        "UPDATE watch_fact SET retry_at = $1, tries = $2 WHERE watch = $3 AND attribute = $4",
+    )
+    .bind(at)
+    .bind(tries)
+    .bind(seen.watch.to_string())
+    .bind(seen.attribute.0.as_str())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+async fn notify(
+    transaction: &mut Transaction<'static, Any>,
+    seen: &Seen,
+    today: Day,
+) -> Result<(), WatchError> {
+    let row = sqlx::query("SELECT domain, reader FROM watch WHERE watch = $1 AND expires >= $2")
+        .bind(seen.watch.to_string())
+        .bind(today.number())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    let Some(row) = row else {
+        return Ok(());
+    };
+    let (domain, reader): (String, String) = (row.get(0), row.get(1));
+    let seq: i64 = sqlx::query(
+        "INSERT INTO watch_reader (domain, reader, seq) VALUES ($1, $2, 1)
+         ON CONFLICT (domain, reader) DO UPDATE SET seq = watch_reader.seq + 1 RETURNING seq",
+    )
+    .bind(domain.as_str())
+    .bind(reader.as_str())
+    .fetch_one(&mut **transaction)
+    .await?
+    .get(0);
+    sqlx::query(
+        "INSERT INTO watch_notice (domain, reader, seq, watch, attribute, day)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(domain)
+    .bind(reader)
+    .bind(seq)
+    .bind(seen.watch.to_string())
+    .bind(seen.attribute.0.as_str())
+    .bind(today.number())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
