@@ -25,6 +25,23 @@ const MAX_BODY: usize = 64 << 10;
 /// Webhooks of one feed remembered within the window; more are refused.
 const MAX_REMEMBERED: usize = 10_000;
 
+/// What a source writes into [`SIGNATURE_HEADER`].
+///
+/// # Panics
+/// Never: HMAC takes a key of any length.
+pub fn webhook_signature(secret: &str, timestamp: &str, body: &[u8]) -> String {
+    hex::encode(mac(secret, timestamp, body).finalize().into_bytes())
+}
+
+fn mac(secret: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
+    let mut mac = <Hmac<Sha256> as hmac::Mac>::new_from_slice(secret.as_bytes())
+        .expect("HMAC takes a key of any length");
+    mac.update(timestamp.as_bytes());
+    mac.update(b".");
+    mac.update(body);
+    mac
+}
+
 /// The feeds that can be pulled forward.
 pub(super) struct Doors(HashMap<String, Door>);
 
@@ -71,11 +88,7 @@ impl Doors {
         ))?;
         let mut tag = [0u8; 32];
         let hex = hex::decode_to_slice(signature, &mut tag);
-        let mut mac = <Hmac<Sha256> as hmac::Mac>::new_from_slice(secret.as_bytes())
-            .expect("HMAC takes a key of any length");
-        mac.update(timestamp.as_bytes());
-        mac.update(b".");
-        mac.update(body);
+        let mac = mac(secret, timestamp, body);
         if hex.is_err() || mac.verify_slice(&tag).is_err() {
             return Err(WatchError::Webhook("the signature does not verify"));
         }
@@ -137,18 +150,11 @@ mod tests {
         Doors::new(&[feed("open", &secret), feed("shut", "")])
     }
 
-    fn signed(secret: &str, timestamp: &str, body: &[u8]) -> String {
-        let mut mac = <Hmac<Sha256> as hmac::Mac>::new_from_slice(secret.as_bytes()).unwrap();
-        mac.update(format!("{timestamp}.").as_bytes());
-        mac.update(body);
-        hex::encode(mac.finalize().into_bytes())
-    }
-
     #[test]
     fn attack_forged_stale_and_replayed_webhooks_are_refused() {
         let doors = doors();
         let now = NOW.0.to_string();
-        let good = signed(SECRET, &now, b"x");
+        let good = webhook_signature(SECRET, &now, b"x");
         let take = |feed, at: &str, tag: &str, body: &[u8]| {
             doors.take(feed, Some(at), Some(tag), body, NOW).is_ok()
         };
@@ -157,17 +163,27 @@ mod tests {
             !take("open", &(NOW.0 + 1).to_string(), &good, b"x"),
             "another time"
         );
-        assert!(!take("open", &now, &signed("another", &now, b"x"), b"x"));
+        assert!(!take(
+            "open",
+            &now,
+            &webhook_signature("another", &now, b"x"),
+            b"x"
+        ));
         assert!(!take("open", &now, "", b"x"));
         assert!(doors.take("open", None, Some(&good), b"x", NOW).is_err());
         assert!(
-            !take("shut", &now, &signed("", &now, b"x"), b"x"),
+            !take("shut", &now, &webhook_signature("", &now, b"x"), b"x"),
             "no secret, no door"
         );
         assert!(!take("none", &now, &good, b"x"));
         for far in [NOW.0 - 301, NOW.0 + 301] {
             let far = far.to_string();
-            assert!(!take("open", &far, &signed(SECRET, &far, b"x"), b"x"));
+            assert!(!take(
+                "open",
+                &far,
+                &webhook_signature(SECRET, &far, b"x"),
+                b"x"
+            ));
         }
         assert!(take("open", &now, &good, b"x"));
         assert!(!take("open", &now, &good, b"x"), "replayed");

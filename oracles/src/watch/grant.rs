@@ -82,7 +82,8 @@ impl Watcher {
             people: self.people(&grant.facts, &handle),
         };
         let most = self.config.watches_per_person;
-        self.store.insert(&row, most, Some(caller), now).await?;
+        let row = std::slice::from_ref(&row);
+        self.store.insert(row, most, Some(caller), now).await?;
         Ok(answer)
     }
 

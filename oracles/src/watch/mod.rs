@@ -22,6 +22,7 @@ use contracts::ids::Domain;
 use serde::{Deserialize, Serialize};
 
 pub use self::digest::{SourceKeys, WatchKeys};
+pub use self::door::{SIGNATURE_HEADER, TIMESTAMP_HEADER, WEBHOOK_WINDOW, webhook_signature};
 pub use self::error::WatchError;
 pub(crate) use self::role::mount;
 pub use self::store::{FactRow, NewWatch, WatchStore};

@@ -13,7 +13,6 @@ use super::seen::{Due, DueFact, Outcome, Seen};
 use super::store::digest_text;
 use super::{WatchError, Watcher};
 use crate::attest::attribute;
-use crate::faults;
 use crate::sources::FeedConfig;
 use crate::wire::watch::WatchedFact;
 
@@ -65,14 +64,12 @@ impl Watcher {
         let today = clock.today();
         let due = self.store.of_people(&people, today).await?;
         let seen = self.read(due, Some(&feed.source), today).await?;
-        faults::step("watch.read");
         let moved = stored.as_ref() != Some(&touches.marker);
         if moved || !seen.is_empty() {
             let mark = Some((feed.name.as_str(), touches.marker.as_str()));
             let commit = self.store.commit(mark, seen, today, clock.now());
             commit.await?;
         }
-        faults::step("watch.told");
         Ok(touches.complete)
     }
 

@@ -10,6 +10,7 @@ use sqlx::{Any, Row as _, Transaction};
 use super::WatchError;
 use super::store::{CHUNK, WatchStore, bytes, domain};
 use crate::db;
+use crate::faults;
 use crate::keys::SealedAtRest;
 
 /// Seconds until a reading that failed is tried again; it doubles.
@@ -171,6 +172,9 @@ impl WatchStore {
         // One order for all, so that two feeds' transactions cannot wait for each other.
         seen.sort_by(|a, b| (&a.watch, &a.attribute).cmp(&(&b.watch, &b.attribute)));
         let mut transaction = db::begin_write(&self.pool).await?;
+        let changes = seen
+            .iter()
+            .any(|it| matches!(it.outcome, Outcome::Changed(_)));
         for it in seen {
             match &it.outcome {
                 Outcome::Same if it.tries == 0 => {}
@@ -209,7 +213,13 @@ impl WatchStore {
             .execute(&mut *transaction)
             .await?;
         }
+        if changes {
+            faults::step("watch.noted");
+        }
         transaction.commit().await?;
+        if changes {
+            faults::step("watch.told");
+        }
         Ok(())
     }
 }

@@ -73,7 +73,7 @@ impl WatchStore {
         Ok(Self { pool })
     }
 
-    /// Stores a watch, and returns when it is durable.
+    /// Stores watches, all or none, and returns when they are durable.
     ///
     /// `most` is how many one owner may have; `caller` is counted as a use of the owner's quota.
     ///
@@ -81,67 +81,14 @@ impl WatchStore {
     /// [`WatchError::Taken`], [`WatchError::TooMany`], or the database's.
     pub async fn insert(
         &self,
-        new: &NewWatch,
+        watches: &[NewWatch],
         most: u32,
         caller: Option<(i64, Bytes32)>,
         now: UnixTime,
     ) -> Result<(), WatchError> {
         let mut transaction = db::begin_write(&self.pool).await?;
-        let today = now.0.div_euclid(86_400);
-        let owned: i64 =
-            sqlx::query("SELECT COUNT(*) FROM watch WHERE owner = $1 AND expires >= $2")
-                .bind(new.owner.to_string())
-                .bind(unix_day(today))
-                .fetch_one(&mut *transaction)
-                .await?
-                .get(0);
-        if owned >= i64::from(most) {
-            return Err(WatchError::TooMany(most));
-        }
-        let handle =
-            serde_json::to_string(&new.handle).map_err(|_| WatchError::Stored("watch.handle"))?;
-        let inserted = sqlx::query(
-            "INSERT INTO watch (watch, domain, owner, reader, handle, expires)
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-        )
-        .bind(new.watch.to_string())
-        .bind(new.domain.as_str())
-        .bind(new.owner.to_string())
-        .bind(new.reader.to_string())
-        .bind(handle)
-        .bind(new.expires.number())
-        .execute(&mut *transaction)
-        .await?;
-        if inserted.rows_affected() == 0 {
-            return Err(WatchError::Taken);
-        }
-        let sql = format!(
-            "INSERT INTO watch_fact (watch, attribute, days, digest, tries, retry_at) VALUES {}",
-            db::rows(new.facts.len(), 6)
-        );
-        let mut facts = sqlx::query(sqlx::AssertSqlSafe(sql));
-        for row in &new.facts {
-            facts = facts
-                .bind(new.watch.to_string())
-                .bind(row.fact.attribute.0.as_str())
-                .bind(i64::from(row.fact.days))
-                .bind(digest_text(row.digest.as_ref()))
-                // Not 0, so that a reading that finds the same ends it.
-                .bind(i64::from(new.again.is_some()))
-                .bind(new.again.map(|at| at.0));
-        }
-        facts.execute(&mut *transaction).await?;
-        let people: Vec<_> = new.people.iter().collect();
-        for chunk in people.chunks(CHUNK) {
-            let sql = format!(
-                "INSERT INTO watch_key (hash, watch) VALUES {}",
-                db::rows(chunk.len(), 2)
-            );
-            let mut insert = sqlx::query(sqlx::AssertSqlSafe(sql));
-            for hash in chunk {
-                insert = insert.bind(hash.to_string()).bind(new.watch.to_string());
-            }
-            insert.execute(&mut *transaction).await?;
+        for new in watches {
+            insert(&mut transaction, new, most, now).await?;
         }
         store_uses(&mut transaction, caller.into_iter()).await?;
         transaction.commit().await?;
@@ -259,6 +206,70 @@ impl WatchStore {
             more: rows.len() > MAX_NOTICES,
         })
     }
+}
+
+async fn insert(
+    transaction: &mut Transaction<'static, Any>,
+    new: &NewWatch,
+    most: u32,
+    now: UnixTime,
+) -> Result<(), WatchError> {
+    let today = now.0.div_euclid(86_400);
+    let owned: i64 = sqlx::query("SELECT COUNT(*) FROM watch WHERE owner = $1 AND expires >= $2")
+        .bind(new.owner.to_string())
+        .bind(unix_day(today))
+        .fetch_one(&mut **transaction)
+        .await?
+        .get(0);
+    if owned >= i64::from(most) {
+        return Err(WatchError::TooMany(most));
+    }
+    let handle =
+        serde_json::to_string(&new.handle).map_err(|_| WatchError::Stored("watch.handle"))?;
+    let inserted = sqlx::query(
+        "INSERT INTO watch (watch, domain, owner, reader, handle, expires)
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+    )
+    .bind(new.watch.to_string())
+    .bind(new.domain.as_str())
+    .bind(new.owner.to_string())
+    .bind(new.reader.to_string())
+    .bind(handle)
+    .bind(new.expires.number())
+    .execute(&mut **transaction)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Err(WatchError::Taken);
+    }
+    let sql = format!(
+        "INSERT INTO watch_fact (watch, attribute, days, digest, tries, retry_at) VALUES {}",
+        db::rows(new.facts.len(), 6)
+    );
+    let mut facts = sqlx::query(sqlx::AssertSqlSafe(sql));
+    for row in &new.facts {
+        facts = facts
+            .bind(new.watch.to_string())
+            .bind(row.fact.attribute.0.as_str())
+            .bind(i64::from(row.fact.days))
+            .bind(digest_text(row.digest.as_ref()))
+            // Not 0, so that a reading that finds the same ends it.
+            .bind(i64::from(new.again.is_some()))
+            .bind(new.again.map(|at| at.0));
+    }
+    facts.execute(&mut **transaction).await?;
+    let people: Vec<_> = new.people.iter().collect();
+    for chunk in people.chunks(CHUNK) {
+        let sql = format!(
+            "INSERT INTO watch_key (hash, watch) VALUES {}",
+            db::rows(chunk.len(), 2)
+        );
+        let mut insert = sqlx::query(sqlx::AssertSqlSafe(sql));
+        for hash in chunk {
+            insert = insert.bind(hash.to_string()).bind(new.watch.to_string());
+        }
+        insert.execute(&mut **transaction).await?;
+    }
+    Ok(())
 }
 
 async fn delete(

@@ -6,7 +6,7 @@ use oracles::clock::Clock;
 use oracles::hpke::NodeKeyPair;
 use oracles::http::client;
 use oracles::keys::OperatorKey;
-use oracles::watch::WatchKeys;
+use oracles::watch::{SIGNATURE_HEADER, TIMESTAMP_HEADER, WatchKeys, webhook_signature};
 use oracles::wire::watch::ChangesRequest;
 
 use crate::externals::{OTHER_SSN, Payroll, SSN, edit, report};
@@ -172,9 +172,9 @@ async fn attack_webhooks_forged_or_replayed_pull_nothing_and_a_signed_one_pulls_
     edit(&network.registry, CHANGE_TABLE).await;
     let ana = enrol(&network, SSN).await;
     let mut watch = Watch::start(&network, &ana, Domain::Identity, &[STATUS], 30).await;
-    // Whatever was late of the first look is over.
+    // What is read again after a grant is over.
     for node in 1..=4 {
-        network_restarted(&network, node).await;
+        settled(&network, node).await;
     }
     edit(&network.registry, CHANGED).await;
     let now = Clock::system().now().0.to_string();
@@ -182,15 +182,15 @@ async fn attack_webhooks_forged_or_replayed_pull_nothing_and_a_signed_one_pulls_
         let url = format!("{}/v1/feed/registry", network.configs[0].peers[node].url);
         let call = client()
             .post(url)
-            .header("x-feed-timestamp", &now)
-            .header("x-feed-signature", tag)
+            .header(TIMESTAMP_HEADER, &now)
+            .header(SIGNATURE_HEADER, tag)
             .body("{}");
         call.send().await.unwrap().status().as_u16()
     };
-    let good = hmac_hex(SECRET, &format!("{now}.{{}}"));
+    let good = webhook_signature(SECRET, &now, b"{}");
     for node in 0..4 {
         assert_eq!(
-            knock(node, &hmac_hex("another", &format!("{now}.{{}}"))).await,
+            knock(node, &webhook_signature("another", &now, b"{}")).await,
             403
         );
     }
@@ -204,18 +204,11 @@ async fn attack_webhooks_forged_or_replayed_pull_nothing_and_a_signed_one_pulls_
 }
 
 /// Waits until a node has read again what it read for the grant.
-async fn network_restarted(network: &Network, node: u16) {
+async fn settled(network: &Network, node: u16) {
     let open = "SELECT COUNT(*) FROM watch_fact WHERE retry_at IS NOT NULL";
     while count(network, node, open).await > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-}
-
-fn hmac_hex(key: &str, text: &str) -> String {
-    use hmac::Mac as _;
-    let mut mac = <hmac::Hmac<sha2::Sha256> as hmac::Mac>::new_from_slice(key.as_bytes()).unwrap();
-    mac.update(text.as_bytes());
-    hex::encode(mac.finalize().into_bytes())
 }
 
 #[actix_web::test]

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix_web::HttpResponse;
 use contracts::ids::Domain;
 use contracts::units::UnixTime;
-use oracles::sources::{FeedConfig, SourceConfig, SourceError, Sources, Touches};
+use oracles::config::NodeConfig;
+use oracles::sources::{AttributeConfig, FeedConfig, SourceConfig, SourceError, Sources, Touches};
 use serde_json::{Value, json};
 
 use crate::externals::{SSN, edit};
@@ -222,4 +223,44 @@ async fn attack_hostile_feeds_beside_a_good_one_stop_neither_it_nor_the_node() {
         asked.load(Ordering::Relaxed) >= 12,
         "all three feeds were asked by all nodes"
     );
+}
+
+#[actix_web::test]
+async fn the_feeds_of_the_example_fit_its_sources_and_misfits_are_named() {
+    let example = include_str!("../../oracle.example.toml");
+    let config = NodeConfig::parse(example).unwrap();
+    let attest: toml::Table = config.role("attest").unwrap().unwrap();
+    let sources: Vec<SourceConfig> = attest["source"].clone().try_into().unwrap();
+    let attributes: Vec<AttributeConfig> = attest["attribute"].clone().try_into().unwrap();
+    let sources = Sources::new(&sources, &attributes).unwrap();
+    let watch: oracles::watch::WatchConfig = config.role("watch").unwrap().unwrap();
+    assert_eq!(watch.feed.len(), 3);
+    for feed in &watch.feed {
+        sources.check_feed(feed).unwrap();
+        let misfits: [fn(&mut FeedConfig); 4] = [
+            |feed| feed.source = "nowhere".into(),
+            |feed| feed.name = "a/b".into(),
+            |feed| feed.every_s = 0,
+            |feed| feed.webhook_secret = Some("short".into()),
+        ];
+        for misfit in misfits {
+            let mut feed = feed.clone();
+            misfit(&mut feed);
+            assert!(sources.check_feed(&feed).is_err());
+        }
+        let mut other = feed.clone();
+        other.source = if feed.source == "registry" {
+            "bank"
+        } else {
+            "registry"
+        }
+        .into();
+        assert!(
+            sources
+                .check_feed(&other)
+                .unwrap_err()
+                .to_string()
+                .contains("kind")
+        );
+    }
 }

@@ -19,4 +19,5 @@ mod watcher;
 
 mod attacks;
 mod feeds;
+mod killed;
 mod told;

@@ -7,6 +7,7 @@ mod notify;
 mod proof;
 mod rules;
 mod sign;
+mod watch;
 
 use serde::Serialize;
 
@@ -32,12 +33,13 @@ pub struct Figure {
 type Bench = fn() -> Result<Vec<Figure>, String>;
 
 /// The benchmarks, by name.
-const BENCHES: [(&str, Bench); 5] = [
+const BENCHES: [(&str, Bench); 6] = [
     ("proof", proof::run),
     ("rules", rules::run),
     ("attest", attest::run),
     ("sign", sign::run),
     ("notify", notify::run),
+    ("watch", watch::run),
 ];
 
 /// Runs one benchmark, or all.
