@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use contracts::units::Day;
 use futures::future::BoxFuture;
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 
 use super::fact::{Fact, fact};
 use super::seen::{Due, DueFact, Outcome, Seen};
@@ -63,7 +63,7 @@ impl Watcher {
         let people: BTreeSet<_> = touches.keys.iter().map(hash).collect();
         let today = clock.today();
         let due = self.store.of_people(&people, today).await?;
-        let seen = self.read(due, Some(&feed.source), today).await?;
+        let seen = self.read(due, Some(&feed.source), today).await;
         let moved = stored.as_ref() != Some(&touches.marker);
         if moved || !seen.is_empty() {
             let mark = Some((feed.name.as_str(), touches.marker.as_str()));
@@ -87,7 +87,7 @@ impl Watcher {
         let clock = self.shared.clock;
         let today = clock.today();
         let due = self.store.due(today, clock.now()).await?;
-        let seen = self.read(due, None, today).await?;
+        let seen = self.read(due, None, today).await;
         if !seen.is_empty() {
             let commit = self.store.commit(None, seen, today, clock.now());
             commit.await?;
@@ -96,19 +96,19 @@ impl Watcher {
     }
 
     /// Reads the facts of watches, those that a source is asked for where one is named, and compares.
-    async fn read(
-        &self,
-        due: Vec<Due>,
-        source: Option<&str>,
-        today: Day,
-    ) -> Result<Vec<Seen>, WatchError> {
+    async fn read(&self, due: Vec<Due>, source: Option<&str>, today: Day) -> Vec<Seen> {
         let reading = due.into_iter().map(|due| self.compare(due, source, today));
         let reading: Vec<_> = reading.collect();
-        let seen: Vec<Vec<Seen>> = stream::iter(reading)
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await?;
-        Ok(seen.into_iter().flatten().collect())
+        let mut reading = stream::iter(reading).buffer_unordered(AT_ONCE);
+        let mut all = Vec::new();
+        while let Some(seen) = reading.next().await {
+            match seen {
+                Ok(seen) => all.extend(seen),
+                // One damaged row, or an attribute that left the catalogue, must not stop the feed for everybody.
+                Err(error) => tracing::error!(%error, "a watch cannot be read and is passed over"),
+            }
+        }
+        all
     }
 
     fn compare<'a>(
