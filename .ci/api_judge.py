@@ -19,6 +19,8 @@ import urllib.request
 
 import jwt
 
+from held_demo import held_demo
+
 BIN = pathlib.Path(sys.executable).parent
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 # With the one that is known, the most that a batch takes.
@@ -90,20 +92,7 @@ def fuzz(document, folder, url, tokens, ids):
 
 def main(program, data):
     data = pathlib.Path(data)
-    demo = subprocess.Popen(
-        [program, "demo", "--json", "--hold", "--data", data],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        summary = None
-        for line in demo.stdout:
-            if line.startswith("{"):
-                summary = json.loads(line)
-                break
-        if not summary or not summary["ok"]:
-            sys.exit(f"the demo failed: {summary}")
+    with held_demo(program, data) as summary:
         url = summary["profile"]
         secret = lambda name: (data / "config" / f"{name}.secret").read_text().strip()
         yes = next(it for it in summary["decisions"] if it["verdict"] == "YES")
@@ -121,9 +110,6 @@ def main(program, data):
         renewal = renew(document, data, url, tokens["agency"], pseudonym)
         ids = {"profile": person["profile"], "question": person["question"], "renewal": renewal}
         fuzz(document, data, url, tokens, ids)
-    finally:
-        demo.stdin.close()
-        demo.wait(timeout=60)
 
 
 if __name__ == "__main__":

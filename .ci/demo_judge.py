@@ -5,29 +5,17 @@ usage: demo_judge.py PROGRAM DATA_DIR
 
 PROGRAM is the built `simulator`. Exit 0 when the YES and the NO token verify, and every altered one does not.
 """
-import json
 import pathlib
 import subprocess
 import sys
+
+from held_demo import held_demo
 
 HERE = pathlib.Path(__file__).resolve().parent
 
 
 def main(program, data):
-    demo = subprocess.Popen(
-        [program, "demo", "--json", "--hold", "--data", data],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        summary = None
-        for line in demo.stdout:
-            if line.startswith("{"):
-                summary = json.loads(line)
-                break
-        if not summary or not summary["ok"]:
-            sys.exit(f"the demo failed: {summary}")
+    with held_demo(program, data) as summary:
         verdicts = sorted(decision["verdict"] for decision in summary["decisions"])
         assert verdicts == ["NO", "YES"], verdicts
         for decision in summary["decisions"]:
@@ -45,9 +33,6 @@ def main(program, data):
                 check=True,
             )
             print(f"PyJWT verified the {decision['verdict']} token of {decision['subject']}")
-    finally:
-        demo.stdin.close()
-        demo.wait(timeout=60)
 
 
 if __name__ == "__main__":

@@ -210,6 +210,22 @@ async fn change_epoch(config: &NodeConfig, committee: Committee, kind: Kind) -> 
     Ok(())
 }
 
+/// A program's arguments, the first its name.
+///
+/// # Errors
+/// The exit code, once help, version or the fault is printed where it belongs. Help and version are not errors.
+pub fn parse<A, I, T>(arguments: I) -> Result<A, ExitCode>
+where
+    A: Parser,
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    A::try_parse_from(arguments).map_err(|error| {
+        let _ = error.print();
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    })
+}
+
 /// Parses arguments (the first is the program's name) and does what they say, on a runtime of its own.
 ///
 /// Logs go to standard error, as JSON lines unless `--log text` is given, filtered by `RUST_LOG` (`info` if not set).
@@ -218,14 +234,9 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments: Arguments = match parse(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version are not errors; clap prints either where it belongs.
-            let code = u8::try_from(error.exit_code()).unwrap_or(2);
-            let _ = error.print();
-            return ExitCode::from(code);
-        }
+        Err(code) => return code,
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));

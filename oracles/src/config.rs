@@ -35,9 +35,14 @@ pub enum ConfigError {
         /// What the system says.
         cause: std::io::Error,
     },
-    /// Larger than [`MAX_CONFIG_BYTES`].
-    #[error("configuration {0}: larger than {MAX_CONFIG_BYTES} bytes")]
-    TooLarge(PathBuf),
+    /// Larger than is read.
+    #[error("configuration {path}: larger than {cap} bytes")]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+        /// The most that is read, in bytes.
+        cap: u64,
+    },
     /// Not TOML of this form.
     #[error("configuration: {0}")]
     Toml(#[from] toml::de::Error),
@@ -52,12 +57,27 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    fn field(field: impl Into<String>, problem: impl Into<String>) -> Self {
+    pub(crate) fn field(field: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Field {
             field: field.into(),
             problem: problem.into(),
         }
     }
+}
+
+/// The text of a file of at most `cap` bytes.
+pub(crate) fn read_capped(path: &Path, cap: u64) -> Result<String, ConfigError> {
+    let read = |cause| ConfigError::Read {
+        path: path.to_owned(),
+        cause,
+    };
+    if std::fs::metadata(path).map_err(read)?.len() > cap {
+        return Err(ConfigError::TooLarge {
+            path: path.to_owned(),
+            cap,
+        });
+    }
+    std::fs::read_to_string(path).map_err(read)
 }
 
 /// Another node, or this one: every node of the network is listed in every node's file, this one included.
@@ -184,14 +204,7 @@ impl NodeConfig {
     /// # Errors
     /// See [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let read = |cause| ConfigError::Read {
-            path: path.to_owned(),
-            cause,
-        };
-        if std::fs::metadata(path).map_err(read)?.len() > MAX_CONFIG_BYTES {
-            return Err(ConfigError::TooLarge(path.to_owned()));
-        }
-        let mut config = Self::parse(&std::fs::read_to_string(path).map_err(read)?)?;
+        let mut config = Self::parse(&read_capped(path, MAX_CONFIG_BYTES)?)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         config.data_dir = folder.join(&config.data_dir);
         for file in [

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use rand_core::{OsRng, RngCore};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{ProfileConfig, Secret};
 use crate::guard::no_core_dumps;
+use crate::oracle::random32;
 use crate::restore::restore;
 use crate::seal::SealKey;
 use crate::server::start;
@@ -80,29 +80,20 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments: Arguments = match oracles::cli::parse(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let code = u8::try_from(error.exit_code()).unwrap_or(2);
-            // Help and version are not errors; clap prints either where it belongs.
-            let _ = error.print();
-            return ExitCode::from(code);
-        }
+        Err(code) => return code,
     };
     if let Err(error) = no_core_dumps() {
         eprintln!("profile: core dumps cannot be turned off: {error}");
         return ExitCode::FAILURE;
     }
     if arguments.new_operator_key {
-        let mut key = [0; 32];
-        OsRng.fill_bytes(&mut key);
-        println!("{}", contracts::encoding::to_base64url(key));
+        println!("{}", random32());
         return ExitCode::SUCCESS;
     }
     if arguments.new_token {
-        let mut token = [0; 32];
-        OsRng.fill_bytes(&mut token);
-        let token = contracts::encoding::to_base64url(token);
+        let token = random32().to_string();
         println!("{token}\n{}", hex::encode(Sha256::digest(&token)));
         return ExitCode::SUCCESS;
     }

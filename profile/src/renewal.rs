@@ -19,6 +19,7 @@ use crate::api::agency::{
 };
 use crate::api::types::{AskQuestion, Outcome, Page, State};
 use crate::enrol::reused_key;
+use crate::lifecycle::backoff;
 use crate::notifier::Template;
 use crate::oracle::random32;
 use crate::seal::SealKey;
@@ -29,8 +30,6 @@ use crate::store::{Remembered, StoreError};
 
 /// Failures in a row after which an item ends as failed: about three hours.
 const MAX_FAILURES: u32 = 12;
-/// Longest wait after a failure, in seconds.
-const MAX_BACKOFF: i64 = 3_600;
 
 /// What came of an item.
 #[derive(Debug)]
@@ -228,7 +227,7 @@ impl Service {
                 ..ended(RenewalOutcome::Failed)
             },
             Err(problem) => {
-                let wait = (1_i64 << item.failures.min(12)).min(MAX_BACKOFF);
+                let wait = backoff(item.failures);
                 tracing::warn!(
                     code = problem.code(),
                     wait,

@@ -144,20 +144,9 @@ pub(crate) struct Attestor {
 impl Attestor {
     /// A nonce for a request.
     pub(crate) fn nonce(&self, call: &NonceRequest) -> NonceAnswer {
-        let (nonce, expires) = self.shared.nonces.issue(
-            NonceUse::Attest,
-            self.seat.domain,
-            &call.request,
-            self.shared.clock.now(),
-        );
-        NonceAnswer {
-            node: self.seat.node,
-            committee: self.seat.domain,
-            epoch: self.seat.epoch,
-            hpke_epoch: self.seat.hpke_epoch,
-            nonce,
-            expires,
-        }
+        let now = self.shared.clock.now();
+        let nonces = &self.shared.nonces;
+        nonces.answer(NonceUse::Attest, &self.seat, call, now)
     }
 
     /// Checks a request, reads the sources, and answers once every leaf is acknowledged durably.

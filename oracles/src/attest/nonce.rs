@@ -14,6 +14,9 @@ use rand::RngCore as _;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use super::check::Seat;
+use crate::wire::attest::{NonceAnswer, NonceRequest};
+
 /// How long a nonce can be used, in seconds.
 pub const NONCE_LIFETIME: i64 = 300;
 /// Most used nonces remembered at a time.
@@ -75,6 +78,25 @@ impl NonceBook {
         rand_core::OsRng.fill_bytes(random);
         mac.copy_from_slice(&self.mac(purpose, domain, request, now.0, random));
         (nonce.into(), UnixTime(now.0 + NONCE_LIFETIME))
+    }
+
+    /// A nonce of a seat for a call, as it is answered.
+    pub(crate) fn answer(
+        &self,
+        purpose: NonceUse,
+        seat: &Seat,
+        call: &NonceRequest,
+        now: UnixTime,
+    ) -> NonceAnswer {
+        let (nonce, expires) = self.issue(purpose, seat.domain, &call.request, now);
+        NonceAnswer {
+            node: seat.node,
+            committee: seat.domain,
+            epoch: seat.epoch,
+            hpke_epoch: seat.hpke_epoch,
+            nonce,
+            expires,
+        }
     }
 
     /// Uses a nonce up.

@@ -10,42 +10,11 @@ use contracts::ids::AttributeId;
 use serde::{Deserialize, Serialize};
 
 use super::MAX_TEXT;
+use crate::config::{ConfigError, read_capped};
 use crate::sources::Conversion;
 
 const MAX_CONFIG_BYTES: u64 = 64 << 10;
 const MAX_KEEP_DAYS: u16 = 3_660;
-
-/// A configuration that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DeskConfigError {
-    /// The file cannot be read.
-    #[error("configuration {path}: {cause}")]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// What the system says.
-        cause: std::io::Error,
-    },
-    /// Not TOML of this form.
-    #[error("configuration: {0}")]
-    Toml(#[from] toml::de::Error),
-    /// A field with a value that cannot be.
-    #[error("configuration field {field}: {problem}")]
-    Field {
-        /// Which field.
-        field: String,
-        /// What is wrong, and what to write.
-        problem: String,
-    },
-}
-
-fn refused(field: impl Into<String>, problem: impl Into<String>) -> DeskConfigError {
-    DeskConfigError::Field {
-        field: field.into(),
-        problem: problem.into(),
-    }
-}
 
 /// Somebody who may make entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,16 +119,9 @@ impl DeskConfig {
     /// Reads and checks a file of at most 64 KiB. A relative `data_dir` is relative to the file.
     ///
     /// # Errors
-    /// See [`DeskConfigError`].
-    pub fn load(path: &Path) -> Result<Self, DeskConfigError> {
-        let read = |cause| DeskConfigError::Read {
-            path: path.to_owned(),
-            cause,
-        };
-        if std::fs::metadata(path).map_err(read)?.len() > MAX_CONFIG_BYTES {
-            return Err(refused("the file", "larger than 64 KiB"));
-        }
-        let mut config: Self = toml::from_str(&std::fs::read_to_string(path).map_err(read)?)?;
+    /// See [`ConfigError`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = toml::from_str(&read_capped(path, MAX_CONFIG_BYTES)?)?;
         config.data_dir = path
             .parent()
             .unwrap_or(Path::new(""))
@@ -171,24 +133,30 @@ impl DeskConfig {
     /// Checks what types cannot.
     ///
     /// # Errors
-    /// [`DeskConfigError::Field`] naming the field.
-    pub fn check(&self) -> Result<(), DeskConfigError> {
+    /// [`ConfigError::Field`] naming the field.
+    pub fn check(&self) -> Result<(), ConfigError> {
         let sized = |field: &str, text: &str| match text.len() {
             1..=MAX_TEXT => Ok(()),
-            _ => Err(refused(field, format!("write 1 to {MAX_TEXT} bytes"))),
+            _ => Err(ConfigError::field(
+                field,
+                format!("write 1 to {MAX_TEXT} bytes"),
+            )),
         };
         sized("name", &self.name)?;
         if !self.listen.ip().is_loopback() && !self.plain_http {
-            return Err(refused(
+            return Err(ConfigError::field(
                 "listen",
                 "not a loopback address: set plain_http = true behind a proxy that ends TLS",
             ));
         }
         if !(1..=MAX_KEEP_DAYS).contains(&self.keep_days) {
-            return Err(refused("keep_days", format!("write 1 to {MAX_KEEP_DAYS}")));
+            return Err(ConfigError::field(
+                "keep_days",
+                format!("write 1 to {MAX_KEEP_DAYS}"),
+            ));
         }
         if self.reader_key_sha256.is_empty() {
-            return Err(refused(
+            return Err(ConfigError::field(
                 "reader_key_sha256",
                 "missing; write the SHA-256 of each node's bearer key",
             ));
@@ -199,7 +167,7 @@ impl DeskConfig {
             sized(&field, &staff.name)?;
             sized(&field, &staff.role)?;
             if !keys.insert(staff.key) {
-                return Err(refused(
+                return Err(ConfigError::field(
                     field,
                     "key: another has the same; make a key for each",
                 ));
@@ -209,29 +177,29 @@ impl DeskConfig {
         for form in &self.form {
             let field = format!("form ({})", form.attribute);
             if form.entry().is_none() {
-                return Err(refused(
+                return Err(ConfigError::field(
                     field,
                     "write an id of contracts/rules/catalogue.toml",
                 ));
             }
             if !forms.insert(&form.attribute) {
-                return Err(refused(field, "listed twice"));
+                return Err(ConfigError::field(field, "listed twice"));
             }
             sized(&field, &form.key)?;
             for role in form.roles.iter().chain(&form.review_roles) {
                 if !self.staff.iter().any(|staff| staff.role == *role) {
-                    return Err(refused(
+                    return Err(ConfigError::field(
                         field,
                         format!("role {role}: no member of staff has it"),
                     ));
                 }
             }
             if form.roles.is_empty() && form.review_roles.is_empty() {
-                return Err(refused(field, "roles: name who may enter it"));
+                return Err(ConfigError::field(field, "roles: name who may enter it"));
             }
         }
         if self.form.is_empty() {
-            return Err(refused(
+            return Err(ConfigError::field(
                 "form",
                 "missing; add a [[form]] for what can be entered",
             ));

@@ -35,7 +35,7 @@ pub(super) struct Fault {
     pub(super) fix: String,
 }
 
-fn fault(field: &'static str, fix: impl Into<String>) -> Fault {
+pub(super) fn fault(field: &'static str, fix: impl Into<String>) -> Fault {
     let fix = fix.into();
     Fault { field, fix }
 }

@@ -14,7 +14,7 @@ mod server;
 mod staff;
 mod store;
 
-pub use self::config::{DeskConfig, DeskConfigError, FormConfig, StaffConfig};
+pub use self::config::{DeskConfig, FormConfig, StaffConfig};
 pub use self::entry::{Entry, EntryError, EntryKind, Statement};
 pub use self::server::{RunningDesk, start};
 pub use self::staff::{StaffKey, StaffKeyError};

@@ -14,8 +14,8 @@ use rand_core::{OsRng, RngCore as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::config::DeskConfig;
-use super::form::{Fault, Filled, check};
+use super::config::{DeskConfig, FormConfig};
+use super::form::{Checked, Fault, Filled, check, fault};
 use super::page;
 use super::store::Store;
 use super::{MAX_QUESTION_BODY, Question};
@@ -180,23 +180,33 @@ async fn empty(desk: web::Data<Desk>, attribute: web::Path<String>) -> HttpRespo
     html(StatusCode::OK, page::form(&desk.config, form, &filled, &[]))
 }
 
+/// The form that was sent and what it says, or the status and page that name its faults.
+fn read<'a>(
+    desk: &'a Desk,
+    attribute: &str,
+    filled: &Filled,
+) -> Result<(&'a FormConfig, Checked), (StatusCode, String)> {
+    let (Some(form), Some(today)) = (desk.config.form(attribute), desk.today()) else {
+        return Err((StatusCode::NOT_FOUND, page::not_found(&desk.config)));
+    };
+    let checked = check(form, filled, today).map_err(|faults| {
+        let page = page::form(&desk.config, form, filled, &faults);
+        (StatusCode::UNPROCESSABLE_ENTITY, page)
+    })?;
+    Ok((form, checked))
+}
+
 async fn checked(
     desk: web::Data<Desk>,
     attribute: web::Path<String>,
     filled: web::Form<Filled>,
 ) -> HttpResponse {
-    let (Some(form), Some(today)) = (desk.config.form(&attribute), desk.today()) else {
-        return desk.not_found();
-    };
-    match check(form, &filled, today) {
-        Ok(_) => html(
+    match read(&desk, &attribute, &filled) {
+        Ok((form, _)) => html(
             StatusCode::OK,
             page::confirm(&desk.config, form, &filled, &[]),
         ),
-        Err(faults) => html(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            page::form(&desk.config, form, &filled, &faults),
-        ),
+        Err((status, page)) => html(status, page),
     }
 }
 
@@ -205,46 +215,28 @@ async fn signed(
     attribute: web::Path<String>,
     filled: web::Form<Filled>,
 ) -> HttpResponse {
-    let (Some(form), Some(today)) = (desk.config.form(&attribute), desk.today()) else {
-        return desk.not_found();
+    let (form, checked) = match read(&desk, &attribute, &filled) {
+        Ok(read) => read,
+        Err((status, page)) => return html(status, page),
     };
-    let refused = |faults: &[Fault]| {
-        html(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            page::confirm(&desk.config, form, &filled, faults),
-        )
-    };
-    let checked = match check(form, &filled, today) {
-        Ok(checked) => checked,
-        Err(faults) => {
-            return html(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                page::form(&desk.config, form, &filled, &faults),
-            );
-        }
+    let refused = |fault: Fault| {
+        let page = page::confirm(&desk.config, form, &filled, &[fault]);
+        html(StatusCode::UNPROCESSABLE_ENTITY, page)
     };
     let Ok(once) = Bytes32::parse(&filled.once) else {
-        let fix = "This form is too old. Start again.".to_owned();
-        return refused(&[Fault {
-            field: "staff_key",
-            fix,
-        }]);
+        return refused(fault("staff_key", "This form is too old. Start again."));
     };
     let (statement, key) = match checked.statement(&desk.config, form, &filled, desk.clock.now()) {
         Ok(stated) => stated,
-        Err(fault) => return refused(&[fault]),
+        Err(fault) => return refused(fault),
     };
     let expected = statement.clone();
     match desk.store.enter(&once, statement, &key).await {
         // The same form with other fields is another entry, and would be lost.
-        Ok(entry) if !same(&entry.statement, &expected) => {
-            let fix =
-                "This form was sent before with something else in it. Start again.".to_owned();
-            refused(&[Fault {
-                field: "staff_key",
-                fix,
-            }])
-        }
+        Ok(entry) if !same(&entry.statement, &expected) => refused(fault(
+            "staff_key",
+            "This form was sent before with something else in it. Start again.",
+        )),
         Ok(entry) => html(StatusCode::OK, page::entered(&desk.config, form, &entry)),
         Err(error) => {
             tracing::error!(%error, "an entry was not kept");

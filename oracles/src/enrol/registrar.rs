@@ -91,18 +91,8 @@ impl Registrar {
 
     /// A nonce for an enrolment.
     pub(crate) fn nonce(&self, call: &NonceRequest) -> NonceAnswer {
-        let (nonce, expires) =
-            self.shared
-                .nonces
-                .issue(NonceUse::Enrol, Domain::Identity, &call.request, self.now());
-        NonceAnswer {
-            node: self.seat().node,
-            committee: Domain::Identity,
-            epoch: self.seat().epoch,
-            hpke_epoch: self.seat().hpke_epoch,
-            nonce,
-            expires,
-        }
+        let nonces = &self.shared.nonces;
+        nonces.answer(NonceUse::Enrol, &self.seat(), call, self.now())
     }
 
     /// Checks an enrolment, proofs its claims, and keeps it for completion.

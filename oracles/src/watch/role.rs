@@ -28,15 +28,7 @@ impl Watcher {
         let seat = self.seat(domain)?;
         let now = self.shared.clock.now();
         let nonces = &self.shared.nonces;
-        let (nonce, expires) = nonces.issue(NonceUse::Watch, domain, &call.request, now);
-        Ok(NonceAnswer {
-            node: seat.node,
-            committee: domain,
-            epoch: seat.epoch,
-            hpke_epoch: seat.hpke_epoch,
-            nonce,
-            expires,
-        })
+        Ok(nonces.answer(NonceUse::Watch, &seat, call, now))
     }
 
     /// What changed, to who holds the reader's key. Asking again gives the same again.

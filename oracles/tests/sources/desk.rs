@@ -306,6 +306,33 @@ async fn a_fault_is_named_beside_its_field_and_nothing_typed_is_lost() {
             .await;
         assert!(status == 422 && page.contains(fix), "{attribute}: {page}");
     }
+    let day = today().to_string();
+    let sent = [
+        ("kind", "observation"),
+        ("key_value", "A\u{0}1"),
+        ("value", "120"),
+        ("observed", day.as_str()),
+    ];
+    let form = format!("/form/{BLOOD_PRESSURE}");
+    let (status, page) = browser.post(&form, &sent).await;
+    assert!(
+        status == 422 && page.contains("href=\"#key_value\""),
+        "{page}"
+    );
+    let key = staff.clinician.text();
+    let sent = [
+        ("once", "stale"),
+        ("kind", "observation"),
+        ("key_value", "A1"),
+        ("value", "120"),
+        ("observed", day.as_str()),
+        ("staff_key", key.as_str()),
+    ];
+    let (status, page) = browser.post(&format!("{form}/sign"), &sent).await;
+    assert!(
+        status == 422 && page.contains("This form is too old"),
+        "{page}"
+    );
     let (status, _) = browser.get("/form/medical.nothing").await;
     assert_eq!(status, 404);
     let long = "x".repeat(20_000);

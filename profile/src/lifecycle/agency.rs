@@ -135,9 +135,7 @@ impl Job<'_> {
         };
         let latest: Option<String> = self.document(&application_of(*jurisdiction)).await?;
         let today = self.service.clock.today();
-        if latest.is_some_and(|latest| latest != *application)
-            || until.is_some_and(|until| until < today)
-        {
+        if is_over(application, latest.as_deref(), *until, today) {
             return Ok(Done::default());
         }
         let said = of(self.service, *jurisdiction)?
@@ -147,10 +145,7 @@ impl Job<'_> {
         let mut events = Vec::new();
         for statement in said {
             let source = format!("agency {application} {}", statement.number);
-            let event = match statement.what {
-                What::Reviewed { upheld } => self.reviewed(*jurisdiction, upheld).await?,
-                what => event(*jurisdiction, what),
-            };
+            let event = self.event(*jurisdiction, statement.what).await?;
             events.extend(event.map(|event| (source, event)));
             after = statement.number;
             until = followed_until(statement.what);
@@ -168,17 +163,33 @@ impl Job<'_> {
         })
     }
 
-    /// A review's end, of the case that is open in this state; without one it is over already.
-    async fn reviewed(
+    /// What a statement means here; nothing for the end of a review that is over.
+    async fn event(
         &self,
         jurisdiction: Jurisdiction,
-        upheld: bool,
+        what: What,
     ) -> Result<Option<Event>, Problem> {
-        let state = self.service.lifecycle_state(self.profile).await?;
-        let case = state.case.filter(|case| case.jurisdiction == jurisdiction);
-        Ok(case.map(|case| Event::Reviewed {
-            case: case.id,
-            upheld,
+        Ok(Some(match what {
+            What::Accepted { from, period_end } => Event::Accepted {
+                jurisdiction,
+                from,
+                period_end,
+            },
+            What::Denied => Event::Denied { jurisdiction },
+            What::InfoRequested { until } => Event::InfoRequested {
+                jurisdiction,
+                until,
+            },
+            What::Kept => Event::Kept { jurisdiction },
+            What::Closed { on } => Event::Closed { jurisdiction, on },
+            What::Reviewed { upheld } => {
+                let state = self.service.lifecycle_state(self.profile).await?;
+                let case = state.case.filter(|case| case.jurisdiction == jurisdiction);
+                return Ok(case.map(|case| Event::Reviewed {
+                    case: case.id,
+                    upheld,
+                }));
+            }
         }))
     }
 }
@@ -191,20 +202,29 @@ fn followed_until(what: What) -> Option<Day> {
     }
 }
 
-fn event(jurisdiction: Jurisdiction, what: What) -> Option<Event> {
-    Some(match what {
-        What::Accepted { from, period_end } => Event::Accepted {
-            jurisdiction,
-            from,
-            period_end,
-        },
-        What::Denied => Event::Denied { jurisdiction },
-        What::InfoRequested { until } => Event::InfoRequested {
-            jurisdiction,
-            until,
-        },
-        What::Kept => Event::Kept { jurisdiction },
-        What::Closed { on } => Event::Closed { jurisdiction, on },
-        What::Reviewed { .. } => return None,
-    })
+/// Whether nothing more is to be heard of an application: a later one took its place, or its last day is over.
+fn is_over(application: &str, latest: Option<&str>, until: Option<Day>, today: Day) -> bool {
+    latest.is_some_and(|latest| latest != application) || until.is_some_and(|until| until < today)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agency_is_followed_until_another_application_or_ninety_days_after_it_closed_the_case() {
+        let day = |text: &str| text.parse::<Day>().unwrap();
+        let closed = What::Closed {
+            on: day("2026-12-01"),
+        };
+        let until = followed_until(closed);
+        assert_eq!(until, Some(day("2027-03-01")));
+        assert_eq!(followed_until(What::Kept), None);
+        let over = |latest, until, today| is_over("CA-1", latest, until, day(today));
+        assert!(!over(Some("CA-1"), None, "2030-01-01"));
+        assert!(!over(Some("CA-1"), until, "2027-03-01"));
+        assert!(over(Some("CA-1"), until, "2027-03-02"));
+        assert!(over(Some("CA-2"), None, "2026-12-01"));
+        assert!(!over(None, None, "2026-12-01"));
+    }
 }

@@ -31,7 +31,7 @@ use crate::store::{StoreError, StoredProfile, Tx};
 use crate::wallet::Use;
 
 pub use record::{Coverage, CoverageEvent};
-pub(crate) use worker::run;
+pub(crate) use worker::{backoff, run};
 
 /// An event with what its ledger entry commits to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

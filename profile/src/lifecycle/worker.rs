@@ -20,6 +20,11 @@ const ROUND: usize = 64;
 /// Longest wait after failures, in seconds.
 const MAX_BACKOFF: i64 = 3_600;
 
+/// Seconds until work that failed so often in a row is tried again.
+pub(crate) fn backoff(failures: u32) -> i64 {
+    (1_i64 << failures.min(12)).min(MAX_BACKOFF)
+}
+
 /// A task with whose it is.
 pub(super) struct Job<'a> {
     pub(super) service: &'a Service,
@@ -122,7 +127,7 @@ impl Service {
                 Ok(())
             }
             Err(problem) => {
-                let wait = (1_i64 << claimed.failures.min(12)).min(MAX_BACKOFF);
+                let wait = backoff(claimed.failures);
                 tracing::warn!(
                     code = problem.code(),
                     detail = problem.detail.as_str(),

@@ -124,13 +124,9 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments: Arguments = match oracles::cli::parse(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version are not errors; clap prints either where it belongs.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
+        Err(code) => return code,
     };
     let result = no_core_dumps()
         .map_err(|error| format!("core dumps cannot be turned off: {error}"))
