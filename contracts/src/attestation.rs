@@ -266,20 +266,15 @@ impl Batch {
             .chain(dummies)
             .map(|hash| hash.0)
             .collect();
-        // Hashes are uniform: their first eight bytes decide nearly always, and numbers with places sort several times as
-        // quickly as hashes.
-        let places = unordered.iter().enumerate();
-        let mut places: Vec<_> = places.map(|(place, hash)| (head(hash), place)).collect();
-        places.sort_unstable();
-        let hashes = places.iter().filter_map(|(_, place)| unordered.get(*place));
-        let mut hashes: Vec<_> = hashes.copied().collect();
-        if !hashes.is_sorted() {
-            hashes.sort_unstable();
-        }
-        if hashes.windows(2).any(|pair| pair.first() == pair.last()) {
+        let tree = merkle::Tree::ascending(&unordered).ok_or(AttestationError::Size(0))?;
+        if tree
+            .leaves()
+            .windows(2)
+            .any(|pair| pair.first() == pair.last())
+        {
             return Err(AttestationError::Duplicate);
         }
-        Self::stored(hashes)
+        Ok(Self { tree })
     }
 
     /// A batch as it was built before: the hashes of its leaves and dummies, in ascending order.
@@ -328,11 +323,6 @@ impl Batch {
             root,
         })
     }
-}
-
-fn head(hash: &[u8; 32]) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *hash;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 #[cfg(test)]

@@ -73,6 +73,12 @@ impl Decimal {
     pub(crate) fn floor(self) -> Option<i64> {
         i64::try_from(self.digits.div_euclid(10i128.checked_pow(self.places)?)).ok()
     }
+
+    /// The least whole number that is not below it.
+    pub(crate) fn ceil(self) -> Option<i64> {
+        let digits = self.digits.checked_neg()?;
+        Self { digits, ..self }.floor()?.checked_neg()
+    }
 }
 
 impl fmt::Debug for Decimal {
@@ -125,6 +131,9 @@ mod tests {
         }
         let floor = |text: &str| Decimal::of_text(text).and_then(Decimal::floor);
         assert_eq!((floor("79.99"), floor("-0.5")), (Some(79), Some(-1)));
+        let ceil = |text: &str| Decimal::of_text(text).and_then(Decimal::ceil);
+        assert_eq!((ceil("140.01"), ceil("140.0")), (Some(141), Some(140)));
+        assert_eq!((ceil("-0.5"), ceil("0")), (Some(0), Some(0)));
         for text in ["", "-", ".5", "5.", "+1", "1e2", "1,0", "٣"] {
             assert!(Decimal::of_text(text).is_none(), "{text}");
         }

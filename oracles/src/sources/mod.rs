@@ -42,7 +42,7 @@ pub use self::desk::{DeskRead, DeskSourceConfig};
 pub use self::emmy::{Basis, EmmyRead, Measure};
 pub use self::error::{ConfigError, SourceError};
 pub use self::feed::{FeedConfig, FeedRead, FhirFeed, JsonFeed, SqlFeed, Touches};
-pub use self::fhir::{Coding, FhirRead, Pick, Resource};
+pub use self::fhir::{Coding, FhirRead, Pick, Resource, Round};
 pub use self::health::SourceHealth;
 pub use self::oauth::OAuthConfig;
 pub use self::rest::{JsonRead, Next, RecordTime, Reduce};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
 use oracles::sources::{
-    Coding, FhirRead, Pick, ReadConfig, Reading, Resource, SourceConfig, SourceError,
+    Coding, FhirRead, Pick, ReadConfig, Reading, Resource, Round, SourceConfig, SourceError,
 };
 use serde_json::{Value, json};
 
@@ -28,6 +28,7 @@ fn mapping(resource: Resource, system: &str, code: &str) -> FhirRead {
         category: Vec::new(),
         unit: String::new(),
         pick: Pick::Max,
+        round: None,
         profile: None,
         required: Vec::new(),
     }
@@ -378,6 +379,10 @@ fn pressure(systolic: Value, edit: impl Fn(&mut Value)) -> Value {
 }
 
 async fn systolic(observations: Vec<Value>, pick: Pick) -> Reading {
+    rounded(observations, pick, None).await
+}
+
+async fn rounded(observations: Vec<Value>, pick: Pick, round: Option<Round>) -> Reading {
     let url = serve(move |request| {
         let query = request.query_string();
         HttpResponse::Ok().json(match request.path() {
@@ -399,6 +404,7 @@ async fn systolic(observations: Vec<Value>, pick: Pick) -> Reading {
         }],
         unit: "mm[Hg]".into(),
         pick,
+        round,
         ..mapping(Resource::Observation, "http://loinc.org", "8480-6")
     };
     ask(
@@ -452,6 +458,25 @@ async fn the_highest_or_latest_pressure_is_read_from_its_component_in_its_unit()
         it["component"][0]["dataAbsentReason"] = json!({ "text": "refused" });
     });
     assert_eq!(systolic(vec![absent], Pick::Max).await, Ok(None));
+}
+
+#[actix_web::test]
+async fn a_measurement_between_whole_units_is_read_only_as_the_mapping_says() {
+    let measured = |value: Value| vec![pressure(value, |_| {})];
+    for (value, up, down) in [
+        (json!(140), 140, 140),
+        (json!(140.0), 140, 140),
+        (json!(140.1), 141, 140),
+        (json!(140.9), 141, 140),
+    ] {
+        for (round, expected) in [(Round::Up, up), (Round::Down, down)] {
+            let read = rounded(measured(value.clone()), Pick::Max, Some(round)).await;
+            assert_eq!(read, Ok(Some(expected)), "{value} {round:?}");
+        }
+    }
+    let refused = rounded(measured(json!(140.1)), Pick::Max, None).await;
+    let refused = refused.expect_err("no rounding is configured").to_string();
+    assert!(refused.contains("`round`"), "{refused}");
 }
 
 #[actix_web::test]

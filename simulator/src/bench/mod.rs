@@ -1,6 +1,9 @@
 //! `bench [NAME]`: figures as ratios taken in one run, a table on stderr and a JSON line per figure on stdout.
 
 mod attest;
+mod bare;
+mod cpu;
+mod decide;
 mod fixture;
 mod frost;
 mod notify;
@@ -33,10 +36,11 @@ pub struct Figure {
 type Bench = fn() -> Result<Vec<Figure>, String>;
 
 /// The benchmarks, by name.
-const BENCHES: [(&str, Bench); 6] = [
+const BENCHES: [(&str, Bench); 7] = [
     ("proof", proof::run),
     ("rules", rules::run),
     ("attest", attest::run),
+    ("decide", decide::run),
     ("sign", sign::run),
     ("notify", notify::run),
     ("watch", watch::run),

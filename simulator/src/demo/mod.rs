@@ -1,5 +1,6 @@
 //! `demo`: one eligibility question, answered end to end by real processes, and what it left behind.
 
+pub(crate) mod decisions;
 mod evidence;
 mod fault;
 pub(crate) mod folder;
@@ -42,7 +43,7 @@ pub const ORIGIN: &str = "demo.example/ledger";
 pub const CONTRACT: &str = "us.medicaid.adult-group";
 
 /// Options of the demo.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct DemoOptions {
     /// Keep the data in this folder, and continue from what an earlier run left there [default: a temporary folder].
     #[arg(long, value_name = "DIR")]
@@ -59,6 +60,19 @@ pub struct DemoOptions {
     /// Keep every process up after the story until standard input closes.
     #[arg(long)]
     pub hold: bool,
+    /// Tell the story on standard error.
+    #[arg(skip)]
+    pub aside: bool,
+}
+
+impl DemoOptions {
+    /// A line of the story.
+    fn tell(&self, line: &str) {
+        match self.aside {
+            true => eprintln!("{line}"),
+            false => println!("{line}"),
+        }
+    }
 }
 
 /// Why a run ended early. The data folder keeps its state; a run on the same folder continues.

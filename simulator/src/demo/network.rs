@@ -167,6 +167,19 @@ impl<'a> Network<'a> {
         self.processes.contains_key(party)
     }
 
+    /// The process id of a party that runs.
+    pub fn pid(&self, party: &str) -> Option<u32> {
+        self.processes.get(party).and_then(RoleProcess::id)
+    }
+
+    /// The process ids of all that run.
+    pub fn pids(&self) -> Vec<u32> {
+        self.processes
+            .values()
+            .filter_map(RoleProcess::id)
+            .collect()
+    }
+
     /// How many processes run.
     pub fn size(&self) -> usize {
         self.processes.len()

@@ -81,11 +81,11 @@ impl<'a> Story<'a> {
             parties.extend([AWAY, GAP].map(str::to_owned));
         }
         let network = Network::open(folder, &parties).await?;
-        println!("data folder {}", folder.root().display());
+        options.tell(&format!("data folder {}", folder.root().display()));
         if clock_offset != 0 && begins.is_none() {
-            println!(
+            options.tell(&format!(
                 "the sources of the story do not hold what the contract asks for today; the clocks are set to {today}"
-            );
+            ));
         }
         Ok(Self {
             options,
@@ -148,7 +148,7 @@ impl<'a> Story<'a> {
     }
 
     pub(super) fn say(&self, line: &str) {
-        println!("• {line}");
+        self.options.tell(&format!("• {line}"));
     }
 
     pub(super) fn timed(&mut self, step: impl Into<String>, since: Instant) {
@@ -237,6 +237,18 @@ impl<'a> Story<'a> {
         )))
     }
 
+    /// What the story asks about everybody.
+    pub(super) fn question_asked(&self) -> AskQuestion {
+        AskQuestion {
+            contract: CONTRACT.to_owned(),
+            jurisdiction: home(),
+            as_of: self.today,
+            audience: AUDIENCE.to_owned(),
+            withhold: Vec::new(),
+            anew: false,
+        }
+    }
+
     async fn ask(&self, enrolled: &Enrolled) -> Result<Question, String> {
         if let Some(question) = enrolled.question {
             return self
@@ -248,14 +260,7 @@ impl<'a> Story<'a> {
                 )
                 .await;
         }
-        let body = AskQuestion {
-            contract: CONTRACT.to_owned(),
-            jurisdiction: home(),
-            as_of: self.today,
-            audience: AUDIENCE.to_owned(),
-            withhold: Vec::new(),
-            anew: false,
-        };
+        let body = self.question_asked();
         let path = format!("/v1/profiles/{}/questions", enrolled.profile);
         let key = format!("demo-{}-{}", enrolled.id, self.today);
         self.network

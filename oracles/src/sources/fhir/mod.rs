@@ -49,6 +49,9 @@ pub struct FhirRead {
     /// Which of several observations counts.
     #[serde(default)]
     pub pick: Pick,
+    /// What becomes of a measurement between two whole units; without it such a measurement is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round: Option<Round>,
     /// Canonical URL of a profile that matching resources must claim in `meta.profile`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
@@ -79,6 +82,17 @@ pub enum Pick {
     Max,
     /// That of the latest day.
     Latest,
+}
+
+/// How a measurement between two whole units is read. Limits are whole, so for one that is passed *above* it `up` gives the
+/// answer of the unrounded number, and `down` for one that is passed *below* it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Round {
+    /// To the next whole unit above.
+    Up,
+    /// To the next whole unit below.
+    Down,
 }
 
 impl FhirRead {

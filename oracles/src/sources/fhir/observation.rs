@@ -12,7 +12,7 @@ use super::super::steps;
 use super::super::value::day;
 use super::concept::{Concept, Reference, about, conforms, tokens};
 use super::search::search;
-use super::{FhirRead, FhirSource, Pick};
+use super::{FhirRead, FhirSource, Pick, Round};
 
 const UCUM: &str = "http://unitsofmeasure.org";
 
@@ -167,9 +167,16 @@ impl Quantity {
             let expected = format!("{} of UCUM", read.unit);
             return Err(guard.malformed("valueQuantity.code", &expected));
         }
-        value
-            .scaled(0)
+        let (whole, expected) = match read.round {
+            None => (
+                value.scaled(0),
+                "a whole number of the unit, or `round` in its mapping",
+            ),
+            Some(Round::Up) => (value.ceil(), "a number of 64 bits"),
+            Some(Round::Down) => (value.floor(), "a number of 64 bits"),
+        };
+        whole
             .map(Some)
-            .ok_or_else(|| guard.malformed("valueQuantity.value", "a whole number of the unit"))
+            .ok_or_else(|| guard.malformed("valueQuantity.value", expected))
     }
 }

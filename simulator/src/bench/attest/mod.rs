@@ -1,8 +1,6 @@
 //! `bench attest`: attestations by four oracle processes for owners who ask as a profile does, against the curve
 //! operations that each attestation needs; and what a batch of 10,000 leaves adds to one threshold signature.
 
-mod bare;
-mod cpu;
 mod network;
 
 use std::sync::Arc;
@@ -19,7 +17,7 @@ use rand::rngs::OsRng;
 
 use self::network::{Asker, Network};
 use super::frost::Bare;
-use super::{Figure, block_on, median};
+use super::{Figure, bare, block_on, median};
 
 const NAME: &str = "attest";
 /// How long owners ask.

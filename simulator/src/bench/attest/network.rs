@@ -28,7 +28,8 @@ use profile::wallet::{Entropy, SigningKey, Wallet};
 use rand::rngs::OsRng;
 use serde_json::json;
 
-use super::{cpu, random};
+use super::super::cpu;
+use super::random;
 use crate::demo::folder::Folder;
 use crate::demo::oracle_config::{self, SourceAccess};
 use crate::demo::process::RoleProcess;

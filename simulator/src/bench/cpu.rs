@@ -1,4 +1,4 @@
-//! Processor time of processes, from `/proc` (Linux): what a figure rests on when others use the machine too.
+//! Processor time and memory of processes, from `/proc` (Linux): what a figure rests on when others use the machine too.
 
 use std::time::Duration;
 
@@ -21,6 +21,21 @@ pub fn used(process: &str) -> Result<Duration, String> {
     };
     // utime and stime are fields 14 and 15, counted from 1.
     Ok(Duration::from_secs_f64((ticks(11)? + ticks(12)?) / TICKS))
+}
+
+/// Bytes of a process that are in memory.
+///
+/// # Errors
+/// No such process, or no `/proc`.
+pub fn resident(process: u32) -> Result<f64, String> {
+    let path = format!("/proc/{process}/status");
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kibibytes: Option<f64> = kibibytes.and_then(|it| it.parse().ok());
+    kibibytes
+        .map(|kibibytes| kibibytes * 1_024.0)
+        .ok_or_else(|| format!("{path}: no VmRSS"))
 }
 
 /// Processor time of one call, in microseconds, from as many as take half a second of it.

@@ -15,7 +15,7 @@ use rand::rngs::OsRng;
 use sha2::{Digest as _, Sha256};
 
 use super::cpu::micros;
-use crate::bench::frost::Bare;
+use super::frost::Bare;
 
 /// Blinding points of a leaf: of value, known and subject.
 const POINTS: f64 = 3.0;
