@@ -8,6 +8,7 @@ mod cli;
 pub mod config;
 mod enrol;
 pub mod gap;
+pub mod grant;
 mod guard;
 mod heard;
 pub mod lifecycle;

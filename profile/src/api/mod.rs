@@ -4,6 +4,7 @@ pub mod access;
 pub mod agency;
 mod auth;
 pub mod coverage;
+pub mod grants;
 mod limits;
 mod openapi;
 mod owner;

@@ -7,7 +7,7 @@ use oracles::problem::Problem;
 use serde::de::DeserializeOwned;
 
 use super::{Proved, kind, no_question};
-use crate::api::types::{Outcome, Question, TokenAnswer};
+use crate::api::types::{Outcome, Question, State, TokenAnswer};
 use crate::oracle::Decision;
 use crate::seal::SealKey;
 use crate::service::Service;
@@ -112,6 +112,15 @@ impl Service {
             Some(Outcome::NeedsInfo) => self.store.document(key, id, kind::MISSING).await?,
             _ => None,
         };
+        let refusal = match question.state {
+            State::Done | State::Filed => self.store.document(key, id, kind::REFUSAL).await?,
+            _ => None,
+        };
+        let decision = question.decision.as_deref().map(Bytes32::parse);
+        let asked_of = match decision {
+            Some(Ok(decision)) => self.store.grant_use(&decision).await?,
+            _ => None,
+        };
         Ok(Question {
             question: *id,
             profile: question.profile,
@@ -122,6 +131,8 @@ impl Service {
             state: question.state,
             outcome: question.outcome,
             verdict: question.verdict,
+            refusal,
+            asked_of: asked_of.map(|used| used.grant),
             reasons: reasons.unwrap_or_default(),
             missing: missing.unwrap_or_default(),
             decision: question.decision.clone(),

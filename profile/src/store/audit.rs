@@ -39,6 +39,28 @@ pub async fn next_number(tx: &mut Tx, sequence: &str) -> Result<i64, StoreError>
     Ok(row.try_get(0)?)
 }
 
+/// Writes something done down and returns its number.
+///
+/// # Errors
+/// The database's.
+pub async fn put_audit(tx: &mut Tx, new: &NewAudit<'_>) -> Result<i64, StoreError> {
+    let seq = next_number(tx, "audit").await?;
+    sqlx::query(
+        "INSERT INTO audit (seq, at, kind, who, method, route, status)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(seq)
+    .bind(new.at.0)
+    .bind(new.kind)
+    .bind(new.who)
+    .bind(new.method)
+    .bind(new.route)
+    .bind(i64::from(new.status))
+    .execute(&mut **tx)
+    .await?;
+    Ok(seq)
+}
+
 impl Store {
     /// Writes a call down and returns its number.
     ///
@@ -46,20 +68,7 @@ impl Store {
     /// The database's.
     pub async fn audit(&self, new: &NewAudit<'_>) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
-        let seq = next_number(&mut tx, "audit").await?;
-        sqlx::query(
-            "INSERT INTO audit (seq, at, kind, who, method, route, status)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(seq)
-        .bind(new.at.0)
-        .bind(new.kind)
-        .bind(new.who)
-        .bind(new.method)
-        .bind(new.route)
-        .bind(i64::from(new.status))
-        .execute(&mut *tx)
-        .await?;
+        let seq = put_audit(&mut tx, new).await?;
         tx.commit().await?;
         Ok(seq)
     }

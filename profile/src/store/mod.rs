@@ -4,6 +4,7 @@ pub mod agency;
 pub mod audit;
 pub mod facts;
 pub mod gap;
+pub mod grants;
 pub mod heard;
 pub mod idempotency;
 pub mod lifecycle;
@@ -36,6 +37,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_lifecycle.sql"),
     include_str!("../../migrations/0007_wallet.sql"),
     include_str!("../../migrations/0008_api.sql"),
+    include_str!("../../migrations/0010_grant.sql"),
 ];
 
 /// A transaction of either database.

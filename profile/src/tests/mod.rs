@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod attacks;
 mod gap;
+mod grants;
 mod heard;
 mod lifecycle;
 mod renewals;
