@@ -3,6 +3,7 @@
 pub mod access;
 pub mod agency;
 mod auth;
+pub mod consents;
 pub mod coverage;
 pub mod grants;
 mod limits;

@@ -12,7 +12,7 @@ use oracles::problem::Problem;
 
 use super::agency::{self, MAX_RENEWAL_BODY};
 use super::types::{MAX_ENROL_BODY, MAX_SMALL_BODY};
-use super::{auth, coverage, grants, openapi, owner, parties};
+use super::{auth, consents, coverage, grants, openapi, owner, parties};
 use crate::metrics;
 use crate::service::Service;
 
@@ -182,6 +182,21 @@ pub(crate) static ROUTES: &[Route] = &[
         Who::Owner,
         0,
         |it| it.to(grants::revoke),
+    ),
+    get("/v1/profiles/{profile}/consents", Who::Owner, |it| {
+        it.to(consents::list)
+    }),
+    put(
+        "/v1/profiles/{profile}/consents/{domain}",
+        Who::Owner,
+        MAX_SMALL_BODY,
+        |it| it.to(consents::give),
+    ),
+    post(
+        "/v1/profiles/{profile}/consents/{domain}/withdrawal",
+        Who::Owner,
+        0,
+        |it| it.to(consents::withdraw),
     ),
     post("/v1/agency/grants", Who::Agency, MAX_SMALL_BODY, |it| {
         it.to(grants::record)

@@ -232,6 +232,10 @@ pub struct Question {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub missing: Vec<AttributeId>,
+    /// Domains to whose sources consent is missing, where that is why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub consent_missing: Vec<Domain>,
     /// The decision id: the token's `jti`, from `proved` on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,

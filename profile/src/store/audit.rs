@@ -86,6 +86,29 @@ impl Store {
         Ok(())
     }
 
+    /// Removes events from before an instant, at most a thousand, the oldest first: those that stay have no gap.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn prune_audit(&self, before: UnixTime) -> Result<u64, StoreError> {
+        let rows = sqlx::query("SELECT seq, at FROM audit ORDER BY seq LIMIT 1000")
+            .fetch_all(self.pool())
+            .await?;
+        let mut last: Option<i64> = None;
+        for row in &rows {
+            if row.try_get::<i64, _>("at")? >= before.0 {
+                break;
+            }
+            last = Some(row.try_get("seq")?);
+        }
+        let Some(last) = last else { return Ok(0) };
+        let pruned = sqlx::query("DELETE FROM audit WHERE seq <= $1")
+            .bind(last)
+            .execute(self.pool())
+            .await?;
+        Ok(pruned.rows_affected())
+    }
+
     /// Events after a number, oldest first.
     ///
     /// # Errors

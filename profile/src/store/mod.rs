@@ -2,6 +2,7 @@
 
 pub mod agency;
 pub mod audit;
+pub mod consents;
 pub mod facts;
 pub mod gap;
 pub mod grants;
@@ -38,6 +39,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0007_wallet.sql"),
     include_str!("../../migrations/0008_api.sql"),
     include_str!("../../migrations/0010_grant.sql"),
+    include_str!("../../migrations/0011_consent.sql"),
 ];
 
 /// A transaction of either database.

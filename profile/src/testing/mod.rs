@@ -41,6 +41,8 @@ use crate::server::{Running, start};
 use crate::store::tests::TestStore;
 
 pub(crate) const AUDIENCE: &str = "us.ca.dhcs";
+/// Oregon's agency.
+const OTHER_AUDIENCE: &str = "us.or.oha";
 pub(crate) const CONTRACT: &str = "us.medicaid.adult-group";
 const ORIGIN: &str = "log.example/test";
 const ISSUER: &str = "https://decision.example";
@@ -135,6 +137,8 @@ struct KnownOwner {
 struct Memory {
     lies: BTreeSet<Lie>,
     income: i64,
+    /// FIPS 5-2 code of where people live.
+    state: i64,
     owners: BTreeMap<Bytes32, KnownOwner>,
     enrolments: BTreeMap<Bytes32, (oracles::wire::enrol::EnrolRequest, Scalar)>,
     persons: BTreeMap<Bytes32, Scalar>,
@@ -216,6 +220,7 @@ impl Network {
             clock: Clock::system(),
             memory: Mutex::new(Memory {
                 income: 61_237,
+                state: 6,
                 reply: Some(Answer::Yes),
                 ..Memory::default()
             }),
@@ -386,6 +391,11 @@ impl World {
 
     pub(crate) fn set_income(&self, cents: i64) {
         self.network.with(|memory| memory.income = cents);
+    }
+
+    /// Everybody moves to Oregon.
+    pub(crate) fn move_to_oregon(&self) {
+        self.network.with(|memory| memory.state = 41);
     }
 
     pub(crate) fn set_reply(&self, reply: Option<Answer>) {
@@ -673,7 +683,7 @@ fn config(
             "url": format!("{base}/notifier"), "token": {"file": file("notifier", "notifier-token")},
             "public_key": public(&network.notifier_key),
         },
-        "agencies": [agency(AUDIENCE, "CA"), agency("us.or.oha", "OR")],
+        "agencies": [agency(AUDIENCE, "CA"), agency(OTHER_AUDIENCE, "OR")],
         "enquiries": [
             {"audience": "insurer.one", "kind": "insurer"}, {"audience": "insurer.two", "kind": "insurer"},
             {"audience": "clinic", "kind": "provider"}, {"audience": insurer::INSURER, "kind": "insurer"},
@@ -755,6 +765,7 @@ impl World {
             "renewal",
             "renewal_item",
             "agency_notice",
+            "consent",
             "representative_grant",
             "grant_document",
             "grant_use",

@@ -16,6 +16,7 @@ pub(super) fn filled(path: &str, profile: &str, question: &str) -> String {
         .replace("{question}", question)
         .replace("{renewal}", question)
         .replace("{grant}", question)
+        .replace("{domain}", "medical")
 }
 
 /// An owner whose cover is looked after, and the token of their flag.
@@ -142,6 +143,7 @@ async fn attack_a_large_body_is_refused_where_another_method_takes_one() {
     {
         let path = route.path.replace("/v1/profiles/{profile}", &path);
         let path = path.replace("{question}", &fresh());
+        let path = path.replace("{domain}", "medical");
         let long = Value::String("x".repeat(route.cap));
         let (status, body) = world
             .call(

@@ -12,10 +12,10 @@ use crate::testing::{AGENCY, Lie, OPERATOR, OTHER_AGENCY, Owner, World, code, fr
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The representative's phone.
-const AUNT: &str = "contact-aunt";
+pub(super) const AUNT: &str = "contact-aunt";
 
 /// The body of a grant to the aunt, for thirty days.
-fn grant(basis: &str, scope: &str) -> Value {
+pub(super) fn grant(basis: &str, scope: &str) -> Value {
     let from = oracles::clock::Clock::system().today();
     let mut body = json!({
         "contact": AUNT, "scope": scope, "from": from, "until": from.plus(30).unwrap(), "basis": basis, "jurisdiction": "CA",
@@ -51,7 +51,7 @@ impl World {
         }
     }
 
-    async fn designate(&self, owner: &Owner, body: &Value) -> (u16, Value) {
+    pub(super) async fn designate(&self, owner: &Owner, body: &Value) -> (u16, Value) {
         let path = format!("/v1/profiles/{}/grants", owner.profile);
         self.call(
             "POST",
@@ -97,12 +97,12 @@ impl World {
         }
     }
 
-    async fn until_standing(&self, owner: &Owner, standing: Standing) -> Grant {
+    pub(super) async fn until_standing(&self, owner: &Owner, standing: Standing) -> Grant {
         self.until_grant(owner, |it| it.standing == standing).await
     }
 
     /// Waits until a contact was sent a text.
-    async fn until_told(&self, contact: &str, template: &str) {
+    pub(super) async fn until_told(&self, contact: &str, template: &str) {
         let since = Instant::now();
         while !self.texts_to(contact).iter().any(|it| it == template) {
             let texts = self.texts_to(contact);

@@ -40,7 +40,7 @@ impl World {
         assert_eq!(status, 204, "{answer}");
     }
 
-    async fn changed(&self, owner: &Owner, key: &str, change: Change) {
+    pub(super) async fn changed(&self, owner: &Owner, key: &str, change: Change) {
         self.report(owner, key, json!({"event": "changed", "change": change}))
             .await;
     }
@@ -55,7 +55,11 @@ impl World {
     }
 
     /// Waits until the workers have brought the record so far.
-    async fn until_cover(&self, owner: &Owner, holds: impl Fn(&Coverage) -> bool) -> Coverage {
+    pub(super) async fn until_cover(
+        &self,
+        owner: &Owner,
+        holds: impl Fn(&Coverage) -> bool,
+    ) -> Coverage {
         let since = Instant::now();
         loop {
             let coverage = self.coverage(owner).await;

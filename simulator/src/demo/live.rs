@@ -218,8 +218,9 @@ impl Live<'_, '_> {
             "she had confirmed it; the agency closes the case: covered until the day before {on}"
         ));
         let from = self.policy_begins().await?;
-        self.story
-            .say(&format!("the policy that she bought ahead covers from {from}"));
+        self.story.say(&format!(
+            "the policy that she bought ahead covers from {from}"
+        ));
         self.jump(80)?;
         self.until("nothing is open", |now| !now.state.is_busy())
             .await?;
