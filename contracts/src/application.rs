@@ -14,6 +14,7 @@ use crate::encoding::{Bytes, Bytes32, tagged_hash, to_jcs};
 use crate::ids::Verdict;
 use crate::jwk::JwkSet;
 use crate::jws::{self, JwsError};
+use crate::representation::Representation;
 use crate::token::{self, Claims, MAX_SKEW, TokenError, ed25519_verifies};
 use crate::units::UnixTime;
 
@@ -57,6 +58,9 @@ pub enum ApplicationError {
     /// The owner declined.
     #[error("application approval answer: the owner answered NO")]
     Declined,
+    /// The representative's key did not sign this reply.
+    #[error("application representation: does not verify for this approval under its key")]
+    Representation,
     /// The notifier did not sign this reply.
     #[error("application approval notifier_signature: does not verify under the notifier's key")]
     Notifier,
@@ -170,7 +174,7 @@ pub struct ProofClaims {
     pub aud: String,
     /// `jti` of the token.
     pub jti: Bytes32,
-    /// [`Approval::hash`].
+    /// [`Application::approved`].
     pub approval: Bytes32,
     /// When the proof was made.
     pub iat: UnixTime,
@@ -197,9 +201,23 @@ pub struct Application {
     pub approval: Approval,
     /// Compact JWS by the token's `cnf` key over [`ProofClaims`].
     pub wallet_proof: String,
+    /// Who replied, where it was not the owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub representation: Option<Representation>,
+}
+
+/// What a wallet's proof binds: the approval, and who gave it where it was not the owner.
+pub fn approved(approval: &Approval, representation: Option<&Representation>) -> Bytes32 {
+    let hash = approval.hash();
+    representation.map_or(hash, |by| by.bind(&hash))
 }
 
 impl Application {
+    /// What the wallet's proof has to be about.
+    pub fn approved(&self) -> Bytes32 {
+        approved(&self.approval, self.representation.as_ref())
+    }
+
     /// Reads an application.
     ///
     /// # Errors
@@ -260,10 +278,14 @@ pub fn verify_approved(
         return Err(ApplicationError::Verdict);
     }
     check_approval(&application.approval, &about(&claims), &claims, relying)?;
+    if let Some(by) = &application.representation {
+        by.verify(&application.approval)
+            .map_err(|_| ApplicationError::Representation)?;
+    }
     let possession = Possession {
         audience,
         jti: &claims.jti,
-        about: &application.approval.hash(),
+        about: &application.approved(),
         key: claims.cnf.jwk.public_key(),
         after: application.approval.replied_at,
         now,

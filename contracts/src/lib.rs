@@ -25,6 +25,7 @@ pub mod openings;
 pub mod params;
 pub mod presentation;
 pub mod receipt;
+pub mod representation;
 pub mod revocation;
 pub mod rules;
 mod schnorr;

@@ -55,11 +55,13 @@ pub enum EntryKind {
     Reproofing,
     /// A step of a person's cover.
     CoverageEvent,
+    /// A grant that somebody acts under was accepted, revoked, or ended.
+    Grant,
 }
 
 impl EntryKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CommitteeKey,
         Self::Contract,
         Self::AttestationRoot,
@@ -68,6 +70,7 @@ impl EntryKind {
         Self::Application,
         Self::Reproofing,
         Self::CoverageEvent,
+        Self::Grant,
     ];
 
     /// The name in entries and JSON.
@@ -81,6 +84,7 @@ impl EntryKind {
             Self::Application => "application",
             Self::Reproofing => "reproofing",
             Self::CoverageEvent => "coverage-event",
+            Self::Grant => "grant",
         }
     }
 }

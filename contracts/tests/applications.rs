@@ -8,9 +8,11 @@ use contracts::application::{
     Answer, Application, ApplicationError, MAX_APPLICATION_BYTES, MAX_APPROVAL_AGE, MAX_PROOF_AGE,
     ProofClaims, Relying, verify_application, wallet_proof,
 };
+use contracts::bip340;
 use contracts::encoding::{Bytes, from_base64url};
 use contracts::ids::Verdict;
 use contracts::jws::JwsError;
+use contracts::representation::{Basis, Representation};
 use contracts::token::{Claims, TokenError};
 use contracts::units::UnixTime;
 use secp256k1::{SECP256K1, ecdsa};
@@ -289,6 +291,63 @@ fn one_changed_character_anywhere_in_an_application_is_refused() {
             .is_err()
         );
     }
+}
+
+/// An application that a representative's reply files.
+fn represented(keys: &Keys, basis: Basis) -> Application {
+    let mut app = keys.application(&claims(keys));
+    let grant = Bytes([7; 32]);
+    let digest = Representation::digest(&app.approval, basis, &grant);
+    let signature = bip340::sign(&[5; 32], &digest, &mut rand_core::OsRng).unwrap();
+    app.representation = Some(Representation {
+        key: bip340::public_key(&[5; 32]).unwrap(),
+        basis,
+        grant,
+        signature,
+    });
+    let proof = ProofClaims {
+        aud: AUDIENCE.to_owned(),
+        jti: claims(keys).jti,
+        approval: app.approved(),
+        iat: NOW,
+    };
+    app.wallet_proof = wallet_proof(&proof, &keys.wallet);
+    app
+}
+
+#[test]
+fn attack_a_representative_cannot_be_put_in_taken_out_or_exchanged() {
+    let keys = Keys::new(1);
+    let app = represented(&keys, Basis::GuardianshipOrder);
+    assert_eq!(verify(&keys, &app), Ok(claims(&keys)));
+    let json = serde_json::to_vec(&app).unwrap();
+    assert_eq!(Application::parse(&json), Ok(app.clone()));
+    let with = |change: fn(&mut Representation)| {
+        let mut app = app.clone();
+        app.representation.iter_mut().for_each(change);
+        verify(&keys, &app)
+    };
+    let changes: [fn(&mut Representation); 4] = [
+        |by| by.basis = Basis::Designation,
+        |by| by.grant.0[0] ^= 1,
+        |by| by.key = bip340::public_key(&[6; 32]).unwrap(),
+        |by| by.signature.0[63] ^= 1,
+    ];
+    for change in changes {
+        assert_eq!(with(change), Err(ApplicationError::Representation));
+    }
+    // Signed well, but not what the wallet sent.
+    let proof = |app: &Application| verify(&keys, app);
+    let mut without = app.clone();
+    without.representation = None;
+    let refused = Err(ApplicationError::ProofClaim("approval"));
+    assert_eq!(proof(&without), refused);
+    let mut exchanged = app;
+    exchanged.representation = represented(&keys, Basis::Parent).representation;
+    assert_eq!(proof(&exchanged), refused);
+    let mut put_in = keys.application(&claims(&keys));
+    put_in.representation = exchanged.representation;
+    assert_eq!(proof(&put_in), refused);
 }
 
 #[test]

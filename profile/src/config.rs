@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use contracts::encoding::Bytes32;
-use contracts::ids::{Committee, Jurisdiction, NodeId, quorum};
+use contracts::ids::{Committee, Domain, Jurisdiction, NodeId, quorum};
 use contracts::issuance::MAX_NONCES;
 use contracts::jwk::ed25519_key;
 use contracts::presentation::AudienceKind;
@@ -341,6 +341,35 @@ impl Default for WorkerConfig {
     }
 }
 
+/// How long rows are kept that only tell what was done.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// Days for which an audit event is kept: six years, as 45 CFR 164.316(b)(2)(i) has it of such records.
+    pub audit_days: u32,
+    /// Days for which a repeated call is known by its `Idempotency-Key`.
+    pub idempotency_days: u32,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self {
+            audit_days: 2_192,
+            idempotency_days: 400,
+        }
+    }
+}
+
+/// Whose records a domain's committee reads, in words that an owner knows.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceConfig {
+    /// The domain.
+    pub domain: Domain,
+    /// Its name; 1 to 100 bytes.
+    pub name: String,
+}
+
 /// A profile service. [`ProfileConfig::parse`] reads and checks it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -393,6 +422,12 @@ pub struct ProfileConfig {
     /// How lifecycles are worked on.
     #[serde(default)]
     pub worker: WorkerConfig,
+    /// How long rows are kept.
+    #[serde(default)]
+    pub retention: RetentionConfig,
+    /// Whose records are read, for owners to know.
+    #[serde(default)]
+    pub sources: Vec<SourceConfig>,
 }
 
 impl ProfileConfig {
@@ -501,7 +536,27 @@ impl ProfileConfig {
             1,
             3_600,
         )?;
-        within("worker.poll_seconds", worker.poll_seconds.into(), 0, 86_400)
+        within("worker.poll_seconds", worker.poll_seconds.into(), 0, 86_400)?;
+        for source in &self.sources {
+            if !(1..=100).contains(&source.name.len()) || source.name.chars().any(char::is_control)
+            {
+                return Err(bad(
+                    "sources.name",
+                    "1 to 100 bytes, as an owner would know it",
+                ));
+            }
+        }
+        let RetentionConfig {
+            audit_days,
+            idempotency_days,
+        } = self.retention;
+        within("retention.audit_days", audit_days.into(), 30, 36_600)?;
+        within(
+            "retention.idempotency_days",
+            idempotency_days.into(),
+            30,
+            36_600,
+        )
     }
 
     fn check_nodes(&self) -> Result<(), ConfigError> {

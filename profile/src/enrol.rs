@@ -163,7 +163,7 @@ impl Service {
             .ok_or_else(Problem::internal)?;
         self.check_enrolment(call)?;
         if self.is_enrolled(&profile) {
-            if profile.contact.as_deref() != Some(&call.contact) {
+            if profile.contact != call.contact {
                 return Err(Problem::conflict(
                     "enrolled",
                     "the profile is enrolled with another contact handle",
@@ -234,7 +234,7 @@ impl Service {
             };
             facts::put_subject(&mut tx, &id, *domain, &subject).await?;
         }
-        set_enrolled(&mut tx, &id, &call.contact, enrolled.expires).await?;
+        set_enrolled(&mut tx, &id, call.contact.as_deref(), enrolled.expires).await?;
         tx.commit().await.map_err(crate::store::StoreError::from)?;
         Ok(())
     }
@@ -279,14 +279,8 @@ impl Service {
     }
 
     fn check_enrolment(&self, call: &EnrolProfile) -> Result<(), Problem> {
-        let contact = &call.contact;
-        if contact.is_empty()
-            || contact.len() > MAX_CONTACT
-            || !contact.bytes().all(|byte| byte.is_ascii_graphic())
-        {
-            return Err(Problem::bad_request(
-                "contact: 1 to 200 visible ASCII characters, as the notifier gave it",
-            ));
+        if let Some(contact) = &call.contact {
+            check_contact(contact)?;
         }
         let recipients = self.oracles.recipients();
         let nodes: BTreeSet<_> = call.claims.iter().map(|boxed| boxed.node).collect();
@@ -345,6 +339,17 @@ impl Service {
         let k = wallet.pseudonym(profile.registration)?;
         let r = wallet.registration(profile.registration)?;
         Point::new(PEDERSEN.commit(*k, *r)).map_err(|_| Problem::internal())
+    }
+}
+
+/// 400: not a handle as the notifier gives them.
+pub(crate) fn check_contact(contact: &str) -> Result<(), Problem> {
+    let fits = (1..=MAX_CONTACT).contains(&contact.len());
+    match fits && contact.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(()),
+        false => Err(Problem::bad_request(
+            "contact: 1 to 200 visible ASCII characters, as the notifier gave it",
+        )),
     }
 }
 

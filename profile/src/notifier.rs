@@ -59,10 +59,48 @@ pub enum Template {
     GapBegins,
     /// Tells that none was found.
     NoGap,
+    /// As `Apply`, of a representative.
+    ApplyFor,
+    /// As `Move`, of a representative.
+    MoveFor,
+    /// As `Renew`, of a representative.
+    RenewFor,
+    /// As `Change`, of a representative.
+    ChangeFor,
+    /// As `Gap`, of a representative.
+    GapFor,
+    /// Asks the owner whether somebody may act for them.
+    Designate,
+    /// Asks a representative whether they will act, and keep confidential what they learn.
+    Represent,
+    /// Tells the owner that somebody may act for them now.
+    GrantGiven,
+    /// Tells the owner that somebody did.
+    GrantUsed,
+    /// Tells the owner that somebody may not any more.
+    GrantEnded,
+    /// Tells a representative that their replies count no more.
+    GrantOver,
+    /// Tells a representative that there is something to hear.
+    News,
     /// Tells that the agency has the application.
     Filed,
     /// Tells that it was not filed.
     NotFiled,
+}
+
+impl Template {
+    /// The words for somebody who is asked in the owner's place.
+    pub(crate) fn of_a_representative(self) -> Self {
+        match self {
+            Self::Apply => Self::ApplyFor,
+            Self::Move => Self::MoveFor,
+            Self::Renew => Self::RenewFor,
+            Self::Change => Self::ChangeFor,
+            Self::Gap => Self::GapFor,
+            other => other,
+        }
+    }
 }
 
 /// What a text may say: nothing about health or income.

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use contracts::encoding::{Bytes32, tagged_hash};
 use contracts::ids::Verdict;
+use contracts::lifecycle;
 use contracts::units::UnixTime;
 use oracles::problem::Problem;
 use serde::Serialize;
@@ -26,7 +27,7 @@ use crate::seal::SealKey;
 use crate::service::Service;
 use crate::store::agency::{StoredItem, StoredRenewal, insert_renewal, open_renewals};
 use crate::store::idempotency::remember;
-use crate::store::{Remembered, StoreError};
+use crate::store::{Remembered, StoreError, StoredProfile};
 
 /// Failures in a row after which an item ends as failed: about three hours.
 const MAX_FAILURES: u32 = 12;
@@ -250,6 +251,16 @@ impl Service {
         Ok(true)
     }
 
+    /// Whether a person reviews what the owner disputes: until then nothing is proved from it, for them or against.
+    async fn disputes(&self, profile: &StoredProfile) -> Result<bool, Problem> {
+        let Some(stored) = self.store.lifecycle(&profile.profile).await? else {
+            return Ok(false);
+        };
+        let state: lifecycle::State = stored.state(&self.lifecycle_key(profile, &stored)?)?;
+        let phase = state.case.map(|case| case.phase);
+        Ok(matches!(phase, Some(lifecycle::Phase::Review { .. })))
+    }
+
     /// Asks the case's question anew and takes it to its verdict. Nobody is texted and nothing is filed.
     async fn decide_anew(&self, item: &StoredItem, audience: &str) -> Result<Came, Problem> {
         let pseudonym = Bytes32::parse(&self.pseudonym(item)?).map_err(|_| Problem::internal())?;
@@ -262,6 +273,9 @@ impl Service {
             .profile(&profile)
             .await?
             .ok_or_else(Problem::internal)?;
+        if self.disputes(&stored).await? {
+            return Ok(ended(RenewalOutcome::Disputed));
+        }
         let accepted = store.question(&profile, &accepted).await?;
         let accepted = accepted.ok_or_else(Problem::internal)?;
         let ask = AskQuestion {

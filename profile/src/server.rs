@@ -20,6 +20,7 @@ use crate::lifecycle;
 use crate::metrics::Metrics;
 use crate::notifier::Notifier;
 use crate::oracle::Oracles;
+use crate::retention;
 use crate::seal::SealKey;
 use crate::service::{Locks, Service};
 use crate::stock;
@@ -169,15 +170,20 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
         approval: config.approval.clone(),
         stock: config.stock.clone(),
         worker: config.worker.clone(),
+        retention: config.retention.clone(),
+        sources: config.sources.clone(),
         provers: Arc::new(Semaphore::new(cores())),
         clock,
         locks: Locks::default(),
     });
     let refilling = tokio::spawn(stock::run(service.clone())).abort_handle();
     let hearing = tokio::spawn(heard::run(service.clone())).abort_handle();
-    let workers = (0..config.worker.workers)
+    let mut workers: Vec<AbortHandle> = (0..config.worker.workers)
         .map(|_| tokio::spawn(lifecycle::run(service.clone())).abort_handle())
         .collect();
+    if config.worker.workers > 0 {
+        workers.push(tokio::spawn(retention::run(service.clone())).abort_handle());
+    }
     let follower = service.clone();
     let kept = service.clone();
     let listener = TcpListener::bind(config.listen).map_err(StartError::Listen)?;

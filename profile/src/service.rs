@@ -13,7 +13,9 @@ use zeroize::Zeroizing;
 use crate::agency::Agency;
 use crate::api::Limits;
 use crate::api::access::{Callers, LimitsConfig};
-use crate::config::{ApprovalConfig, EnquiryConfig, StockConfig, WorkerConfig};
+use crate::config::{
+    ApprovalConfig, EnquiryConfig, RetentionConfig, SourceConfig, StockConfig, WorkerConfig,
+};
 use crate::enrol::reused_key;
 use crate::gap::Insurer;
 use crate::metrics::Metrics;
@@ -46,6 +48,9 @@ pub struct Service {
     pub(crate) approval: ApprovalConfig,
     pub(crate) stock: StockConfig,
     pub(crate) worker: WorkerConfig,
+    pub(crate) retention: RetentionConfig,
+    /// For owners to know whose records are read.
+    pub(crate) sources: Vec<SourceConfig>,
     /// Proofs that are made at once: each keeps a core busy.
     pub(crate) provers: Arc<Semaphore>,
     pub(crate) clock: Clock,

@@ -66,6 +66,8 @@ pub async fn run(
             running.stop().await;
         }
         Role::Profile => {
+            // As the profile's own program does: this process holds seeds.
+            profile::no_core_dumps()?;
             let running = profile::start(profile::config::ProfileConfig::load(config)?).await?;
             announce(ready, &[running.address()])?;
             orphaned().await;

@@ -28,7 +28,8 @@ fn reinstatement_move_and_loss_end_with_balanced_days() {
         "OR covers from",
         "owner and agency were told at once",
         "the agency closes the case",
-        "the policy that she agreed to covers from 2026-09-01",
+        "her YES bought it at once",
+        "the policy that she bought ahead covers from 2026-09-01",
         "none double",
         "receipt that verifies",
     ] {

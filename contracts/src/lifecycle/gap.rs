@@ -1,4 +1,7 @@
 //! Gap cover: quoted when cover may end, offered after what is free, bought on a YES alone, ended when Medicaid accepts.
+//!
+//! A YES buys at once, from the day on which cover was expected to end: the price and the place are the owner's from then on.
+//! Until that day the policy binds nobody, and it is void if Medicaid goes on.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +24,8 @@ pub enum Gap {
         offer: u32,
         /// Which plan in the ranking.
         attempt: u8,
+        /// First day that cover is wanted for.
+        from: Day,
         /// Last day for an answer.
         until: Day,
     },
@@ -30,6 +35,8 @@ pub enum Gap {
         offer: u32,
         /// Which plan in the ranking.
         attempt: u8,
+        /// First day that cover is wanted for.
+        from: Day,
         /// The insurer's reference.
         quote: String,
     },
@@ -39,19 +46,12 @@ pub enum Gap {
         offer: u32,
         /// Which plan in the ranking.
         attempt: u8,
+        /// First day that cover is wanted for.
+        from: Day,
         /// The insurer's reference.
         quote: String,
         /// Last day for a reply.
         until: Day,
-    },
-    /// The owner said YES; Medicaid covers still, and its last day is not known.
-    Agreed {
-        /// The offer.
-        offer: u32,
-        /// Which plan in the ranking.
-        attempt: u8,
-        /// The insurer's reference.
-        quote: String,
     },
     /// The insurer enrols.
     Enrolling {
@@ -63,6 +63,13 @@ pub enum Gap {
         from: Day,
         /// Last day for an answer.
         until: Day,
+    },
+    /// Bought from a day ahead, on which Medicaid is expected to cover no more; void unless it does not.
+    Bought {
+        /// The insurer's reference.
+        policy: String,
+        /// First day to be covered.
+        from: Day,
     },
     /// In force until ended.
     Active {
@@ -81,8 +88,8 @@ impl Gap {
             Self::Quoting { .. } => "quoting",
             Self::Quoted { .. } => "quoted",
             Self::Offered { .. } => "offered",
-            Self::Agreed { .. } => "agreed",
             Self::Enrolling { .. } => "enrolling",
+            Self::Bought { .. } => "bought",
             Self::Active { .. } => "active",
         }
     }
@@ -145,17 +152,24 @@ impl Run {
         self.state.gap = Gap::Quoting {
             offer,
             attempt,
+            from,
             until: later(self.date, INSURER_DAYS),
         };
     }
 
     pub(super) fn quoted(&mut self, id: u32, quote: &str) {
-        if let Gap::Quoting { offer, attempt, .. } = self.state.gap
+        if let Gap::Quoting {
+            offer,
+            attempt,
+            from,
+            ..
+        } = self.state.gap
             && offer == id
         {
             self.state.gap = Gap::Quoted {
                 offer,
                 attempt,
+                from,
                 quote: quote.to_owned(),
             };
         }
@@ -180,11 +194,21 @@ impl Run {
         self.ask_insurer(self.state.offers, attempt + 1, self.first_uncovered());
     }
 
-    /// From when gap cover is wanted: the first day that is nobody's, today at the earliest.
+    /// From when gap cover is wanted: the first day that is nobody's, today at the earliest; while Medicaid covers, the first on
+    /// which it may not.
     fn first_uncovered(&self) -> Day {
         match self.state.days.spans().last() {
             Some(last) if matches!(last.payer, Payer::Nobody { .. }) => last.from.max(self.date),
+            _ if self.state.open_cover().is_some() => self.expected_end(self.date),
             _ => self.date,
+        }
+    }
+
+    /// The first day that Medicaid does not cover, as far as its agency has said; none while that is open.
+    fn free_from(&self) -> Option<Day> {
+        match self.state.medicaid {
+            Some(cover) => cover.ends,
+            None => Some(self.date),
         }
     }
 
@@ -193,6 +217,7 @@ impl Run {
         let Gap::Quoted {
             offer,
             attempt,
+            from,
             quote,
         } = self.state.gap.clone()
         else {
@@ -210,6 +235,7 @@ impl Run {
             self.state.gap = Gap::Offered {
                 offer,
                 attempt,
+                from,
                 quote,
                 until,
             };
@@ -221,6 +247,7 @@ impl Run {
         if let Gap::Offered {
             offer,
             attempt,
+            from,
             quote,
             ..
         } = self.state.gap.clone()
@@ -232,6 +259,7 @@ impl Run {
             self.state.gap = Gap::Quoted {
                 offer: self.state.offers,
                 attempt,
+                from,
                 quote,
             };
         }
@@ -239,20 +267,28 @@ impl Run {
 
     /// No gap cover is needed; a policy in force ends otherwise, in [`Run::end_gap`].
     pub(super) fn drop_offer(&mut self) {
-        match self.state.gap {
+        match self.state.gap.clone() {
             Gap::Active { .. } => return,
             Gap::Offered { offer, .. } => self.act(Action::Withdraw {
                 matter: Matter::Gap { offer },
             }),
+            Gap::Bought { policy, from } => self.act(Action::EndGap { policy, on: from }),
             _ => {}
         }
         self.state.gap = Gap::None;
+    }
+
+    /// The day has come from which a policy was bought, and Medicaid covers it: the policy is void, and one is asked for again
+    /// when the agency names its last day.
+    pub(super) fn bought_passed(&mut self) {
+        self.drop_offer();
     }
 
     pub(super) fn offer_replied(&mut self, id: u32, reply: Reply) {
         let Gap::Offered {
             offer,
             attempt,
+            from,
             quote,
             ..
         } = self.state.gap.clone()
@@ -264,11 +300,7 @@ impl Run {
         }
         match reply {
             Reply::Yes if self.state.open_cover().is_some() => {
-                self.state.gap = Gap::Agreed {
-                    offer,
-                    attempt,
-                    quote,
-                };
+                self.enrol(offer, attempt, quote, from.max(self.date));
             }
             Reply::Yes => self.enrol(offer, attempt, quote, self.first_uncovered()),
             Reply::No | Reply::Undo => self.no_gap(Why::Declined),
@@ -292,27 +324,46 @@ impl Run {
         match self.state.gap {
             Gap::Enrolling { offer, from, .. } if offer == id => {
                 let from = from.max(begins);
-                let payer = Payer::Gap {
-                    policy: policy.clone(),
-                };
-                self.state.days.begin(payer, from);
-                self.state.gap = Gap::Active { policy, from };
-                self.text(Template::GapBegins, None, Some(from));
-                self.act(Action::AlertPcp);
+                self.state.gap = Gap::Bought { policy, from };
+                if let Some(on) = self.free_from() {
+                    self.begin_bought(on);
+                }
+                if self.state.gap != Gap::None {
+                    self.text(Template::GapBegins, None, Some(from));
+                }
             }
             // It came too late to be wanted: void from its first day.
             _ => self.act(Action::EndGap { policy, on: begins }),
         }
     }
 
-    pub(super) fn lapsed(&mut self, ended: &str, on: Day) {
-        let Gap::Active { policy, from } = &self.state.gap else {
+    /// Medicaid covers no more from a day on: what was bought begins, on that day or later. Beginning earlier it would cover a
+    /// day twice: it is void, and one is asked for from that day.
+    fn begin_bought(&mut self, on: Day) {
+        let Gap::Bought { policy, from } = self.state.gap.clone() else {
             return;
         };
-        if policy == ended {
-            let on = on.max(*from);
-            self.state.gap = Gap::None;
-            self.uncover(on);
+        if from < on {
+            self.drop_offer();
+            return;
+        }
+        let payer = Payer::Gap {
+            policy: policy.clone(),
+        };
+        self.state.days.begin(payer, from);
+        self.state.gap = Gap::Active { policy, from };
+        self.act(Action::AlertPcp);
+    }
+
+    pub(super) fn lapsed(&mut self, ended: &str, on: Day) {
+        match &self.state.gap {
+            Gap::Active { policy, from } if policy == ended => {
+                let on = on.max(*from);
+                self.state.gap = Gap::None;
+                self.uncover(on);
+            }
+            Gap::Bought { policy, .. } if policy == ended => self.state.gap = Gap::None,
+            _ => {}
         }
     }
 
@@ -332,21 +383,14 @@ impl Run {
         self.drop_offer();
     }
 
-    /// Nothing covers from a day on: enrols in what the owner agreed to, and says why else nobody covers.
+    /// Medicaid or a policy covers no more from a day on: what was bought begins, and else it is said why nobody covers.
     pub(super) fn uncover(&mut self, on: Day) {
-        let why = match self.state.gap.clone() {
-            Gap::Agreed {
-                offer,
-                attempt,
-                quote,
-            } => {
-                self.enrol(offer, attempt, quote, on.max(self.date));
-                Why::Offering
-            }
+        let why = match self.state.gap {
             Gap::None => self.state.no_gap.unwrap_or(Why::Unasked),
             _ => Why::Offering,
         };
         self.state.days.begin(Payer::Nobody { why }, on);
+        self.begin_bought(on);
     }
 
     pub(super) fn no_gap(&mut self, why: Why) {

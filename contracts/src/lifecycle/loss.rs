@@ -32,7 +32,7 @@ impl Run {
     }
 
     /// The first day on which cover may have ended, if all goes its legal way.
-    fn expected_end(&self, told: Day) -> Day {
+    pub(super) fn expected_end(&self, told: Day) -> Day {
         let action = later(told, RESPOND_DAYS + NOTICE_DAYS);
         later(month_end(action).unwrap_or(action), 1)
     }

@@ -16,6 +16,8 @@ enum Due {
     Text,
     /// An insurer or the owner did not answer about an offer.
     Offer,
+    /// A policy that was bought ahead would begin.
+    Bought,
     /// The renewal is to begin.
     Renewal,
     /// A change is to be looked at again.
@@ -54,6 +56,10 @@ impl Run {
         };
         let renewing = self.state.open_cover().is_some_and(|cover| cover.renewing);
         let renewal = self.plan().filter(|_| !renewing);
+        let bought = match self.state.gap {
+            Gap::Bought { from, .. } => Some(from),
+            _ => None,
+        };
         let mut all = [
             case.map(|phase| (later(phase.until(), 1), Due::Case)),
             text.map(|until| (later(until, 1), Due::Text)),
@@ -61,6 +67,7 @@ impl Run {
                 .gap
                 .until()
                 .map(|until| (later(until, 1), Due::Offer)),
+            bought.map(|from| (from, Due::Bought)),
             renewal.map(|plan| (plan.ex_parte_from, Due::Renewal)),
             self.state.again.map(|(day, _)| (day, Due::Again)),
         ];
@@ -83,6 +90,7 @@ impl Run {
                 Gap::Offered { .. } => self.no_gap(super::Why::NoReply),
                 _ => {}
             },
+            Due::Bought => self.bought_passed(),
             Due::Renewal => {
                 if let Some(cover) = &mut self.state.medicaid {
                     cover.renewing = true;

@@ -137,6 +137,7 @@ impl Keys {
             token: self.token(claims),
             approval,
             wallet_proof: wallet_proof(&proof, &self.wallet),
+            representation: None,
         }
     }
 }

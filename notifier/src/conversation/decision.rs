@@ -217,7 +217,7 @@ impl Decision {
             self.finish(Answer::Yes, now);
             return match self.question {
                 Template::Verify => Template::Verified,
-                Template::Change => Template::Noted,
+                question if question.only_asks_whether_right() => Template::Noted,
                 _ => Template::ConfirmNow,
             };
         }

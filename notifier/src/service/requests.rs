@@ -404,7 +404,7 @@ fn check(request: &MessageRequest) -> Result<Template, RequestError> {
         if !(0..=MAX_UNDO).contains(&request.undo_seconds.unwrap_or_default()) {
             return Err(field("undo_seconds", "0 to 86400"));
         }
-        if template == Template::Change && request.undo_seconds.unwrap_or_default() != 0 {
+        if template.only_asks_whether_right() && request.undo_seconds.unwrap_or_default() != 0 {
             return Err(field(
                 "undo_seconds",
                 "nothing is done on a YES to change: leave it out",

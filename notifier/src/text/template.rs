@@ -51,6 +51,30 @@ templates! {
     Gap = "gap", Question;
     /// Tells of a change in the records that may end a plan, and asks whether it is right.
     Change = "change", Question;
+    /// Asks a representative whether to apply for whom they act for.
+    ApplyFor = "apply_for", Question;
+    /// As `move`, of a representative.
+    MoveFor = "move_for", Question;
+    /// As `renew`, of a representative.
+    RenewFor = "renew_for", Question;
+    /// As `gap`, of a representative.
+    GapFor = "gap_for", Question;
+    /// As `change`, of a representative.
+    ChangeFor = "change_for", Question;
+    /// Asks whether somebody may act for the person.
+    Designate = "designate", Question;
+    /// Asks a representative whether they will act, and keep to themselves what they learn (42 CFR 435.923(d)).
+    Represent = "represent", Question;
+    /// Says that somebody may act for the person now.
+    GrantGiven = "grant_given", Notice;
+    /// Says that somebody did.
+    GrantUsed = "grant_used", Notice;
+    /// Says that somebody may not any more.
+    GrantEnded = "grant_ended", Notice;
+    /// Tells a representative that their replies count no more.
+    GrantOver = "grant_over", Notice;
+    /// Tells a representative that a form was sent, taken or refused, or that somebody has to be called: call.
+    News = "news", Notice;
     /// Says that the agency has the application.
     Filed = "filed", Notice;
     /// Says that the application did not reach the agency.
@@ -146,6 +170,11 @@ impl Template {
     /// Whether it opens a decision.
     pub fn asks(self) -> bool {
         self.kind() == Kind::Question
+    }
+
+    /// Whether a YES to it changes nothing, so that there is nothing to take back.
+    pub fn only_asks_whether_right(self) -> bool {
+        matches!(self, Self::Change | Self::ChangeFor)
     }
 
     /// Whether nobody texted first: such a text waits for texting hours and counts against the daily cap.

@@ -92,12 +92,12 @@ async fn append(
     let entry = request.entry;
     if !matches!(
         entry.kind,
-        EntryKind::Approval | EntryKind::Application | EntryKind::CoverageEvent
+        EntryKind::Approval | EntryKind::Application | EntryKind::CoverageEvent | EntryKind::Grant
     ) {
         return Err(Problem::forbidden(
             "ledger-entry",
             format!(
-                "entry.kind: {} entries are appended by their committee; write approval, application or coverage-event",
+                "entry.kind: {} entries are appended by their committee; write approval, application, coverage-event or grant",
                 entry.kind
             ),
         ));

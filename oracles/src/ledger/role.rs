@@ -233,7 +233,10 @@ impl LedgerRole {
                     // Keys and contracts are compared with what the member itself knows.
                     EntryKind::CommitteeKey | EntryKind::Contract => true,
                     // An owner's, forwarded.
-                    EntryKind::Approval | EntryKind::Application | EntryKind::CoverageEvent => true,
+                    EntryKind::Approval
+                    | EntryKind::Application
+                    | EntryKind::CoverageEvent
+                    | EntryKind::Grant => true,
                 };
                 may.then_some(()).ok_or(LedgerError::NotAllowed {
                     node: from,

@@ -42,6 +42,8 @@ pub enum RenewalOutcome {
     No,
     /// Facts are missing: the person has to be asked.
     NeedsInfo,
+    /// The person disputes what is on record, and somebody reviews it: ask again when the review has ended.
+    Disputed,
     /// No case of this agency whose application was accepted through this service.
     Unknown,
     /// It cannot be done; `code` says why.

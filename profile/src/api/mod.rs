@@ -3,7 +3,9 @@
 pub mod access;
 pub mod agency;
 mod auth;
+pub mod consents;
 pub mod coverage;
+pub mod grants;
 mod limits;
 mod openapi;
 mod owner;

@@ -9,7 +9,7 @@ use utoipa::OpenApi;
 
 use super::routes::{ROUTES, Route, Who};
 use super::types::{IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY};
-use super::{agency, coverage, owner, parties};
+use super::{agency, consents, coverage, grants, owner, parties};
 use crate::metrics;
 
 #[derive(OpenApi)]
@@ -43,6 +43,16 @@ use crate::metrics;
         agency::renew,
         agency::renewal,
         agency::notices,
+        consents::list,
+        consents::give,
+        consents::withdraw,
+        grants::designate,
+        grants::list,
+        grants::revoke,
+        grants::record,
+        grants::agency_revoke,
+        grants::operator_record,
+        grants::operator_revoke,
         parties::audit
     )
 )]

@@ -12,7 +12,7 @@ use oracles::problem::Problem;
 
 use super::agency::{self, MAX_RENEWAL_BODY};
 use super::types::{MAX_ENROL_BODY, MAX_SMALL_BODY};
-use super::{auth, coverage, openapi, owner, parties};
+use super::{auth, consents, coverage, grants, openapi, owner, parties};
 use crate::metrics;
 use crate::service::Service;
 
@@ -167,6 +167,51 @@ pub(crate) static ROUTES: &[Route] = &[
     }),
     get("/v1/insurer/policies", Who::Insurer, |it| {
         it.to(parties::policies)
+    }),
+    post(
+        "/v1/profiles/{profile}/grants",
+        Who::Owner,
+        MAX_SMALL_BODY,
+        |it| it.to(grants::designate),
+    ),
+    get("/v1/profiles/{profile}/grants", Who::Owner, |it| {
+        it.to(grants::list)
+    }),
+    post(
+        "/v1/profiles/{profile}/grants/{grant}/revocation",
+        Who::Owner,
+        0,
+        |it| it.to(grants::revoke),
+    ),
+    get("/v1/profiles/{profile}/consents", Who::Owner, |it| {
+        it.to(consents::list)
+    }),
+    put(
+        "/v1/profiles/{profile}/consents/{domain}",
+        Who::Owner,
+        MAX_SMALL_BODY,
+        |it| it.to(consents::give),
+    ),
+    post(
+        "/v1/profiles/{profile}/consents/{domain}/withdrawal",
+        Who::Owner,
+        0,
+        |it| it.to(consents::withdraw),
+    ),
+    post("/v1/agency/grants", Who::Agency, MAX_SMALL_BODY, |it| {
+        it.to(grants::record)
+    }),
+    post(
+        "/v1/agency/grants/{grant}/revocation",
+        Who::Agency,
+        0,
+        |it| it.to(grants::agency_revoke),
+    ),
+    post("/v1/grants", Who::Operator, MAX_SMALL_BODY, |it| {
+        it.to(grants::operator_record)
+    }),
+    post("/v1/grants/{grant}/revocation", Who::Operator, 0, |it| {
+        it.to(grants::operator_revoke)
     }),
     get("/v1/audit", Who::Operator, |it| it.to(parties::audit)),
 ];

@@ -57,8 +57,10 @@ pub struct EnrolProfile {
     /// Claims sealed on the navigator's device, a box for each member of the identity committee. Opaque to the profile.
     #[schema(value_type = Vec<Object>)]
     pub claims: Vec<ClaimsBox>,
-    /// The notifier's opaque contact handle; at most [`MAX_CONTACT`] bytes.
-    pub contact: String,
+    /// The notifier's opaque contact handle; at most [`MAX_CONTACT`] bytes. None for somebody without a phone, such as a
+    /// child: who is asked then takes a grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
     /// Whether the person was enrolled before and lost the seed. The first call brings `committee-refused`, with `waiting`
     /// in its detail; after the wait the same call with fresh claims goes on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -216,13 +218,24 @@ pub struct Question {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub verdict: Option<Verdict>,
+    /// Why an answer counted for nothing or none came, in the notifier's words or as a grant's; or the code of an agency's refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
     /// Reason codes of a NO under a group contract.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
+    /// The grant of the representative who is or was asked in the owner's place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{43}$")]
+    pub asked_of: Option<Bytes32>,
     /// Facts that are missing, when the outcome is `needs-info`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub missing: Vec<AttributeId>,
+    /// Domains to whose sources consent is missing, where that is why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub consent_missing: Vec<Domain>,
     /// The decision id: the token's `jti`, from `proved` on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,
@@ -299,9 +312,10 @@ pub struct AuditEvent {
     /// When it came.
     #[schema(value_type = i64)]
     pub at: UnixTime,
-    /// `operator`, `navigator`, `agency`, `insurer`, `owner`, `provider`, or `unknown` for a token that is nobody's.
+    /// `operator`, `navigator`, `agency`, `insurer`, `owner`, `provider`, `representative` for a reply by text in an owner's place,
+    /// or `unknown` for a token that is nobody's.
     pub kind: String,
-    /// The configured name of a caller, or the random id of an owner's or a flag's profile.
+    /// The configured name of a caller, the random id of an owner's or a flag's profile, or that of a representative's grant.
     pub who: String,
     /// The method.
     pub method: String,

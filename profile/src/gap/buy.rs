@@ -229,6 +229,8 @@ impl Service {
                     .wallet(profile)?
                     .confirmation(backing.confirmation)?
                     .with(|secret, _| wallet_proof(&claims, secret)),
+                // An insurer learns no more of who replied than of whom it covers.
+                representation: None,
             },
         };
         let insurer = self.insurer(&opened.stored.insurer)?;

@@ -42,6 +42,9 @@ pub(crate) struct Taken {
     pub(crate) transition: Transition,
     /// Opens the ledger entry's commitment, which is to the transition.
     pub(crate) salt: Bytes32,
+    /// The grant of the representative who replied, where the owner did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) by: Option<Bytes32>,
 }
 
 /// What a worker is to do.
@@ -200,6 +203,17 @@ impl Service {
         source: &str,
         event: &Event,
     ) -> Result<bool, Problem> {
+        self.take_of(tx, profile, (source, None), event).await
+    }
+
+    /// As [`Service::take`], of a representative where the source names a grant.
+    async fn take_of(
+        &self,
+        tx: &mut Tx,
+        profile: &StoredProfile,
+        (source, by): (&str, Option<Bytes32>),
+        event: &Event,
+    ) -> Result<bool, Problem> {
         let id = &profile.profile;
         let stored = lock_lifecycle(tx, id).await?.ok_or_else(not_watched)?;
         if has_event(tx, id, source).await? {
@@ -220,6 +234,7 @@ impl Service {
             date,
             transition: transition.ok_or_else(Problem::internal)?,
             salt: random32(),
+            by,
         };
         let entry = Entry::new(EntryKind::CoverageEvent, &taken.salt, &taken.transition);
         insert_event(tx, &key, id, (seq, source), &taken, &entry).await?;

@@ -16,7 +16,10 @@ use super::effects::question_of;
 use super::worker::{Done, Job};
 use super::{Task, await_lane, open_matters};
 use crate::api::types::{Outcome, State};
+use crate::grant::{Asked, Purpose, Settled};
 use crate::notifier::{Params, Reply as Heard, Template, Text};
+use crate::store::StoreError;
+use crate::store::lifecycle::keep_document;
 
 /// Seconds in a day.
 const DAY: i64 = 86_400;
@@ -70,7 +73,7 @@ impl Job<'_> {
             Some(matter @ Matter::Apply { case }) => self.ask_to_apply(matter, case).await,
             Some(matter) => self.ask_about(wanted, template, matter).await,
             None => {
-                self.hand_over(wanted, template, None).await?;
+                self.tell(wanted, template, "").await?;
                 Ok(Done::default())
             }
         }
@@ -123,10 +126,18 @@ impl Job<'_> {
             }
         };
         if let Some(free) = free(wanted) {
-            let told = self.to_be_told(wanted, free, None, "free")?;
-            self.send(&told, false).await?;
+            self.tell(wanted, free, "free").await?;
         }
-        self.hand_over(wanted, template, Some(decision)).await?;
+        let asked = self.whom(&matter, decision, Purpose::of(template)).await?;
+        let template = asked.template(template);
+        let text = self.text_to(
+            asked.contact,
+            wanted,
+            template,
+            Some(decision),
+            String::new(),
+        );
+        self.send(&text, true).await?;
         let task = Task::Await {
             matter,
             decision,
@@ -151,38 +162,68 @@ impl Job<'_> {
         UnixTime(day.start().0 + DAY)
     }
 
-    async fn hand_over(
-        &self,
-        wanted: &Wanted,
-        template: Template,
-        decision: Option<Bytes32>,
-    ) -> Result<(), Problem> {
-        let text = self.to_be_told(wanted, template, decision, "")?;
-        self.send(&text, decision.is_some()).await
+    /// Tells the owner, and representatives that there is something to hear.
+    async fn tell(&self, wanted: &Wanted, template: Template, which: &str) -> Result<(), Problem> {
+        if let Some(contact) = self.profile.contact.clone() {
+            let text = self.text_to(contact, wanted, template, None, which.to_owned());
+            self.send(&text, false).await?;
+        }
+        for told in self.service.told_too(self.profile).await? {
+            let (grant, contact) = told;
+            let which = format!("{which}{grant}");
+            let text = self.text_to(contact, wanted, Template::News, None, which);
+            self.send(&text, false).await?;
+        }
+        Ok(())
     }
 
-    fn to_be_told(
+    /// Whom a text about a matter asks: decided once, before it leaves, so that it is the same at every attempt.
+    async fn whom(
         &self,
+        matter: &Matter,
+        decision: Bytes32,
+        purpose: Purpose,
+    ) -> Result<Asked, Problem> {
+        let service = self.service;
+        let name = format!("asked {decision}");
+        if let Some(asked) = self.document(&name).await? {
+            return Ok(asked);
+        }
+        let asked = service.asked(self.profile, purpose).await?;
+        let profile = &self.profile.profile;
+        let mut tx = service.store.begin().await?;
+        service
+            .note_asked(&mut tx, &decision, &asked, purpose)
+            .await?;
+        keep_document(&mut tx, &self.key, profile, &name, &json!(asked)).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        tracing::debug!(?matter, "somebody is asked");
+        Ok(asked)
+    }
+
+    fn text_to(
+        &self,
+        contact: String,
         wanted: &Wanted,
         template: Template,
         decision: Option<Bytes32>,
-        which: &str,
-    ) -> Result<Text, Problem> {
-        let contact = self.profile.contact.clone();
+        which: String,
+    ) -> Text {
         let asks = decision.is_some();
         let undo = self.service.approval.undo_seconds;
-        Ok(Text {
-            contact: contact.ok_or_else(crate::enrol::not_enrolled)?,
+        // Nothing is done on a YES to a change, so there is nothing to undo.
+        let nothing = matches!(template, Template::Change | Template::ChangeFor);
+        Text {
+            contact,
             template,
             params: Params {
                 jurisdiction: wanted.jurisdiction,
             },
             decision_id: decision,
             deadline: asks.then(|| self.deadline(wanted)),
-            // Nothing is done on a YES to a change, so there is nothing to undo.
-            undo_seconds: (asks && template != Template::Change).then_some(undo),
+            undo_seconds: (asks && !nothing).then_some(undo),
             idempotency_key: format!("{}{which}", self.claimed.task),
-        })
+        }
     }
 
     async fn send(&self, text: &Text, asks: bool) -> Result<(), Problem> {
@@ -209,9 +250,11 @@ impl Job<'_> {
             return Err(Problem::internal());
         };
         let mut documents = Vec::new();
+        let mut by = None;
         let reply = match question {
             Some(question) => {
                 let asked = self.advance(question).await?;
+                by = asked.asked_of;
                 match (asked.state, asked.outcome) {
                     (State::Approved | State::Filed, _) => Some(Reply::Yes),
                     (State::Done, Some(Outcome::Accepted | Outcome::Refused)) => Some(Reply::Yes),
@@ -228,7 +271,19 @@ impl Job<'_> {
                     .reply(decision, Duration::ZERO, *issued, || clock.now())
                     .await?;
                 let undo = i64::from(self.service.approval.undo_seconds);
+                // The notifier closes in time; if it does not, a reply that never comes must not keep this open.
+                let late = clock.now().0 > closes.0 + undo + MAX_SKEW;
+                let heard = match heard {
+                    Heard::Waiting if late => Heard::Closed("expired".to_owned()),
+                    heard => heard,
+                };
+                let settled = self.settle_heard(decision, &heard).await?;
+                if let Settled::By(grant) = settled {
+                    by = Some(grant);
+                }
                 match heard {
+                    // A representative's whose grant does not permit it counts for nothing.
+                    _ if matches!(settled, Settled::Void(_)) => Some(Reply::Closed),
                     Heard::Answered(approval) => {
                         documents.push((approval_of(matter), json!(approval)));
                         Some(match approval.answer {
@@ -239,10 +294,6 @@ impl Job<'_> {
                     // WRONG closes the decision: about a change it is the answer.
                     Heard::Closed(why) if why == "disputed" => Some(Reply::No),
                     Heard::Closed(_) => Some(Reply::Closed),
-                    // The notifier closes in time; if it does not, a reply that never comes must not keep this open.
-                    Heard::Waiting if clock.now().0 > closes.0 + undo + MAX_SKEW => {
-                        Some(Reply::Closed)
-                    }
                     Heard::Waiting => None,
                 }
             }
@@ -256,9 +307,24 @@ impl Job<'_> {
         let matter = *matter;
         Ok(Done {
             documents,
+            by: by.filter(|_| matches!(reply, Reply::Yes | Reply::No)),
             events: vec![(self.source(), Event::Replied { matter, reply })],
             ..Done::default()
         })
+    }
+
+    /// Notes what became of a representative's reply.
+    async fn settle_heard(&self, decision: &Bytes32, heard: &Heard) -> Result<Settled, Problem> {
+        let service = self.service;
+        if *heard == Heard::Waiting || service.store.grant_use(decision).await?.is_none() {
+            return Ok(Settled::Owners);
+        }
+        let mut tx = service.store.begin().await?;
+        let settled = service
+            .settle_reply(&mut tx, self.profile, decision, heard)
+            .await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(settled)
     }
 
     /// Closes the decision at the notifier, so that the next can be asked.

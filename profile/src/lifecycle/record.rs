@@ -47,6 +47,10 @@ pub struct CoverageEvent {
     /// What happened.
     #[schema(value_type = Object)]
     pub event: Event,
+    /// The grant of the representative who replied, where the owner did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{43}$")]
+    pub by: Option<Bytes32>,
     /// What the ledger entry commits to.
     #[schema(value_type = Object)]
     pub transition: Transition,
@@ -98,6 +102,7 @@ impl Service {
                     seq: stored.seq,
                     date: stored.event.date,
                     event: stored.event.event,
+                    by: stored.event.by,
                     transition: stored.event.transition,
                     salt: stored.event.salt,
                     entry: stored.entry,

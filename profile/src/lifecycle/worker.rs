@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::web;
+use contracts::encoding::Bytes32;
 use contracts::lifecycle::Event;
 use contracts::units::UnixTime;
 use oracles::problem::Problem;
@@ -38,6 +39,8 @@ pub(super) struct Job<'a> {
 pub(super) struct Done {
     /// Events, each with the key under which it counts once.
     pub(super) events: Vec<(String, Event)>,
+    /// The grant of the representative who replied, where the owner did not.
+    pub(super) by: Option<Bytes32>,
     /// Documents to keep.
     pub(super) documents: Vec<(String, serde_json::Value)>,
     /// A task that follows.
@@ -83,8 +86,8 @@ impl Service {
                 continue;
             }
             let Some(claimed) = self.store.claim_task(now, until).await? else {
-                // Renewals come after what lifecycles wait for.
-                match self.renew_next(now, until).await? {
+                // Renewals come after what lifecycles and grants wait for.
+                match self.grant_next(now, until).await? || self.renew_next(now, until).await? {
                     true => any = true,
                     false => break,
                 }
@@ -180,7 +183,9 @@ impl Job<'_> {
             put_notice(&mut tx, &audience, task, &sealed, now).await?;
         }
         for (source, event) in &done.events {
-            service.take(&mut tx, self.profile, source, event).await?;
+            service
+                .take_of(&mut tx, self.profile, (source, done.by), event)
+                .await?;
         }
         match &done.again {
             Some((task, at)) => {

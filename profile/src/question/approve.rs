@@ -3,7 +3,7 @@
 //! The notifier keeps the undo window: it signs a YES when the window has passed, so that a YES taken back was never
 //! signed and cannot be used by anybody.
 
-use contracts::application::{Answer, Approval};
+use contracts::application::Answer;
 use contracts::encoding::Bytes32;
 use contracts::receipt::EntryKind;
 use contracts::token::MAX_SKEW;
@@ -11,6 +11,7 @@ use oracles::problem::Problem;
 
 use super::{Proved, Salted, Work, kind, outbox};
 use crate::api::types::{Outcome, State, Waiting, WaitingFor};
+use crate::grant::Settled;
 use crate::notifier::{Reply, Text};
 use crate::oracle::Decision;
 use crate::store::StoreError;
@@ -37,7 +38,11 @@ impl Work<'_> {
     }
 
     pub(super) async fn ask_owner(&mut self) -> Result<(), Problem> {
-        self.service.reachable(&self.profile).await?;
+        match self.asked_of().await? {
+            // Who is asked in the owner's place could be reached when that was decided.
+            Some(_) => {}
+            None => self.service.reachable(&self.profile).await?,
+        }
         self.send_text(outbox::ASK).await?;
         let tx = self.service.store.begin().await?;
         self.save(tx, State::Texted).await
@@ -55,43 +60,60 @@ impl Work<'_> {
             .notifier
             .reply(&jti, self.wait, claims.iat, || service.clock.now())
             .await?;
-        match reply {
-            Reply::Answered(approval) if approval.answer == Answer::Yes => {
-                self.approved(&approval).await?;
-            }
-            Reply::Answered(approval) => {
-                let mut tx = service.store.begin().await?;
-                self.put(&mut tx, kind::APPROVAL, &approval).await?;
-                self.finish(tx, Outcome::Declined).await?;
-            }
-            Reply::Closed(why) => {
-                let mut tx = service.store.begin().await?;
-                self.put(&mut tx, kind::REFUSAL, &why).await?;
-                self.finish(tx, Outcome::NoReply).await?;
-            }
-            Reply::Waiting => {
-                let until = self.question.deadline.unwrap_or(claims.exp);
-                // The notifier closes a question in time; if it does not, a reply that never comes must not keep it.
-                let undo = i64::from(service.approval.undo_seconds);
-                if service.clock.now().0 > until.0 + undo + MAX_SKEW {
-                    let tx = service.store.begin().await?;
-                    self.finish(tx, Outcome::NoReply).await?;
-                    return Ok(None);
-                }
-                return Ok(Some(Waiting {
-                    what: WaitingFor::Reply,
-                    until,
-                }));
-            }
+        if reply != Reply::Waiting {
+            return self.settle(&jti, &reply).await.map(|()| None);
         }
-        Ok(None)
+        let until = self.question.deadline.unwrap_or(claims.exp);
+        // The notifier closes a question in time; if it does not, a reply that never comes must not keep it.
+        let undo = i64::from(service.approval.undo_seconds);
+        if service.clock.now().0 > until.0 + undo + MAX_SKEW {
+            self.settle(&jti, &Reply::Closed("expired".to_owned()))
+                .await?;
+            return Ok(None);
+        }
+        Ok(Some(Waiting {
+            what: WaitingFor::Reply,
+            until,
+        }))
     }
 
-    async fn approved(&mut self, approval: &Approval) -> Result<(), Problem> {
-        let entry = Salted::new(EntryKind::Approval, approval);
+    /// The representative's grant under which the question is asked; none where the owner is asked.
+    async fn asked_of(&self) -> Result<Option<Bytes32>, Problem> {
+        let decision = self.question.decision.as_deref().map(Bytes32::parse);
+        let Some(Ok(decision)) = decision else {
+            return Ok(None);
+        };
+        let used = self.service.store.grant_use(&decision).await?;
+        Ok(used.map(|used| used.grant))
+    }
+
+    /// Takes a reply, or that none came. One by a representative whose grant does not permit it counts for nothing.
+    async fn settle(&mut self, jti: &Bytes32, reply: &Reply) -> Result<(), Problem> {
         let mut tx = self.service.store.begin().await?;
-        self.put(&mut tx, kind::APPROVAL, approval).await?;
-        self.queue(&mut tx, outbox::APPROVAL_ENTRY, &entry).await?;
-        self.save(tx, State::Approved).await
+        let settled = self
+            .service
+            .settle_reply(&mut tx, &self.profile, jti, reply)
+            .await?;
+        if let Settled::Void(why) = settled {
+            self.put(&mut tx, kind::REFUSAL, &why.code()).await?;
+            return self.finish(tx, Outcome::NoReply).await;
+        }
+        match reply {
+            Reply::Answered(approval) if approval.answer == Answer::Yes => {
+                let entry = Salted::new(EntryKind::Approval, approval);
+                self.put(&mut tx, kind::APPROVAL, approval).await?;
+                self.queue(&mut tx, outbox::APPROVAL_ENTRY, &entry).await?;
+                self.save(tx, State::Approved).await
+            }
+            Reply::Answered(approval) => {
+                self.put(&mut tx, kind::APPROVAL, approval).await?;
+                self.finish(tx, Outcome::Declined).await
+            }
+            Reply::Closed(why) => {
+                self.put(&mut tx, kind::REFUSAL, why).await?;
+                self.finish(tx, Outcome::NoReply).await
+            }
+            Reply::Waiting => Ok(()),
+        }
     }
 }

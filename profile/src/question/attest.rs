@@ -1,7 +1,7 @@
 //! `asked → attested`: leaves are drawn from the stock, for the rest each domain's committee is asked; what one attests is
 //! stored at once, so that a failure of another costs nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::catalogue::catalogue;
 use contracts::ids::{AttributeId, Domain};
@@ -13,7 +13,9 @@ use zeroize::Zeroizing;
 
 use super::Work;
 use crate::api::types::State;
+use crate::consent::is_refused;
 use crate::stock::{Buyer, Order};
+use crate::store::consents::set_withhold;
 use crate::store::{Pair, StoreError, StoredLeaf, stock};
 
 /// The domain of a fact.
@@ -22,6 +24,22 @@ pub(crate) fn domain_of(fact: &Fact) -> Result<Domain, Problem> {
         .get(&fact.attribute)
         .map(|attribute| attribute.domain)
         .ok_or_else(Problem::internal)
+}
+
+/// Adds the contract's facts of domains without consent to those that are withheld; whether there were any.
+pub(crate) fn refuse(
+    refused: &BTreeSet<Domain>,
+    compiled: &Compiled,
+    withhold: &mut Vec<AttributeId>,
+) -> Result<bool, Problem> {
+    let before = withhold.len();
+    for fact in &compiled.facts {
+        let known = withhold.contains(&fact.attribute);
+        if !known && is_refused(refused, domain_of(fact)?, &fact.attribute) {
+            withhold.push(fact.attribute.clone());
+        }
+    }
+    Ok(withhold.len() > before)
 }
 
 /// Values of held leaves, none where a fact is not known.
@@ -44,6 +62,7 @@ impl Work<'_> {
     pub(super) async fn attest(&mut self) -> Result<(), Problem> {
         self.require_enrolled()?;
         let compiled = self.compiled()?;
+        self.respect_consent(&compiled).await?;
         if self.question.anew {
             self.discard_stock(&compiled).await?;
         } else {
@@ -110,6 +129,20 @@ impl Work<'_> {
 
     fn withholds(&self, attribute: &AttributeId) -> bool {
         self.question.withhold.contains(attribute)
+    }
+
+    /// What the owner does not let be read now is withheld, whatever was asked.
+    async fn respect_consent(&mut self, compiled: &Compiled) -> Result<(), Problem> {
+        let service = self.service;
+        let refused = service.refused(&self.question.profile).await?;
+        let mut withhold = self.question.withhold.clone();
+        if refuse(&refused, compiled, &mut withhold)? {
+            let mut tx = service.store.begin().await?;
+            set_withhold(&mut tx, &self.question.question, &withhold).await?;
+            tx.commit().await.map_err(StoreError::from)?;
+            self.question.withhold = withhold;
+        }
+        Ok(())
     }
 
     /// Something changed: what the stock holds of the contract's domains may be wrong, for whichever audience.

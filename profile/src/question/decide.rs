@@ -5,6 +5,7 @@ use oracles::problem::Problem;
 
 use super::{Proved, Work, kind, outbox};
 use crate::api::types::{Outcome, State};
+use crate::grant::Purpose;
 use crate::notifier::{Params, Text};
 use crate::oracle::Decided;
 
@@ -29,27 +30,30 @@ impl Work<'_> {
         let claims = oracles
             .check_decision(&presentation, &decision)
             .map_err(|_| Problem::internal())?;
+        // Nothing is filed where no cases are kept.
+        let asks = presentation.verdict == Verdict::Yes && presentation.enquiry.is_none();
+        let asked = match asks {
+            true => Some(self.service.asked(&self.profile, Purpose::Apply).await?),
+            false => None,
+        };
         let mut tx = self.service.store.begin().await?;
         self.put(&mut tx, kind::DECISION, &*decision).await?;
         if presentation.verdict == Verdict::No {
             return self.finish(tx, Outcome::No).await;
         }
-        if presentation.enquiry.is_some() {
-            // Nothing is filed where no cases are kept.
+        let Some(asked) = asked else {
             return self.finish(tx, Outcome::Yes).await;
-        }
+        };
+        self.service
+            .note_asked(&mut tx, &claims.jti, &asked, Purpose::Apply)
+            .await?;
         let approval = &self.service.approval;
         let days = i64::from(approval.deadline_days);
         let deadline = self.service.clock.now().0 + days * DAY;
         let deadline = contracts::units::UnixTime(deadline.min(claims.exp.0));
-        let contact = self
-            .profile
-            .contact
-            .clone()
-            .ok_or_else(crate::enrol::not_enrolled)?;
         let text = Text {
-            contact,
-            template: self.question.template,
+            template: asked.template(self.question.template),
+            contact: asked.contact.clone(),
             params: Params {
                 jurisdiction: self.question.jurisdiction,
             },

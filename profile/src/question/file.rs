@@ -1,7 +1,7 @@
 //! `approved → filed → done`: the approval goes to the ledger, the application to the agency, its acceptance to the
 //! ledger, and the owner is told.
 
-use contracts::application::{Application, Approval, ProofClaims, wallet_proof};
+use contracts::application::{Application, Approval, ProofClaims, approved, wallet_proof};
 use contracts::encoding::Bytes32;
 use contracts::receipt::EntryKind;
 use oracles::problem::Problem;
@@ -20,7 +20,7 @@ use crate::store::agency::put_agency_case;
 struct Filing {
     /// `jti` of the token filed.
     jti: Bytes32,
-    /// Hash of the owner's approval.
+    /// Hash of the approval, and of who gave it where that was not the owner.
     approval: Bytes32,
     /// The agency's signed answer.
     acceptance: Acceptance,
@@ -38,10 +38,11 @@ impl Work<'_> {
         let decision: Decision = self.document(kind::DECISION).await?;
         let approval: Approval = self.document(kind::APPROVAL).await?;
         let jti = presentation.digest();
+        let representation = service.representation(&self.profile, &approval).await?;
         let claims = ProofClaims {
             aud: self.question.audience.clone(),
             jti,
-            approval: approval.hash(),
+            approval: approved(&approval, representation.as_ref()),
             iat: service.clock.now(),
         };
         let application = Application {
@@ -51,6 +52,7 @@ impl Work<'_> {
                 .with(|secret, _| wallet_proof(&claims, secret)),
             token: decision.token,
             approval,
+            representation,
         };
         let agency = service.agency(&self.question.audience)?;
         let filed = agency.file(&jti, &application).await?;
@@ -87,12 +89,16 @@ impl Work<'_> {
         tx: &mut crate::store::Tx,
         template: Template,
     ) -> Result<(), Problem> {
-        let contact = self
-            .profile
-            .contact
-            .clone()
-            .ok_or_else(crate::enrol::not_enrolled)?;
-        let text = Text {
+        let Some(contact) = self.profile.contact.clone() else {
+            // Representatives are told, in `record`.
+            return Ok(());
+        };
+        let text = self.tells(contact, template, self.once(outbox::TELL));
+        self.queue(tx, outbox::TELL, &text).await
+    }
+
+    fn tells(&self, contact: String, template: Template, idempotency_key: String) -> Text {
+        Text {
             contact,
             template,
             params: Params {
@@ -101,9 +107,27 @@ impl Work<'_> {
             decision_id: None,
             deadline: None,
             undo_seconds: None,
-            idempotency_key: self.once(outbox::TELL),
+            idempotency_key,
+        }
+    }
+
+    /// Tells the owner, and representatives that there is something to hear. A text that the notifier will not send (a blocked
+    /// phone, say) must not keep the question open.
+    async fn tell(&self) -> Result<(), Problem> {
+        let taken = |sent: Result<(), Problem>| match sent {
+            Err(problem) if problem.status != 409 => Err(problem),
+            _ => Ok(()),
         };
-        self.queue(tx, outbox::TELL, &text).await
+        if self.profile.contact.is_some() {
+            taken(self.send_text(outbox::TELL).await)?;
+        }
+        for told in self.service.told_too(&self.profile).await? {
+            let (grant, contact) = told;
+            let once = self.once(&format!("{} {grant}", outbox::TELL));
+            let text = self.tells(contact, Template::News, once);
+            taken(self.service.notifier.send(&text).await)?;
+        }
+        Ok(())
     }
 
     pub(super) async fn record(&mut self) -> Result<(), Problem> {
@@ -112,11 +136,7 @@ impl Work<'_> {
             self.append(outbox::APPLICATION_ENTRY, kind::APPLICATION_RECEIPT)
                 .await?;
         }
-        // A text that the notifier will not send (a blocked phone, say) must not keep the question open.
-        match self.send_text(outbox::TELL).await {
-            Err(problem) if problem.status != 409 => return Err(problem),
-            _ => {}
-        }
+        self.tell().await?;
         let outcome = match accepted {
             true => Outcome::Accepted,
             false => Outcome::Refused,

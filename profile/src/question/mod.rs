@@ -33,7 +33,7 @@ use crate::store::{Remembered, StoreError, StoredProfile, StoredQuestion, Tx};
 use crate::wallet::Wallet;
 
 pub(crate) use ask::rule_problem;
-pub(crate) use attest::domain_of;
+pub(crate) use attest::{domain_of, refuse};
 
 /// Kinds of document that a question keeps.
 pub(crate) mod kind {

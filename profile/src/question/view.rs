@@ -1,13 +1,17 @@
 //! What the owner may see of a question.
 
+use std::collections::BTreeSet;
+
 use contracts::bundle::Bundle;
+use contracts::catalogue::catalogue;
 use contracts::encoding::Bytes32;
-use contracts::ids::{AttributeId, Verdict};
+use contracts::ids::{AttributeId, Domain, Verdict};
 use oracles::problem::Problem;
 use serde::de::DeserializeOwned;
 
 use super::{Proved, kind, no_question};
-use crate::api::types::{Outcome, Question, TokenAnswer};
+use crate::api::types::{Outcome, Question, State, TokenAnswer};
+use crate::consent::is_refused;
 use crate::oracle::Decision;
 use crate::seal::SealKey;
 use crate::service::Service;
@@ -112,6 +116,21 @@ impl Service {
             Some(Outcome::NeedsInfo) => self.store.document(key, id, kind::MISSING).await?,
             _ => None,
         };
+        let refusal = match question.state {
+            State::Done | State::Filed => self.store.document(key, id, kind::REFUSAL).await?,
+            _ => None,
+        };
+        let decision = question.decision.as_deref().map(Bytes32::parse);
+        let asked_of = match decision {
+            Some(Ok(decision)) => self.store.grant_use(&decision).await?,
+            _ => None,
+        };
+        let refused = self.refused(&question.profile).await?;
+        let unread = missing.iter().flatten().filter_map(|attribute| {
+            let domain = catalogue().get(attribute)?.domain;
+            is_refused(&refused, domain, attribute).then_some(domain)
+        });
+        let consent_missing: BTreeSet<Domain> = unread.collect();
         Ok(Question {
             question: *id,
             profile: question.profile,
@@ -122,7 +141,10 @@ impl Service {
             state: question.state,
             outcome: question.outcome,
             verdict: question.verdict,
+            refusal,
+            asked_of: asked_of.map(|used| used.grant),
             reasons: reasons.unwrap_or_default(),
+            consent_missing: consent_missing.into_iter().collect(),
             missing: missing.unwrap_or_default(),
             decision: question.decision.clone(),
             waiting: None,

@@ -11,6 +11,7 @@ use oracles::problem::Problem;
 use zeroize::Zeroizing;
 
 use super::plan::{Bound, Expected, bind};
+use crate::consent::is_refused;
 use crate::oracle::{AttestedLeaf, OracleError, Owner, Wanted};
 use crate::service::Service;
 use crate::store::{Fetched, Pair, StoreError, StoredLeaf, StoredProfile, facts};
@@ -112,12 +113,17 @@ impl Buyer<'_> {
         order: &Order<'b>,
     ) -> Result<(Vec<Wanted>, Vec<Bound<'b>>), Problem> {
         let indexes = self.service.oracles.indexes();
+        let refused = self.service.refused(&self.profile.profile).await?;
         let mut sorted = order.facts.to_vec();
         sorted.sort_unstable();
         let leaves: Vec<(&Fact, u32, Bound<'b>)> = sorted
             .into_iter()
             .flat_map(|fact| {
-                let bound = bind(fact, order.pair, order.others, indexes);
+                let mut bound = bind(fact, order.pair, order.others, indexes);
+                if is_refused(&refused, order.domain, &fact.attribute) {
+                    // Whatever it is bought for: without consent no source is read.
+                    bound.iter_mut().for_each(|bound| bound.withheld = true);
+                }
                 (0..)
                     .zip(bound)
                     .map(move |(index, bound)| (fact, index, bound))

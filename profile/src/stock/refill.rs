@@ -16,7 +16,7 @@ use rand_core::{OsRng, RngCore};
 
 use super::{Buyer, Expected, Order};
 use crate::config::StockConfig;
-use crate::question::domain_of;
+use crate::question::{domain_of, refuse};
 use crate::service::Service;
 use crate::store::{Due, Pair, StoreError, StoredProfile};
 
@@ -165,14 +165,18 @@ impl Service {
     ) -> Result<Vec<Expected>, Problem> {
         let since = UnixTime(self.clock.now().0 - EXPECTED);
         let pairs = self.store.pairs(profile, since, QUESTIONS).await?;
+        let refused = self.refused(profile).await?;
         Ok(pairs
             .into_iter()
             .filter_map(|pair| {
                 // A contract may have ended or changed since: then it is bought for as it is today, or no more.
                 let compiled = self.today(&pair)?;
+                let mut withhold = pair.withhold.clone();
+                refuse(&refused, &compiled, &mut withhold).ok()?;
                 Some(Expected {
                     pair: Pair {
                         contract: compiled.contract.clone(),
+                        withhold,
                         ..pair
                     },
                     facts: compiled.facts,

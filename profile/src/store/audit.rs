@@ -39,6 +39,28 @@ pub async fn next_number(tx: &mut Tx, sequence: &str) -> Result<i64, StoreError>
     Ok(row.try_get(0)?)
 }
 
+/// Writes something done down and returns its number.
+///
+/// # Errors
+/// The database's.
+pub async fn put_audit(tx: &mut Tx, new: &NewAudit<'_>) -> Result<i64, StoreError> {
+    let seq = next_number(tx, "audit").await?;
+    sqlx::query(
+        "INSERT INTO audit (seq, at, kind, who, method, route, status)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(seq)
+    .bind(new.at.0)
+    .bind(new.kind)
+    .bind(new.who)
+    .bind(new.method)
+    .bind(new.route)
+    .bind(i64::from(new.status))
+    .execute(&mut **tx)
+    .await?;
+    Ok(seq)
+}
+
 impl Store {
     /// Writes a call down and returns its number.
     ///
@@ -46,20 +68,7 @@ impl Store {
     /// The database's.
     pub async fn audit(&self, new: &NewAudit<'_>) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
-        let seq = next_number(&mut tx, "audit").await?;
-        sqlx::query(
-            "INSERT INTO audit (seq, at, kind, who, method, route, status)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(seq)
-        .bind(new.at.0)
-        .bind(new.kind)
-        .bind(new.who)
-        .bind(new.method)
-        .bind(new.route)
-        .bind(i64::from(new.status))
-        .execute(&mut *tx)
-        .await?;
+        let seq = put_audit(&mut tx, new).await?;
         tx.commit().await?;
         Ok(seq)
     }
@@ -75,6 +84,29 @@ impl Store {
             .execute(self.pool())
             .await?;
         Ok(())
+    }
+
+    /// Removes events from before an instant, at most a thousand, the oldest first: those that stay have no gap.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn prune_audit(&self, before: UnixTime) -> Result<u64, StoreError> {
+        let rows = sqlx::query("SELECT seq, at FROM audit ORDER BY seq LIMIT 1000")
+            .fetch_all(self.pool())
+            .await?;
+        let mut last: Option<i64> = None;
+        for row in &rows {
+            if row.try_get::<i64, _>("at")? >= before.0 {
+                break;
+            }
+            last = Some(row.try_get("seq")?);
+        }
+        let Some(last) = last else { return Ok(0) };
+        let pruned = sqlx::query("DELETE FROM audit WHERE seq <= $1")
+            .bind(last)
+            .execute(self.pool())
+            .await?;
+        Ok(pruned.rows_affected())
     }
 
     /// Events after a number, oldest first.

@@ -4,7 +4,24 @@ use contracts::encoding::{Bytes32, tagged_hash};
 use contracts::units::UnixTime;
 use sqlx::Row;
 
-use super::{StoreError, Tx};
+use super::{Store, StoreError, Tx};
+
+impl Store {
+    /// Removes keys from before an instant, at most a thousand.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn prune_idempotency(&self, before: UnixTime) -> Result<u64, StoreError> {
+        let pruned = sqlx::query(
+            "DELETE FROM idempotency WHERE (scope, key_hash) IN
+             (SELECT scope, key_hash FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT 1000)",
+        )
+        .bind(before.0)
+        .execute(self.pool())
+        .await?;
+        Ok(pruned.rows_affected())
+    }
+}
 
 /// What is known of an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,8 +2,10 @@
 
 pub mod agency;
 pub mod audit;
+pub mod consents;
 pub mod facts;
 pub mod gap;
+pub mod grants;
 pub mod heard;
 pub mod idempotency;
 pub mod lifecycle;
@@ -36,6 +38,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_lifecycle.sql"),
     include_str!("../../migrations/0007_wallet.sql"),
     include_str!("../../migrations/0008_api.sql"),
+    include_str!("../../migrations/0010_grant.sql"),
+    include_str!("../../migrations/0011_consent.sql"),
 ];
 
 /// A transaction of either database.

@@ -139,7 +139,7 @@ pub async fn has_enrolment(tx: &mut Tx, enrol_id: &Bytes32) -> Result<bool, Stor
 pub async fn set_enrolled(
     tx: &mut Tx,
     profile: &str,
-    contact: &str,
+    contact: Option<&str>,
     expires: Day,
 ) -> Result<(), StoreError> {
     sqlx::query("UPDATE profile SET contact = $2, handles_expire = $3 WHERE profile = $1")

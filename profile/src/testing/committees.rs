@@ -109,7 +109,7 @@ fn value(net: &Network, attribute: &str) -> Observation {
                 .unwrap()
                 .number(),
         ),
-        "residence.state" => Some(6),
+        "residence.state" => Some(net.with(|memory| memory.state)),
         "income.magi_monthly" if net.lies(Lie::NoIncome) => None,
         "income.magi_monthly" => Some(net.with(|memory| memory.income)),
         _ => Some(0),

@@ -41,6 +41,8 @@ use crate::server::{Running, start};
 use crate::store::tests::TestStore;
 
 pub(crate) const AUDIENCE: &str = "us.ca.dhcs";
+/// Oregon's agency.
+const OTHER_AUDIENCE: &str = "us.or.oha";
 pub(crate) const CONTRACT: &str = "us.medicaid.adult-group";
 const ORIGIN: &str = "log.example/test";
 const ISSUER: &str = "https://decision.example";
@@ -135,6 +137,8 @@ struct KnownOwner {
 struct Memory {
     lies: BTreeSet<Lie>,
     income: i64,
+    /// FIPS 5-2 code of where people live.
+    state: i64,
     owners: BTreeMap<Bytes32, KnownOwner>,
     enrolments: BTreeMap<Bytes32, (oracles::wire::enrol::EnrolRequest, Scalar)>,
     persons: BTreeMap<Bytes32, Scalar>,
@@ -145,6 +149,10 @@ struct Memory {
     texts: BTreeMap<String, serde_json::Value>,
     filed: BTreeMap<Bytes32, crate::agency::Acceptance>,
     reply: Option<Answer>,
+    /// By contact, where it differs.
+    replies: BTreeMap<String, Option<Answer>>,
+    /// Contacts whose phones are not verified.
+    unverified: BTreeSet<String>,
     /// Kind, subject and detail of the notifier's events.
     events: Vec<(String, String, String)>,
     withdrawn: BTreeSet<Bytes32>,
@@ -212,6 +220,7 @@ impl Network {
             clock: Clock::system(),
             memory: Mutex::new(Memory {
                 income: 61_237,
+                state: 6,
                 reply: Some(Answer::Yes),
                 ..Memory::default()
             }),
@@ -384,8 +393,36 @@ impl World {
         self.network.with(|memory| memory.income = cents);
     }
 
+    /// Everybody moves to Oregon.
+    pub(crate) fn move_to_oregon(&self) {
+        self.network.with(|memory| memory.state = 41);
+    }
+
     pub(crate) fn set_reply(&self, reply: Option<Answer>) {
         self.network.with(|memory| memory.reply = reply);
+    }
+
+    /// What one phone answers, whatever others do.
+    pub(crate) fn set_reply_of(&self, contact: &str, reply: Option<Answer>) {
+        self.network
+            .with(|memory| memory.replies.insert(contact.to_owned(), reply));
+    }
+
+    /// Whether a phone has said YES to the notifier's own question.
+    pub(crate) fn set_verified(&self, contact: &str, verified: bool) {
+        self.network.with(|memory| match verified {
+            true => memory.unverified.remove(contact),
+            false => memory.unverified.insert(contact.to_owned()),
+        });
+    }
+
+    /// Templates of the texts that a contact was sent.
+    pub(crate) fn texts_to(&self, contact: &str) -> Vec<String> {
+        let texts = self.network_texts().into_iter();
+        let theirs = texts.filter(|text| text["contact"] == contact);
+        theirs
+            .map(|text| text["template"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// The agency says something about an application.
@@ -496,7 +533,7 @@ impl World {
         };
         EnrolProfile {
             claims: seal_claims(&claims, &created.enrolment.recipients).unwrap(),
-            contact: format!("contact-{}", to_base64url(ssn)),
+            contact: Some(format!("contact-{}", to_base64url(ssn))),
             replaces: false,
         }
     }
@@ -646,7 +683,7 @@ fn config(
             "url": format!("{base}/notifier"), "token": {"file": file("notifier", "notifier-token")},
             "public_key": public(&network.notifier_key),
         },
-        "agencies": [agency(AUDIENCE, "CA"), agency("us.or.oha", "OR")],
+        "agencies": [agency(AUDIENCE, "CA"), agency(OTHER_AUDIENCE, "OR")],
         "enquiries": [
             {"audience": "insurer.one", "kind": "insurer"}, {"audience": "insurer.two", "kind": "insurer"},
             {"audience": "clinic", "kind": "provider"}, {"audience": insurer::INSURER, "kind": "insurer"},
@@ -680,8 +717,22 @@ impl World {
             .with(|memory| memory.texts.values().cloned().collect())
     }
 
+    /// Every body that came in to notifier and agency.
+    pub(crate) fn network_heard(&self) -> Vec<Vec<u8>> {
+        self.network.with(|memory| memory.heard.clone())
+    }
+
     /// Every row of every table, and every message to notifier and agency, as text.
     pub(crate) async fn dump(&self) -> String {
+        let mut dump = self.tables().await;
+        for heard in self.network_heard() {
+            dump.push_str(&String::from_utf8_lossy(&heard));
+        }
+        dump
+    }
+
+    /// Every row of every table as text.
+    pub(crate) async fn tables(&self) -> String {
         use sqlx::{Column, Row, ValueRef};
         let mut dump = String::new();
         for table in [
@@ -714,6 +765,10 @@ impl World {
             "renewal",
             "renewal_item",
             "agency_notice",
+            "consent",
+            "representative_grant",
+            "grant_document",
+            "grant_use",
         ] {
             let sql = sqlx::AssertSqlSafe(format!("SELECT * FROM {table}"));
             for row in sqlx::query(sql)
@@ -738,11 +793,6 @@ impl World {
                 }
             }
         }
-        self.network.with(|memory| {
-            for heard in &memory.heard {
-                dump.push_str(&String::from_utf8_lossy(heard));
-            }
-        });
         dump
     }
 }

@@ -7,7 +7,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use oracles::problem::Problem;
 use serde_json::{Value, json};
 
-use super::{AUDIENCE, ISSUER, Lie, Network, World, lost};
+use super::{AUDIENCE, ISSUER, Lie, Network, OTHER_AUDIENCE, World, lost};
 use crate::agency::Acceptance;
 use crate::notifier::Text;
 
@@ -44,6 +44,15 @@ async fn message(
     net.with(|memory| *memory.calls.entry("text".to_owned()).or_default() += 1);
     let text: Text = serde_json::from_slice(&body).unwrap();
     let value: Value = serde_json::from_slice(&body).unwrap();
+    if net.with(|memory| memory.unverified.contains(&text.contact)) {
+        let status = actix_web::http::StatusCode::CONFLICT;
+        return Err(Problem::new(
+            status,
+            "unverified",
+            "Not verified",
+            "not yet",
+        ));
+    }
     let known = net.with(|memory| {
         memory.heard.push(body.to_vec());
         memory
@@ -74,7 +83,7 @@ async fn reply(net: Net, request: HttpRequest, decision: web::Path<Bytes32>) -> 
         let status = actix_web::http::StatusCode::GONE;
         return HttpResponse::Gone().json(Problem::new(status, "withdrawn", "Gone", "taken back"));
     }
-    let Some(answer) = net.with(|memory| memory.reply) else {
+    let Some(answer) = net.with(|memory| memory.answer(&decision)) else {
         return HttpResponse::NoContent().finish();
     };
     let about = match net.lies(Lie::ReplayedReply) {
@@ -132,7 +141,11 @@ async fn events(net: Net, request: HttpRequest, query: web::Query<After>) -> Htt
 
 async fn withdraw(net: Net, request: HttpRequest, decision: web::Path<Bytes32>) -> HttpResponse {
     authorised(&request);
-    net.with(|memory| memory.withdrawn.insert(*decision));
+    // What was answered for good stays answered.
+    net.with(|memory| match memory.own_answer(&decision) {
+        Some(Some(_)) => false,
+        _ => memory.withdrawn.insert(*decision),
+    });
     HttpResponse::NoContent().finish()
 }
 
@@ -201,14 +214,20 @@ async fn apply(net: Net, body: web::Bytes) -> Result<HttpResponse, Problem> {
         return Err(problem);
     }
     let application = Application::parse(&body).unwrap();
-    let relying = Relying {
-        issuer: ISSUER,
-        audience: AUDIENCE,
-        keys: &net.trust.decision_keys(),
-        notifier_key: &net.notifier_key.verifying_key(),
-        now: net.clock.now(),
-    };
-    let claims = verify_application(&application, &relying).unwrap();
+    let keys = net.trust.decision_keys();
+    let notifier_key = net.notifier_key.verifying_key();
+    // One server is both states' agency here.
+    let verified = [AUDIENCE, OTHER_AUDIENCE].map(|audience| {
+        let relying = Relying {
+            issuer: ISSUER,
+            audience,
+            keys: &keys,
+            notifier_key: &notifier_key,
+            now: net.clock.now(),
+        };
+        verify_application(&application, &relying)
+    });
+    let claims = verified.into_iter().find_map(Result::ok).unwrap();
     let acceptance = net.with(|memory| {
         let next = memory.filed.len();
         let new = || {
@@ -237,6 +256,20 @@ async fn apply(net: Net, body: web::Bytes) -> Result<HttpResponse, Problem> {
         answer.signature = Bytes(signature.to_bytes());
     }
     Ok(HttpResponse::Created().json(answer))
+}
+
+impl super::Memory {
+    /// What the phone that was asked about a decision answers by itself.
+    fn own_answer(&self, decision: &Bytes32) -> Option<Option<Answer>> {
+        let id = json!(decision);
+        let mut texts = self.texts.values();
+        let text = texts.find(|text| text["decision_id"] == id)?;
+        self.replies.get(text["contact"].as_str()?).copied()
+    }
+
+    fn answer(&self, decision: &Bytes32) -> Option<Answer> {
+        self.own_answer(decision).unwrap_or(self.reply)
+    }
 }
 
 impl World {

@@ -216,7 +216,7 @@ async fn an_enrolment_that_does_not_fit_the_committee_is_refused() {
     let mut epoch = good.clone();
     epoch.claims[0].sealed.key_epoch = 2;
     let mut contact = good.clone();
-    contact.contact = "+1 415 555 0132".to_owned();
+    contact.contact = Some("+1 415 555 0132".to_owned());
     for bad in [few, twice, epoch, contact] {
         let body = serde_json::to_value(&bad).unwrap();
         let (status, answer) = world

@@ -40,7 +40,7 @@ impl World {
         assert_eq!(status, 204, "{answer}");
     }
 
-    async fn changed(&self, owner: &Owner, key: &str, change: Change) {
+    pub(super) async fn changed(&self, owner: &Owner, key: &str, change: Change) {
         self.report(owner, key, json!({"event": "changed", "change": change}))
             .await;
     }
@@ -55,7 +55,11 @@ impl World {
     }
 
     /// Waits until the workers have brought the record so far.
-    async fn until_cover(&self, owner: &Owner, holds: impl Fn(&Coverage) -> bool) -> Coverage {
+    pub(super) async fn until_cover(
+        &self,
+        owner: &Owner,
+        holds: impl Fn(&Coverage) -> bool,
+    ) -> Coverage {
         let since = Instant::now();
         loop {
             let coverage = self.coverage(owner).await;
@@ -405,13 +409,12 @@ async fn a_loss_ends_in_gap_cover_on_the_owners_yes_and_that_cover_ends_when_the
 
     world.set_income(450_017);
     world.changed(&owner, "raise", Change::IncomeUp).await;
-    let agreed = |now: &Coverage| matches!(now.state.gap, Gap::Agreed { .. });
-    world.until_cover(&owner, agreed).await;
-    assert_eq!(
-        world.sold(),
-        (1, 1),
-        "nothing is bought while cover goes on"
-    );
+    // Her YES buys at once, from the day on which cover is expected to end; until then the policy covers nothing.
+    let bought = |now: &Coverage| matches!(now.state.gap, Gap::Bought { .. });
+    let ahead = world.until_cover(&owner, bought).await;
+    assert_eq!(world.sold(), (2, 1));
+    let payer = &ahead.days.last().unwrap().payer;
+    assert!(matches!(payer, Payer::Medicaid { .. }), "{payer:?}");
 
     // The agency closes on the day that was expected: thirty days to respond, ten of notice, the end of the month.
     let noticed = world.today().plus(40).unwrap();

@@ -20,9 +20,15 @@ impl World {
         let owner = self.owner(ssn).await;
         let question = self.ask(&owner, "q").await.question;
         self.until(&owner, &question, State::Done).await;
+        (owner, self.pseudonym())
+    }
+
+    /// The pseudonym of what was shown last to an agency.
+    pub(super) fn pseudonym(&self) -> String {
         let shown = self.shown();
-        let pseudonym = shown.last().unwrap().pseudonym;
-        (owner, Bytes32::from(*pseudonym.as_bytes()).to_string())
+        let mut agencies = shown.iter().rev().filter(|it| it.enquiry.is_none());
+        let pseudonym = agencies.next().unwrap().pseudonym;
+        Bytes32::from(*pseudonym.as_bytes()).to_string()
     }
 
     async fn try_renew(
@@ -42,7 +48,7 @@ impl World {
         .await
     }
 
-    async fn renew(&self, token: &str, pseudonyms: &[String]) -> Renewal {
+    pub(super) async fn renew(&self, token: &str, pseudonyms: &[String]) -> Renewal {
         let (status, body) = self.try_renew(token, &fresh(), pseudonyms).await;
         assert_eq!(status, 202, "{body}");
         parse(body)
@@ -55,7 +61,7 @@ impl World {
         parse(body)
     }
 
-    async fn until_renewed(&self, id: &Bytes32) -> Renewal {
+    pub(super) async fn until_renewed(&self, id: &Bytes32) -> Renewal {
         let since = Instant::now();
         loop {
             let view = self.renewal(id, "?limit=100").await;

@@ -138,6 +138,14 @@ impl Wallet {
         self.secret(Use::Question, index).map(SealKey::new)
     }
 
+    /// The key that a representative is known by under one grant.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn representative(&self, index: u32) -> Result<SigningKey, WalletError> {
+        self.secret(Use::Representative, index).map(SigningKey::new)
+    }
+
     /// The id of an enrolment, which the seed alone finds again: the identity committee takes up an enrolment under its
     /// own id only.
     ///

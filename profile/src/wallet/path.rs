@@ -34,6 +34,8 @@ pub enum Use {
     Enrolment,
     /// Seals what a self-held wallet keeps beside its seed; index: 0.
     Backup,
+    /// What a representative is known by (BIP-340); index: grant.
+    Representative,
 }
 
 /// The keys of one leaf.
@@ -74,6 +76,7 @@ impl Use {
             Self::Question => (7, NO_DOMAIN),
             Self::Enrolment => (8, NO_DOMAIN),
             Self::Backup => (9, NO_DOMAIN),
+            Self::Representative => (10, NO_DOMAIN),
         }
     }
 
@@ -84,7 +87,12 @@ impl Use {
             .into_iter()
             .map(|domain| Self::Leaf(domain, Role::Holder));
         leaves
-            .chain([Self::Confirmation, Self::Response, Self::Question])
+            .chain([
+                Self::Confirmation,
+                Self::Response,
+                Self::Question,
+                Self::Representative,
+            ])
             .collect()
     }
 
@@ -136,6 +144,7 @@ mod tests {
         assert_eq!(path(Use::Question, 5), "1936224304'/7'/255'/5'");
         assert_eq!(path(Use::Enrolment, 1), "1936224304'/8'/255'/1'");
         assert_eq!(path(Use::Backup, 0), "1936224304'/9'/255'/0'");
+        assert_eq!(path(Use::Representative, 2), "1936224304'/10'/255'/2'");
         assert_eq!(Use::Confirmation.steps(MAX_INDEX), None);
     }
 }

@@ -196,10 +196,12 @@ impl Live<'_, '_> {
             .say("owner and agency were told at once; open to dispute for 30 days");
         self.until("gap cover is offered", offered).await?;
         self.answer().await?;
-        self.until("she has agreed to it", |now| {
-            matches!(now.state.gap, Gap::Agreed { .. })
+        self.until("it is bought, from the day on which cover may end", |now| {
+            matches!(now.state.gap, Gap::Bought { .. })
         })
         .await?;
+        self.story
+            .say("her YES bought it at once; it covers nothing while Medicaid does");
         // Thirty days to respond, ten of notice, the end of the month: the day that the offer was written for.
         let on = self
             .today()?
@@ -216,8 +218,9 @@ impl Live<'_, '_> {
             "she had confirmed it; the agency closes the case: covered until the day before {on}"
         ));
         let from = self.policy_begins().await?;
-        self.story
-            .say(&format!("the policy that she agreed to covers from {from}"));
+        self.story.say(&format!(
+            "the policy that she bought ahead covers from {from}"
+        ));
         self.jump(80)?;
         self.until("nothing is open", |now| !now.state.is_busy())
             .await?;

@@ -92,7 +92,7 @@ impl Navigator {
                 .map_err(|error| error.to_string())?;
         let body = EnrolProfile {
             claims,
-            contact: enrolled.contact.clone(),
+            contact: Some(enrolled.contact.clone()),
             replaces: false,
         };
         network

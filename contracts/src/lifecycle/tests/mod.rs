@@ -110,7 +110,7 @@ impl Story {
                 assert!(span.from >= from && (to.is_none() || to == span.to));
             }
         }
-        if let Gap::Active { policy, .. } = &next.gap {
+        if let Gap::Active { policy, .. } | Gap::Bought { policy, .. } = &next.gap {
             assert_eq!(self.witness.policies[policy].1, None);
         }
     }

@@ -151,7 +151,7 @@ fn event(story: &Story, op: &Op, at: usize) -> Option<Event> {
             }
         }
         Op::Lapsed(days) => match &story.state.gap {
-            Gap::Active { policy, .. } => Event::GapLapsed {
+            Gap::Active { policy, .. } | Gap::Bought { policy, .. } => Event::GapLapsed {
                 policy: policy.clone(),
                 on: later(story.today, days),
             },

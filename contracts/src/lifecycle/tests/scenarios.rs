@@ -22,10 +22,12 @@ fn loss_with_a_policy_from_the_very_day_on_which_cover_ends() {
     // One decision at a time: the offer waits for the answer about the change.
     assert_eq!(story.texts(), [Template::Change]);
     story.agrees_with_change(Reply::Yes).takes_gap(Reply::Yes);
-    assert_eq!(story.state.gap.name(), "agreed");
+    // Her YES buys at once, from the day on which cover is expected to end.
+    story.enrolled();
+    assert_eq!(story.state.gap.name(), "bought");
+    assert_eq!(story.days(), ["CA 2027-01-01"], "it covers nothing yet");
     story.on("2027-04-10").closed("CA", "2027-05-01");
     assert_eq!(story.outcome(), Outcome::Lost);
-    story.enrolled();
     assert_eq!(
         story.days(),
         ["CA 2027-01-01", "gap 2027-05-01"],
@@ -51,6 +53,88 @@ fn loss_with_a_policy_from_the_very_day_on_which_cover_ends() {
     let balance = story.state.days.balance(day("2027-08-01")).unwrap();
     assert_eq!((balance.days, balance.gap, balance.nobody), (212, 61, 0));
     story.check_replay();
+}
+
+/// A loss whose gap policy was bought from 1 May.
+fn bought() -> Story {
+    let mut story = Story::covered("CA", "2027-01-01");
+    story
+        .on("2027-03-01")
+        .changed(Change::IncomeUp)
+        .answered(Finding::No)
+        .quoted()
+        .agrees_with_change(Reply::Yes)
+        .takes_gap(Reply::Yes)
+        .enrolled();
+    assert_eq!(story.state.gap.name(), "bought");
+    story
+}
+
+fn void() -> Action {
+    Action::EndGap {
+        policy: "policy-1".to_owned(),
+        on: day("2027-05-01"),
+    }
+}
+
+#[test]
+fn a_policy_bought_ahead_is_void_when_medicaid_goes_on_after_all() {
+    let kept: [fn(&mut Story); 3] = [
+        |story| {
+            let jurisdiction = state_of("CA");
+            story.on("2027-04-10").take(Event::Kept { jurisdiction });
+        },
+        |story| {
+            story.on("2027-04-10").accepted("CA", "2027-01-01");
+        },
+        // The agency says nothing: the day comes, and Medicaid covers it.
+        |story| {
+            story.on("2027-05-01");
+        },
+    ];
+    for keep in kept {
+        let mut story = bought();
+        keep(&mut story);
+        assert_eq!(story.state.gap, Gap::None);
+        assert!(story.actions.contains(&void()));
+        assert_eq!(story.days(), ["CA 2027-01-01"]);
+        story.check_replay();
+    }
+}
+
+#[test]
+fn a_policy_bought_ahead_covers_no_day_that_medicaid_covers() {
+    // Closed later than was expected: void, and another is asked for from that day.
+    let mut late = bought();
+    late.on("2027-04-20").closed("CA", "2027-06-01");
+    assert!(late.actions.contains(&void()));
+    assert_eq!(late.state.gap.name(), "quoting");
+    let wanted = |action: &&Action| matches!(action, Action::Quote { from, .. } if *from == day("2027-06-01"));
+    assert_eq!(late.actions.iter().filter(wanted).count(), 1);
+    late.check_replay();
+    // Earlier: it begins when it was bought for.
+    let mut early = bought();
+    early.on("2027-04-10").closed("CA", "2027-04-21");
+    assert_eq!(early.state.gap.name(), "active");
+    assert_eq!(
+        early.days().last().map(String::as_str),
+        Some("gap 2027-05-01")
+    );
+    early.check_replay();
+    // Closed while the insurer was still enrolling.
+    let mut meanwhile = Story::covered("CA", "2027-01-01");
+    meanwhile
+        .on("2027-03-01")
+        .changed(Change::IncomeUp)
+        .answered(Finding::No)
+        .quoted()
+        .agrees_with_change(Reply::Yes)
+        .takes_gap(Reply::Yes)
+        .closed("CA", "2027-06-01")
+        .enrolled();
+    assert!(meanwhile.actions.contains(&void()));
+    assert_eq!(meanwhile.state.gap.name(), "quoting");
+    meanwhile.check_replay();
 }
 
 #[test]

@@ -165,6 +165,7 @@ impl World {
             token: self.token(claims),
             approval,
             wallet_proof,
+            representation: None,
         }
     }
 
@@ -319,6 +320,7 @@ async fn an_unapproved_declined_or_borrowed_approval_is_refused() {
             token: world.token(world.claims()),
             approval,
             wallet_proof,
+            representation: None,
         }
     };
     let jti = world.claims().jti;

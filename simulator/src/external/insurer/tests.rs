@@ -212,6 +212,7 @@ impl World {
                 token: token_by(&self.committee, claims),
                 approval,
                 wallet_proof,
+                representation: None,
             },
         }
     }
