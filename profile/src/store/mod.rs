@@ -36,6 +36,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_lifecycle.sql"),
     include_str!("../../migrations/0007_wallet.sql"),
     include_str!("../../migrations/0008_api.sql"),
+    include_str!("../../migrations/0009_decisions.sql"),
 ];
 
 /// A transaction of either database.

@@ -8,14 +8,15 @@ pub mod live;
 pub(crate) mod navigator;
 pub(crate) mod network;
 pub(crate) mod oracle_config;
-mod people;
-mod phone;
+pub(crate) mod people;
+pub(crate) mod phone;
 pub(crate) mod process;
 mod report;
 pub(crate) mod setup;
-mod story;
+pub(crate) mod story;
 pub(crate) mod tap;
 mod tls_scan;
+pub mod trap;
 
 use std::path::{Path, PathBuf};
 
@@ -42,7 +43,7 @@ pub const ORIGIN: &str = "demo.example/ledger";
 pub const CONTRACT: &str = "us.medicaid.adult-group";
 
 /// Options of the demo.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct DemoOptions {
     /// Keep the data in this folder, and continue from what an earlier run left there [default: a temporary folder].
     #[arg(long, value_name = "DIR")]

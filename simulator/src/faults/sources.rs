@@ -71,6 +71,7 @@ impl<'a> Sources<'a> {
                 data: folder.make(&format!("sources/{party}"))?,
                 api_key: Secret::new(&payroll_key),
                 admin_key: Secret::new(admin_key.clone()),
+                doubles: Vec::new(),
             });
             network.start("external", party, &to_toml(&config)?).await?;
         }
@@ -79,6 +80,7 @@ impl<'a> Sources<'a> {
             day_zero: today,
             api_key: Secret::new(&ehr_key),
             generated: 0,
+            unremarkable: Vec::new(),
         });
         network.start("external", "ehr", &to_toml(&ehr)?).await?;
         let people = external::people(today)?;
