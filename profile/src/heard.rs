@@ -10,8 +10,8 @@ use contracts::encoding::{Bytes32, to_base64url};
 use contracts::lifecycle::{Event as Happened, Matter, Reply};
 use oracles::problem::Problem;
 
-use crate::notifier::Event;
 use crate::lifecycle::question_of;
+use crate::notifier::Event;
 use crate::service::Service;
 use crate::store::heard::{apply, hear_until};
 use crate::store::{Effect, OwnerDispute, StoreError, StoredProfile, Tx};

@@ -25,7 +25,10 @@ fn endings(arguments: &[&str]) -> (bool, String) {
 fn a_sample_of_endings_leaves_balanced_days_and_books_that_agree() {
     let (held, text) = endings(&["--sample", "9", "--seed", &seed()]);
     assert!(held, "{text}");
-    assert!(text.contains("9 endings in") && text.contains(", 0 went wrong"), "{text}");
+    assert!(
+        text.contains("9 endings in") && text.contains(", 0 went wrong"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -48,12 +51,18 @@ fn every_ending_that_the_rules_name_has_a_name() {
         "member-dies",
         "two-states",
     ] {
-        assert!(text.lines().any(|line| line.starts_with(name)), "{name}: {text}");
+        assert!(
+            text.lines().any(|line| line.starts_with(name)),
+            "{name}: {text}"
+        );
     }
 }
 
 #[test]
 fn an_unknown_ending_says_what_to_write() {
     let (held, text) = endings(&["happily-ever-after"]);
-    assert!(!held && text.contains("is no ending") && text.contains("late-reply"), "{text}");
+    assert!(
+        !held && text.contains("is no ending") && text.contains("late-reply"),
+        "{text}"
+    );
 }

@@ -7,8 +7,8 @@ use contracts::receipt::{Entry, EntryKind};
 use contracts::units::Day;
 use oracles::problem::Problem;
 
-use super::owner::approval_of;
 use super::Task;
+use super::owner::approval_of;
 use super::worker::{Done, Job};
 
 impl Job<'_> {

@@ -109,7 +109,7 @@ impl DemoError {
 
 /// One decision, for the JSON summary.
 #[derive(Debug, Clone, Serialize)]
-struct Decision {
+pub(crate) struct Decision {
     subject: String,
     contract: String,
     jurisdiction: String,

@@ -138,8 +138,7 @@ impl<'a> Network<'a> {
     /// It was never started, or does not start or answer in time.
     pub async fn restart(&self, party: &str) -> Result<(), DemoError> {
         let role = lock(&self.roles).get(party).cloned();
-        let role =
-            role.ok_or_else(|| DemoError::Process(format!("{party} was never started")))?;
+        let role = role.ok_or_else(|| DemoError::Process(format!("{party} was never started")))?;
         self.launch(&role, party).await
     }
 
@@ -329,11 +328,7 @@ impl<'a> Network<'a> {
         self.body(party, request).await
     }
 
-    async fn body(
-        &self,
-        party: &str,
-        request: reqwest::RequestBuilder,
-    ) -> Result<Vec<u8>, String> {
+    async fn body(&self, party: &str, request: reqwest::RequestBuilder) -> Result<Vec<u8>, String> {
         let since = Instant::now();
         loop {
             let again = request

@@ -207,7 +207,12 @@ mod tests {
         let text = "agency POST /applications/_/notices 2 lost";
         let point: Point = text.parse().unwrap();
         assert_eq!(point.to_string(), text);
-        for bad in ["", "agency", "agency POST /x 1 lunch", "agency POST /x one lost"] {
+        for bad in [
+            "",
+            "agency",
+            "agency POST /x 1 lunch",
+            "agency POST /x one lost",
+        ] {
             assert!(bad.parse::<Point>().unwrap_err().contains("before|lost"));
         }
     }
@@ -216,7 +221,9 @@ mod tests {
     async fn the_line_is_held_at_the_crossing_named_and_nowhere_else() {
         let id = "A-0123456789abcdef0123456789abcdef";
         let route = format!("POST /applications/{id}/notices");
-        let point: Point = "agency POST /applications/_/notices 2 lost".parse().unwrap();
+        let point: Point = "agency POST /applications/_/notices 2 lost"
+            .parse()
+            .unwrap();
         let (trap, mut springs) = Trap::new(vec![point.clone()]);
         for direction in [Direction::Request, Direction::Response, Direction::Request] {
             assert!(trap.crosses("agency", direction, &route).is_none());

@@ -225,7 +225,7 @@ impl<'a> Cluster<'a> {
         if self.twins.contains(&node) {
             let mut twin = config.clone();
             twin.data_dir = self.folder.path(format!("oracles/{node}-twin"));
-            copy(&config.data_dir, &twin.data_dir)?;
+            copy_folder(&config.data_dir, &twin.data_dir)?;
             self.network
                 .start("oracle", &twin_name(node), &to_toml(&twin)?)
                 .await?;

@@ -56,7 +56,7 @@ impl<'a> Sources<'a> {
             .map_err(|error| DemoError::Other(error.to_string()))?;
         let (today, clock_offset) = calendar(day)?;
         let parties = ["payroll", "payroll-lost", "ehr"].map(str::to_owned);
-        let mut network = Network::open(folder, &parties).await?;
+        let network = Network::open(folder, &parties).await?;
         let registry = external::registry::create(&folder.path("sources"), today).await?;
         let doctored = folder.path("sources/doctored.db");
         doctor(&registry, &doctored).await?;

@@ -46,7 +46,11 @@ impl Sold {
             .iter()
             .map(|(kind, cents)| format!(" {kind} {cents}"))
             .collect();
-        let ended = if self.ended.is_some() { "ended" } else { "up to" };
+        let ended = if self.ended.is_some() {
+            "ended"
+        } else {
+            "up to"
+        };
         format!("from {from} {ended} {to}{}", account.concat())
     }
 }
@@ -202,9 +206,8 @@ pub async fn disagreements(world: &World<'_>, owner: &Owner) -> Result<Vec<Strin
     }
     let sold = sold(world.folder()).await?;
     wrong.extend(other_days(&record, &sold));
-    let filed = |event: &&profile::lifecycle::CoverageEvent| {
-        matches!(event.event, Event::Filed { .. })
-    };
+    let filed =
+        |event: &&profile::lifecycle::CoverageEvent| matches!(event.event, Event::Filed { .. });
     let filed = record.events.iter().filter(filed).count();
     let here = world.applications(owner, HERE).await?.len();
     let away = world.applications(owner, AWAY).await?.len();
@@ -279,9 +282,9 @@ fn not_replayed(record: &Coverage, since: Day) -> Option<String> {
     let mut state = State::new(home(), CONTRACT, since);
     for event in &record.events {
         let (next, actions) = step(&state, &event.event, event.date);
-        let entered = actions.iter().any(
-            |action| matches!(action, Action::Log { entry } if *entry == event.transition),
-        );
+        let entered = actions
+            .iter()
+            .any(|action| matches!(action, Action::Log { entry } if *entry == event.transition));
         if !entered {
             return Some(format!("step {} was entered as another one", event.seq));
         }
@@ -298,9 +301,10 @@ fn other_days(record: &Coverage, sold: &[Sold]) -> Vec<String> {
             wrong.push(format!("the insurer does not know policy {policy}"));
             continue;
         };
-        let spans = record.days.iter().filter(
-            |span| matches!(&span.payer, Payer::Gap { policy: of } if of == policy),
-        );
+        let spans = record
+            .days
+            .iter()
+            .filter(|span| matches!(&span.payer, Payer::Gap { policy: of } if of == policy));
         let told: Vec<(Day, Option<Day>)> = spans.map(|span| (span.from, span.to)).collect();
         let (from, to) = sold.days();
         let in_force = matches!(&record.state.gap, Gap::Active { policy: of, .. } if of == policy);
@@ -311,13 +315,19 @@ fn other_days(record: &Coverage, sold: &[Sold]) -> Vec<String> {
             _ => false,
         };
         if !agree {
-            wrong.push(format!("the ledger has {told:?} of a policy {}", sold.told()));
+            wrong.push(format!(
+                "the ledger has {told:?} of a policy {}",
+                sold.told()
+            ));
         }
         if let Some(ended) = &sold.ended {
             let settled = &ended.terms.settlement;
             let in_account = |kind: &str, cents: Cents| sold.account.get(kind) == Some(&cents.0);
             if !in_account("billed", settled.billed) || !in_account("refunded", settled.refunded) {
-                wrong.push(format!("the account is not the statement's: {}", sold.told()));
+                wrong.push(format!(
+                    "the account is not the statement's: {}",
+                    sold.told()
+                ));
             }
         }
     }

@@ -70,33 +70,54 @@ pub fn all() -> Vec<Ending> {
 fn reinstatements() -> Vec<Ending> {
     let again = 2;
     vec![
-        reinstatement("reinstated", "nothing: filed on a YES, insured meanwhile, accepted")
-            .on(0, applied())
-            .on(0, [Until(Offered), Reply("YES"), Until(Insured)])
-            .on(5, [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))])
-            .ends(Outcome::Accepted, ["CA 2026-06-01"]),
-        reinstatement("no-reply", "no reply, not to the reminder, and not when asked anew")
-            .on(0, asked())
-            .on(4, [Texted("reminder", 1)])
-            .on(6, [Until(Asked(again))])
-            .on(10, [Texted("reminder", 2)])
-            .on(12, [Until(Ended(Outcome::NoReply)), Until(Offered)])
-            .on(18, [Until(Uninsured)])
-            .ends(Outcome::NoReply, ["noreply 2026-06-20"]),
+        reinstatement(
+            "reinstated",
+            "nothing: filed on a YES, insured meanwhile, accepted",
+        )
+        .on(0, applied())
+        .on(0, [Until(Offered), Reply("YES"), Until(Insured)])
+        .on(
+            5,
+            [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
+        )
+        .ends(Outcome::Accepted, ["CA 2026-06-01"]),
+        reinstatement(
+            "no-reply",
+            "no reply, not to the reminder, and not when asked anew",
+        )
+        .on(0, asked())
+        .on(4, [Texted("reminder", 1)])
+        .on(6, [Until(Asked(again))])
+        .on(10, [Texted("reminder", 2)])
+        .on(12, [Until(Ended(Outcome::NoReply)), Until(Offered)])
+        .on(18, [Until(Uninsured)])
+        .ends(Outcome::NoReply, ["noreply 2026-06-20"]),
         reinstatement("unclear-reply", "words that are no answer, then a YES")
             .on(0, asked())
             .on(0, [Reply("who is that"), Reply("my sister says")])
-            .on(0, [Texted("human", 1), ReplyAgain(1, "YES"), Until(Pending)])
-            .on(1, [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))])
+            .on(
+                0,
+                [Texted("human", 1), ReplyAgain(1, "YES"), Until(Pending)],
+            )
+            .on(
+                1,
+                [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
+            )
             .ends(Outcome::Accepted, ["CA 2026-06-01"]),
-        reinstatement("late-reply", "a YES after the last day, which asks anew and files nothing by itself")
-            .on(0, asked())
-            .on(6, [Until(Asked(again))])
-            .on(12, [Until(Ended(Outcome::NoReply))])
-            .on(20, [ReplyAgain(again, "YES"), Until(Case(2)), Until(Asked(1))])
-            .on(20, [Reply("YES"), Until(Pending)])
-            .on(25, [Says(HERE, accepted("2026-07-01")), Until(Covered(home()))])
-            .ends(Outcome::Accepted, ["noreply 2026-06-20", "CA 2026-07-01"]),
+        reinstatement(
+            "late-reply",
+            "a YES after the last day, which asks anew and files nothing by itself",
+        )
+        .on(0, asked())
+        .on(6, [Until(Asked(again))])
+        .on(12, [Until(Ended(Outcome::NoReply))])
+        .on(20, [ReplyAgain(2, "YES"), Until(Case(2)), Until(Asked(1))])
+        .on(20, [Reply("YES"), Until(Pending)])
+        .on(
+            25,
+            [Says(HERE, accepted("2026-07-01")), Until(Covered(home()))],
+        )
+        .ends(Outcome::Accepted, ["noreply 2026-06-20", "CA 2026-07-01"]),
         reinstatement("declined", "a NO")
             .on(0, asked())
             .on(0, [Reply("NO"), Until(Ended(Outcome::Declined))])
@@ -114,66 +135,151 @@ fn reinstatements() -> Vec<Ending> {
             .on(5, [Says(HERE, What::Denied), Until(Ended(Outcome::Denied))])
             .on(30, [Dispute, Told(HERE, "hearing")])
             .ends(Outcome::Denied, ["offering 2026-06-20", "gap 2026-06-21"]),
-        reinstatement("information-requested", "the agency asks for information, which goes on another YES")
-            .on(0, applied())
-            .on(3, [Says(HERE, What::InfoRequested { until: day("2026-07-05") })])
-            .on(3, [Until(Asked(again)), Reply("YES"), Until(Pending)])
-            .on(8, [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))])
-            .ends(Outcome::Accepted, ["CA 2026-06-01"]),
+        reinstatement(
+            "information-requested",
+            "the agency asks for information, which goes on another YES",
+        )
+        .on(0, applied())
+        .on(
+            3,
+            [Says(
+                HERE,
+                What::InfoRequested {
+                    until: day("2026-07-05"),
+                },
+            )],
+        )
+        .on(3, [Until(Asked(again)), Reply("YES"), Until(Pending)])
+        .on(
+            8,
+            [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
+        )
+        .ends(Outcome::Accepted, ["CA 2026-06-01"]),
         reinstatement("needs-info", "a record is missing, and is found")
             .of(100, None)
             .on(0, [JobLost, Report(Change::IncomeDown)])
-            .on(0, [Until(Ended(Outcome::NeedsInfo)), Texted("needs_info", 1)])
+            .on(
+                0,
+                [Until(Ended(Outcome::NeedsInfo)), Texted("needs_info", 1)],
+            )
             .on(4, [Household(1), Report(Change::DependentsUp)])
             .on(4, [Until(Asked(1)), Reply("YES"), Until(Pending)])
-            .on(8, [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))])
+            .on(
+                8,
+                [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
+            )
             .ends(Outcome::Accepted, ["CA 2026-06-01"]),
-        reinstatement("second-change-before-filing", "another change while the owner is asked: the first YES files nothing")
-            .on(0, asked())
-            .on(0, [Report(Change::Diagnosis), Until(Case(2)), Until(Asked(1))])
-            .on(0, [Texted("apply", 2), ReplyAgain(1, "YES"), Texted("late", 1)])
-            .on(0, [Reply("YES"), Until(Pending)])
-            .on(3, [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))])
-            .ends(Outcome::Accepted, ["CA 2026-06-01"]),
-        reinstatement("second-change-after-filing", "a move while the agency determines waits for its answer")
-            .on(0, applied())
-            .on(2, [Moves])
-            .on(4, [Says(HERE, accepted("2026-06-01")), Until(Case(2)), Until(Asked(1))])
-            .on(4, [Reply("YES"), Until(Pending)])
-            .on(20, [Says(AWAY, accepted("2026-07-01")), Until(Covered(away()))])
-            .on(20, [Told(HERE, "covered-elsewhere")])
-            .ends(Outcome::Accepted, ["CA 2026-06-01", "OR 2026-07-01"]),
-        reinstatement("agency-silent", "no determination in time, nor after that; the answer counts when it comes")
-            .on(0, applied())
-            .on(46, [Told(HERE, "overdue"), Texted("overdue", 1)])
-            .on(92, [Until(Ended(Outcome::AgencySilent))])
-            .on(100, [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))])
-            .ends(Outcome::AgencySilent, ["CA 2026-06-01"]),
-        reinstatement("dies-while-pending", "the owner dies while the agency determines")
-            .on(0, applied())
-            .on(0, [Until(Offered), Reply("YES"), Until(Insured)])
-            .on(10, [Says(HERE, What::Died { on: day("2026-06-28") })])
-            .on(10, [Until(Ended(Outcome::Died))])
-            .on(60, [Report(Change::IncomeDown)])
-            .ends(Outcome::Died, ["offering 2026-06-20", "gap 2026-06-21", "nobody 2026-06-29"]),
-        reinstatement("policy-runs-out", "denied, and the gap policy comes to its longest")
-            .on(0, applied())
-            .on(0, [Until(Offered), Reply("YES"), Until(Insured)])
-            .on(5, [Says(HERE, What::Denied), Until(Ended(Outcome::Denied))])
-            .on(121, [Texted("gap", 2), Reply("YES"), Texted("gap_begins", 2)])
-            .ends(Outcome::Denied, ["offering 2026-06-20", "gap 2026-06-21", "offering 2026-10-19", "gap 2026-10-20"]),
+        reinstatement(
+            "second-change-before-filing",
+            "another change while the owner is asked: the first YES files nothing",
+        )
+        .on(0, asked())
+        .on(
+            0,
+            [Report(Change::Diagnosis), Until(Case(2)), Until(Asked(1))],
+        )
+        .on(
+            0,
+            [Texted("apply", 2), ReplyAgain(1, "YES"), Texted("late", 1)],
+        )
+        .on(0, [Reply("YES"), Until(Pending)])
+        .on(
+            3,
+            [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
+        )
+        .ends(Outcome::Accepted, ["CA 2026-06-01"]),
+        reinstatement(
+            "second-change-after-filing",
+            "a move while the agency determines waits for its answer",
+        )
+        .on(0, applied())
+        .on(2, [Moves])
+        .on(
+            4,
+            [
+                Says(HERE, accepted("2026-06-01")),
+                Until(Case(2)),
+                Until(Asked(1)),
+            ],
+        )
+        .on(4, [Reply("YES"), Until(Pending)])
+        .on(
+            20,
+            [Says(AWAY, accepted("2026-07-01")), Until(Covered(away()))],
+        )
+        .on(20, [Told(HERE, "covered-elsewhere")])
+        .ends(Outcome::Accepted, ["CA 2026-06-01", "OR 2026-07-01"]),
+        reinstatement(
+            "agency-silent",
+            "no determination in time, nor after that; the answer counts when it comes",
+        )
+        .on(0, applied())
+        .on(46, [Told(HERE, "overdue"), Texted("overdue", 1)])
+        .on(92, [Until(Ended(Outcome::AgencySilent))])
+        .on(
+            100,
+            [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
+        )
+        .ends(Outcome::AgencySilent, ["CA 2026-06-01"]),
+        reinstatement(
+            "dies-while-pending",
+            "the owner dies while the agency determines",
+        )
+        .on(0, applied())
+        .on(0, [Until(Offered), Reply("YES"), Until(Insured)])
+        .on(
+            10,
+            [Says(
+                HERE,
+                What::Died {
+                    on: day("2026-06-28"),
+                },
+            )],
+        )
+        .on(10, [Until(Ended(Outcome::Died))])
+        .on(60, [Report(Change::IncomeDown)])
+        .ends(
+            Outcome::Died,
+            ["offering 2026-06-20", "gap 2026-06-21", "nobody 2026-06-29"],
+        ),
+        reinstatement(
+            "policy-runs-out",
+            "denied, and the gap policy comes to its longest",
+        )
+        .on(0, applied())
+        .on(0, [Until(Offered), Reply("YES"), Until(Insured)])
+        .on(5, [Says(HERE, What::Denied), Until(Ended(Outcome::Denied))])
+        .on(
+            121,
+            [Texted("gap", 2), Reply("YES"), Texted("gap_begins", 2)],
+        )
+        .ends(
+            Outcome::Denied,
+            [
+                "offering 2026-06-20",
+                "gap 2026-06-21",
+                "offering 2026-10-19",
+                "gap 2026-10-20",
+            ],
+        ),
     ]
 }
 
 fn losses() -> Vec<Ending> {
     vec![
-        loss("lost", "nothing: told at once, confirmed, closed in time, insured from that day")
-            .on(10, told())
-            .on(10, [Reply("YES"), Until(Offered), Reply("YES"), Until(Taken)])
-            .on(42, [Until(Closing), Says(HERE, closed("2026-09-01"))])
-            .on(42, [Until(Ended(Outcome::Lost)), Until(Insured)])
-            .on(80, [Texted("gap_begins", 1)])
-            .ends(Outcome::Lost, ["CA 2026-06-01", "gap 2026-09-01"]),
+        loss(
+            "lost",
+            "nothing: told at once, confirmed, closed in time, insured from that day",
+        )
+        .on(10, told())
+        .on(
+            10,
+            [Reply("YES"), Until(Offered), Reply("YES"), Until(Taken)],
+        )
+        .on(13, [Says(HERE, closed("2026-09-01"))])
+        .on(13, [Until(Ended(Outcome::Lost)), Until(Insured)])
+        .on(80, [Texted("gap_begins", 1)])
+        .ends(Outcome::Lost, ["CA 2026-06-01", "gap 2026-09-01"]),
         loss("insurer-refuses", "no insurer sells to this household")
             .of(200, Some(1))
             .on(10, told())
@@ -181,56 +287,141 @@ fn losses() -> Vec<Ending> {
             .on(42, [Until(Closing), Says(HERE, closed("2026-09-01"))])
             .on(42, [Until(Ended(Outcome::Lost)), Until(Uninsured)])
             .ends(Outcome::Lost, ["CA 2026-06-01", "refused 2026-09-01"]),
-        loss("no-reply-to-change", "no reply to the news, nor to the offer")
-            .on(10, told())
-            .on(16, [Until(Offered)])
-            .on(22, [Until(Uninsured)])
-            .on(42, [Until(Closing), Says(HERE, closed("2026-09-01"))])
-            .on(42, [Until(Ended(Outcome::Lost)), Until(Uninsured)])
-            .ends(Outcome::Lost, ["CA 2026-06-01", "noreply 2026-09-01"]),
-        loss("dispute-upheld", "the owner says WRONG, and a person finds so")
-            .on(10, told())
-            .on(10, [Reply("WRONG"), Until(Review), Told(HERE, "disputed")])
-            .on(20, [Says(HERE, What::Reviewed { upheld: true })])
-            .on(20, [Until(Ended(Outcome::DisputeUpheld)), Told(HERE, "withdrawn")])
-            .ends(Outcome::DisputeUpheld, ["CA 2026-06-01"]),
-        loss("dispute-refuted", "the owner says WRONG, and a person finds otherwise")
-            .on(10, told())
-            .on(10, [Reply("WRONG"), Until(Review), Told(HERE, "disputed")])
-            .on(20, [Says(HERE, What::Reviewed { upheld: false }), Until(Closing)])
-            .on(20, [Told(HERE, "confirmed"), Until(Offered), Reply("NO"), Until(Uninsured)])
-            .on(42, [Says(HERE, closed("2026-09-01")), Until(Ended(Outcome::Lost)), Until(Uninsured)])
-            .ends(Outcome::Lost, ["CA 2026-06-01", "declined 2026-09-01"]),
-        loss("dispute-undecided", "the owner says WRONG, and nobody decides in time: the change is not used")
-            .on(10, told())
-            .on(10, [Reply("WRONG"), Until(Review)])
-            .on(56, [Until(Ended(Outcome::DisputeOpen)), Told(HERE, "withdrawn")])
-            .ends(Outcome::DisputeOpen, ["CA 2026-06-01"]),
-        loss("kept", "the agency finds another basis and keeps the case open")
-            .on(10, told())
-            .on(10, [Reply("YES"), Until(Offered)])
-            .on(12, [Says(HERE, What::Kept), Until(Ended(Outcome::Kept))])
-            .ends(Outcome::Kept, ["CA 2026-06-01"]),
-        loss("job-lost-again", "the work is lost again before the case is closed: the notice is withdrawn")
-            .on(10, told())
-            .on(10, [Reply("YES"), Until(Offered)])
-            .on(20, [JobLost, Report(Change::IncomeDown)])
-            .on(20, [Until(Ended(Outcome::StillEligible)), Told(HERE, "withdrawn")])
-            .ends(Outcome::StillEligible, ["CA 2026-06-01"]),
-        Ending::new("member-dies", Loss, "a member of the household dies, so that the income is too much for who is left")
-            .of(60, Some(2))
-            .on(0, [Report(Change::DependentsUp), Until(Asked(1)), Reply("YES"), Until(Pending)])
-            .on(0, [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))])
-            .on(10, [Household(1), Report(Change::DependentsDown), Until(Known), Told(HERE, "loss")])
-            .on(10, [Reply("YES"), Until(Offered), Reply("YES"), Until(Taken)])
-            .on(42, [Until(Closing), Says(HERE, closed("2026-09-01"))])
-            .on(42, [Until(Ended(Outcome::Lost)), Until(Insured)])
-            .on(80, [Texted("gap_begins", 1)])
-            .ends(Outcome::Lost, ["CA 2026-06-01", "gap 2026-09-01"]),
+        loss(
+            "no-reply-to-change",
+            "no reply to the news, nor to the offer",
+        )
+        .on(10, told())
+        .on(16, [Until(Offered)])
+        .on(22, [Until(Uninsured)])
+        .on(42, [Until(Closing), Says(HERE, closed("2026-09-01"))])
+        .on(42, [Until(Ended(Outcome::Lost)), Until(Uninsured)])
+        .ends(Outcome::Lost, ["CA 2026-06-01", "noreply 2026-09-01"]),
+        loss(
+            "dispute-upheld",
+            "the owner says WRONG, and a person finds so",
+        )
+        .on(10, told())
+        .on(10, [Reply("WRONG"), Until(Review), Told(HERE, "disputed")])
+        .on(20, [Says(HERE, What::Reviewed { upheld: true })])
+        .on(
+            20,
+            [
+                Until(Ended(Outcome::DisputeUpheld)),
+                Told(HERE, "withdrawn"),
+            ],
+        )
+        .ends(Outcome::DisputeUpheld, ["CA 2026-06-01"]),
+        loss(
+            "dispute-refuted",
+            "the owner says WRONG, and a person finds otherwise",
+        )
+        .on(10, told())
+        .on(10, [Reply("WRONG"), Until(Review), Told(HERE, "disputed")])
+        .on(
+            20,
+            [Says(HERE, What::Reviewed { upheld: false }), Until(Closing)],
+        )
+        .on(
+            20,
+            [
+                Told(HERE, "confirmed"),
+                Until(Offered),
+                Reply("NO"),
+                Until(Uninsured),
+            ],
+        )
+        .on(
+            42,
+            [
+                Says(HERE, closed("2026-09-01")),
+                Until(Ended(Outcome::Lost)),
+                Until(Uninsured),
+            ],
+        )
+        .ends(Outcome::Lost, ["CA 2026-06-01", "declined 2026-09-01"]),
+        loss(
+            "dispute-undecided",
+            "the owner says WRONG, and nobody decides in time: the change is not used",
+        )
+        .on(10, told())
+        .on(10, [Reply("WRONG"), Until(Review)])
+        .on(
+            56,
+            [Until(Ended(Outcome::DisputeOpen)), Told(HERE, "withdrawn")],
+        )
+        .ends(Outcome::DisputeOpen, ["CA 2026-06-01"]),
+        loss(
+            "kept",
+            "the agency finds another basis and keeps the case open",
+        )
+        .on(10, told())
+        .on(10, [Reply("YES"), Until(Offered)])
+        .on(12, [Says(HERE, What::Kept), Until(Ended(Outcome::Kept))])
+        .ends(Outcome::Kept, ["CA 2026-06-01"]),
+        loss(
+            "job-lost-again",
+            "the work is lost again before the case is closed: the notice is withdrawn",
+        )
+        .on(10, told())
+        .on(10, [Reply("YES"), Until(Offered)])
+        .on(20, [JobLost, Report(Change::IncomeDown)])
+        .on(
+            20,
+            [
+                Until(Ended(Outcome::StillEligible)),
+                Told(HERE, "withdrawn"),
+            ],
+        )
+        .ends(Outcome::StillEligible, ["CA 2026-06-01"]),
+        Ending::new(
+            "member-dies",
+            Loss,
+            "a member of the household dies, so that the income is too much for who is left",
+        )
+        .of(60, Some(2))
+        .on(
+            0,
+            [
+                Report(Change::DependentsUp),
+                Until(Asked(1)),
+                Reply("YES"),
+                Until(Pending),
+            ],
+        )
+        .on(
+            0,
+            [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
+        )
+        .on(
+            10,
+            [
+                Household(1),
+                Report(Change::DependentsDown),
+                Until(Known),
+                Told(HERE, "loss"),
+            ],
+        )
+        .on(
+            10,
+            [Reply("YES"), Until(Offered), Reply("YES"), Until(Taken)],
+        )
+        .on(13, [Says(HERE, closed("2026-09-01"))])
+        .on(13, [Until(Ended(Outcome::Lost)), Until(Insured)])
+        .on(80, [Texted("gap_begins", 1)])
+        .ends(Outcome::Lost, ["CA 2026-06-01", "gap 2026-09-01"]),
         loss("dies-covered", "the owner dies while the agency may close")
             .on(10, told())
-            .on(10, [Reply("YES"), Until(Offered), Reply("YES"), Until(Taken)])
-            .on(20, [Says(HERE, What::Died { on: day("2026-07-08") })])
+            .on(10, [Reply("YES"), Until(Offered)])
+            .on(
+                20,
+                [Says(
+                    HERE,
+                    What::Died {
+                        on: day("2026-07-08"),
+                    },
+                )],
+            )
             .on(20, [Until(Ended(Outcome::Died))])
             .on(60, [Report(Change::IncomeDown)])
             .ends(Outcome::Died, ["CA 2026-06-01", "nobody 2026-07-09"]),

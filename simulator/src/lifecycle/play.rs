@@ -25,7 +25,7 @@ pub const BEGINS: &str = "2026-06-20";
 /// Seconds within which a YES can be taken back: long enough for the owner who does.
 const UNDO_SECONDS: u32 = 5;
 /// Longest wait for the books to become what they should.
-const PATIENCE: Duration = Duration::from_secs(45);
+const PATIENCE: Duration = Duration::from_secs(4);
 /// How long nothing may come after that.
 const GRACE: Duration = Duration::from_millis(1_500);
 
@@ -92,7 +92,10 @@ pub async fn run(options: &Options) -> Result<(), DemoError> {
         Ok(wrong) => wrong,
         Err(error) => {
             folder.keep();
-            eprintln!("what the processes wrote is in {}/logs", folder.root().display());
+            eprintln!(
+                "what the processes wrote is in {}/logs",
+                folder.root().display()
+            );
             return Err(error);
         }
     };
@@ -106,12 +109,18 @@ pub async fn run(options: &Options) -> Result<(), DemoError> {
         return Ok(());
     }
     folder.keep();
-    eprintln!("what the processes wrote is in {}/logs", folder.root().display());
+    eprintln!(
+        "what the processes wrote is in {}/logs",
+        folder.root().display()
+    );
     println!(
         "again: cargo run -p simulator -- endings {}",
         wrong.join(" ")
     );
-    Err(DemoError::Other(format!("went wrong: {}", wrong.join(", "))))
+    Err(DemoError::Other(format!(
+        "went wrong: {}",
+        wrong.join(", ")
+    )))
 }
 
 /// Plays endings over one network; the names of those that went wrong.

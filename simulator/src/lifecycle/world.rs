@@ -131,8 +131,8 @@ impl<'a> World<'a> {
     /// One line.
     pub async fn enrol(&mut self) -> Result<Vec<Owner>, DemoError> {
         let phone = self.story.phone.as_ref();
-        let phone = phone
-            .ok_or_else(|| DemoError::Other("the notifier has not started".to_owned()))?;
+        let phone =
+            phone.ok_or_else(|| DemoError::Other("the notifier has not started".to_owned()))?;
         let navigator = Navigator {
             contacts_token: phone.contacts_token().to_owned(),
             profiles_token: self.story.folder.secret("profile-navigator")?.0,
@@ -172,10 +172,8 @@ impl<'a> World<'a> {
                 })
             }
         });
-        let owners: Vec<Result<Owner, Failed>> = stream::iter(enrolments)
-            .buffered(AT_ONCE)
-            .collect()
-            .await;
+        let owners: Vec<Result<Owner, Failed>> =
+            stream::iter(enrolments).buffered(AT_ONCE).collect().await;
         let owners: Vec<Owner> = owners
             .into_iter()
             .collect::<Result<_, _>>()
@@ -316,11 +314,7 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     /// The agency's refusal.
-    pub async fn applications(
-        &self,
-        owner: &Owner,
-        agency: &str,
-    ) -> Result<Vec<CaseView>, Failed> {
+    pub async fn applications(&self, owner: &Owner, agency: &str) -> Result<Vec<CaseView>, Failed> {
         let record = self.coverage(owner).await?;
         let of = match agency {
             AWAY => crate::demo::live::away(),
@@ -351,10 +345,8 @@ impl<'a> World<'a> {
             if self.latest(owner, agency).await?.statements.len() > before.statements.len() {
                 return Ok(());
             }
-            let said: Result<Value, Failed> = self
-                .network()
-                .once(agency, &path, Some(&key), what)
-                .await;
+            let said: Result<Value, Failed> =
+                self.network().once(agency, &path, Some(&key), what).await;
             match said {
                 Ok(_) => return Ok(()),
                 Err(error) if since.elapsed() > PATIENCE => return Err(error),
@@ -410,7 +402,12 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     /// It does not come in time.
-    pub async fn until_text(&self, owner: &Owner, template: &str, nth: usize) -> Result<(), Failed> {
+    pub async fn until_text(
+        &self,
+        owner: &Owner,
+        template: &str,
+        nth: usize,
+    ) -> Result<(), Failed> {
         let since = Instant::now();
         loop {
             let texts = self.texts(owner)?;

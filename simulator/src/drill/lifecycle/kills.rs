@@ -81,7 +81,10 @@ fn spread<'a>(all: &[&'a Crossing], many: usize) -> Vec<&'a Crossing> {
     let last = all.len().saturating_sub(1);
     let steps = many.saturating_sub(1).max(1);
     let places: BTreeSet<usize> = (0..many).map(|at| at * last / steps).collect();
-    places.into_iter().filter_map(|at| all.get(at).copied()).collect()
+    places
+        .into_iter()
+        .filter_map(|at| all.get(at).copied())
+        .collect()
 }
 
 fn victims(crossing: &Crossing, moment: Moment, services: &[String]) -> Vec<String> {
@@ -91,7 +94,12 @@ fn victims(crossing: &Crossing, moment: Moment, services: &[String]) -> Vec<Stri
         "payroll" | "ehr" => vec![oracle(crossing.nth)],
         door => {
             let mut victims = vec![door.to_owned()];
-            victims.extend(services.iter().filter(|name| name.as_str() != door).cloned());
+            victims.extend(
+                services
+                    .iter()
+                    .filter(|name| name.as_str() != door)
+                    .cloned(),
+            );
             if door.starts_with("oracle-") && moment == Moment::Before {
                 victims.push(oracle(crossing.nth));
             }

@@ -90,7 +90,11 @@ pub async fn run(options: &Options) -> Result<(), DemoError> {
         }
         killed += told.killed.len();
         let violations = judge(&told, &should);
-        let result = if violations.is_empty() { "holds" } else { "WRONG" };
+        let result = if violations.is_empty() {
+            "holds"
+        } else {
+            "WRONG"
+        };
         println!(
             "| {} | {} of {} | {:.0} | {result} |",
             at + 1,

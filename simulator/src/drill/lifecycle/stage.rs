@@ -174,20 +174,37 @@ fn story() -> Ending {
         .on(0, [JobLost, Report(Change::IncomeDown), Until(Asked(1))])
         .on(0, [Reply("YES"), Until(Pending), Until(Offered)])
         .on(0, [Reply("YES"), Until(Insured), Texted("gap_begins", 1)])
-        .on(5, [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))])
+        .on(
+            5,
+            [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
+        )
         .on(5, [Texted("accepted", 1)])
         .on(10, [Moves, Until(Asked(1)), Reply("YES"), Until(Pending)])
-        .on(22, [Says(AWAY, accepted("2026-07-12")), Until(Covered(away()))])
-        .on(22, [Step::Told(HERE, "covered-elsewhere"), Texted("accepted", 2)])
+        .on(
+            22,
+            [Says(AWAY, accepted("2026-07-12")), Until(Covered(away()))],
+        )
+        .on(
+            22,
+            [Step::Told(HERE, "covered-elsewhere"), Texted("accepted", 2)],
+        )
         .on(30, [JobFound, Report(Change::IncomeUp), Until(Told)])
         .on(30, [Step::Told(AWAY, "loss"), Reply("YES")])
         .on(30, [Until(Offered), Reply("YES"), Until(Taken)])
-        .on(62, [
-            Says(AWAY, What::Closed { on: day("2026-10-01") }),
-            Until(Ended(Outcome::Lost)),
-            Until(Insured),
-            Texted("gap_begins", 2),
-        ])
+        .on(
+            33,
+            [
+                Says(
+                    AWAY,
+                    What::Closed {
+                        on: day("2026-09-01"),
+                    },
+                ),
+                Until(Ended(Outcome::Lost)),
+                Until(Insured),
+                Texted("gap_begins", 2),
+            ],
+        )
 }
 
 /// Lives through the story; what is left once nothing more comes, and what does not agree.

@@ -12,7 +12,7 @@ struct File {
     account: Vec<AccountRow>,
 }
 
-/// An account with the records of another.
+/// An account with the records of another, whose owner completes a report every day.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccountDouble {
@@ -128,6 +128,8 @@ pub(super) struct Account {
     pub(super) full_name: String,
     /// Days on which the person completed a report.
     pub(super) reports: Vec<Day>,
+    /// Whether the person completes one every day.
+    pub(super) daily: bool,
     pub(super) employments: Vec<Employment>,
 }
 
@@ -140,13 +142,15 @@ impl Records {
             "payroll.toml",
             include_str!("../../../../fixtures/payroll.toml"),
         )?;
+        let known = file.account.len();
         for double in doubles {
             file.account.push(double.row(&file.account)?);
         }
         let accounts = file
             .account
             .into_iter()
-            .map(|row| account(row, day_zero))
+            .enumerate()
+            .map(|(at, row)| account(row, at >= known, day_zero))
             .collect::<Result<_>>()?;
         Ok(Self(accounts))
     }
@@ -181,7 +185,7 @@ impl AccountDouble {
     }
 }
 
-fn account(row: AccountRow, day_zero: Day) -> Result<Account> {
+fn account(row: AccountRow, daily: bool, day_zero: Day) -> Result<Account> {
     let ssn_last4 = row
         .ssn
         .rsplit('-')
@@ -193,6 +197,7 @@ fn account(row: AccountRow, day_zero: Day) -> Result<Account> {
         date_of_birth: relative_day(&row.date_of_birth, day_zero)?,
         ssn_last4,
         full_name: row.full_name,
+        daily,
         reports: row
             .reports
             .iter()
