@@ -26,7 +26,7 @@ use crate::role::CALENDAR;
 /// The party that is the agency of the state lived in at first.
 pub const HERE: &str = "agency";
 /// Longest wait for something to come about.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// How often it is looked for.
 const LOOK: Duration = Duration::from_millis(100);
 /// Enrolments under way at once.
