@@ -363,3 +363,32 @@ async fn a_text_that_nobody_takes_is_a_dead_letter_that_can_be_sent_again() {
     .await;
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_yes_after_the_deadline_does_nothing_and_the_caller_is_told() {
+    let mut world = World::new().await;
+    let contact = world.contact(ANA, "en").await;
+    let yes = world.ask(&contact, "d1", 600).await;
+    world.kill();
+    world
+        .sql("UPDATE decision SET deadline = deadline - 30 * 86400")
+        .await;
+    world.restart().await;
+    world.text(ANA, "m1", &format!("YES {}", yes.code)).await;
+    world.text(ANA, "m2", &format!("NO {}", yes.code)).await;
+    let (status, problem) = world.reply("d1", 5).await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (410, &json!("urn:shp:problem:expired"))
+    );
+    let about: Vec<_> = events(&world, PROFILE)
+        .await
+        .into_iter()
+        .filter(|(_, subject, _)| subject == "d1")
+        .collect();
+    assert_eq!(
+        about,
+        [event("closed", "d1", "expired"), event("late", "d1", "YES")]
+    );
+    world.end().await;
+}

@@ -86,6 +86,11 @@ pub enum What {
         /// First day that is not covered.
         on: Day,
     },
+    /// The agency has facts that confirm the owner's death (42 CFR 431.213(a)).
+    Died {
+        /// The day.
+        on: Day,
+    },
 }
 
 /// A statement, signed.

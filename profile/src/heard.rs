@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use actix_web::web;
 use contracts::encoding::{Bytes32, to_base64url};
+use contracts::lifecycle::{Event as Happened, Matter, Reply};
 use oracles::problem::Problem;
 
+use crate::lifecycle::question_of;
 use crate::notifier::Event;
 use crate::service::Service;
 use crate::store::heard::{apply, hear_until};
-use crate::store::{Effect, OwnerDispute, StoreError, StoredProfile};
+use crate::store::{Effect, OwnerDispute, StoreError, StoredProfile, Tx};
 
 /// How long the notifier is asked to wait for the next event.
 const WAIT: Duration = Duration::from_secs(20);
@@ -46,6 +48,8 @@ impl Event {
                 .flat_map(|id| [Effect::Heard(id), Effect::Disputed(id, false)])
                 .collect(),
             ("closed", _) => decision().map(Effect::Heard).into_iter().collect(),
+            // It asks anew and decides nothing, which `Service::heard_late` sees to.
+            ("late", _) => vec![Effect::Nothing],
             ("dispute", _) => decision()
                 .map(|id| Effect::Disputed(id, true))
                 .into_iter()
@@ -96,9 +100,44 @@ impl Service {
             for effect in event.effects() {
                 apply(&mut tx, &effect, event.at).await?;
             }
+            if event.kind == "late" && event.detail == "YES" {
+                self.heard_late(&mut tx, &event.subject).await?;
+            }
         }
         tx.commit().await.map_err(StoreError::from)?;
         Ok(events.len())
+    }
+
+    /// Takes a YES that came after the deadline of the last case's latest question: it asks anew. The event is not signed, so
+    /// nothing may be done on it that a signed reply is needed for.
+    async fn heard_late(&self, tx: &mut Tx, decision: &str) -> Result<(), Problem> {
+        let Some((profile, question)) = self.store.question_of_decision(decision).await? else {
+            return Ok(());
+        };
+        let (Some(profile), Some(stored)) = (
+            self.store.profile(&profile).await?,
+            self.store.lifecycle(&profile).await?,
+        ) else {
+            return Ok(());
+        };
+        let Some(last) = self.lifecycle_state(&profile).await?.last else {
+            return Ok(());
+        };
+        let key = self.lifecycle_key(&profile, &stored)?;
+        let latest: Option<Bytes32> = self
+            .store
+            .lifecycle_document(&key, &profile.profile, &question_of(last.case))
+            .await?;
+        if latest != Some(question) {
+            return Ok(());
+        }
+        let event = Happened::Replied {
+            matter: Matter::Apply { case: last.case },
+            reply: Reply::Yes,
+        };
+        let source = format!("late {decision}");
+        self.take(tx, &profile, &source, &event).await?;
+        Ok(())
     }
 
     /// What keeps texts from reaching the owner.

@@ -152,7 +152,7 @@ pub struct Event {
     pub seq: i64,
     /// When it happened.
     pub at: UnixTime,
-    /// `reply`, `closed`, `dispute`, `message` or `contact`.
+    /// `reply`, `closed`, `dispute`, `late`, `message` or `contact`.
     pub kind: String,
     /// The decision, message or contact.
     pub subject: String,

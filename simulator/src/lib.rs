@@ -7,4 +7,5 @@ pub mod demo;
 pub mod drill;
 pub mod external;
 pub mod faults;
+pub mod lifecycle;
 pub mod role;

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use simulator::demo::live::{self, Scenario};
 use simulator::demo::{self, DemoOptions};
-use simulator::drill::notifier;
+use simulator::drill::{lifecycle, notifier};
 use simulator::faults::{self, FaultOptions};
+use simulator::lifecycle::play;
 use simulator::role::{self, Role};
 
 #[derive(Parser)]
@@ -30,12 +31,14 @@ enum Command {
         #[command(flatten)]
         options: DemoOptions,
     },
-    /// The notifier, killed at random, against a carrier that fails: nobody misses a text or gets one twice.
+    /// Processes killed with SIGKILL: nobody misses anything or gets it twice.
     Drill {
         /// Which part is drilled.
         #[command(subcommand)]
         part: Drill,
     },
+    /// Every way in which the three scenarios end, over one network on a simulated calendar.
+    Endings(play::Options),
     /// Figures as ratios: a table on stderr, JSON lines on stdout.
     Bench {
         /// Which benchmark; all without a name.
@@ -61,6 +64,8 @@ enum Command {
 enum Drill {
     /// Texts, and how they end.
     Notifier(notifier::Options),
+    /// The three scenarios, with any process killed at any step.
+    Lifecycle(lifecycle::Options),
 }
 
 #[tokio::main]
@@ -74,9 +79,13 @@ async fn main() -> ExitCode {
         }) => role::run(role, &config, &ready).await,
         Some(Command::Bench { name }) => simulator::bench::run(name.as_deref()).map_err(Into::into),
         Some(Command::Faults(options)) => faults::run(options).await.map_err(Into::into),
+        Some(Command::Endings(options)) => play::run(&options).await.map_err(Into::into),
         Some(Command::Drill {
             part: Drill::Notifier(options),
         }) => drill(&options).await.map_err(Into::into),
+        Some(Command::Drill {
+            part: Drill::Lifecycle(options),
+        }) => lifecycle::run(&options).await.map_err(Into::into),
         Some(Command::Demo {
             scenario: Some(scenario),
             options,

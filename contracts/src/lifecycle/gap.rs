@@ -242,26 +242,11 @@ impl Run {
         }
     }
 
-    /// Takes an offer back for as long as another decision is before the owner; it comes again under a new number.
+    /// Takes an offer back because another decision comes before the owner. A decision is asked about once, so what is wanted
+    /// after that is quoted anew.
     pub(super) fn unoffer(&mut self) {
-        if let Gap::Offered {
-            offer,
-            attempt,
-            from,
-            quote,
-            ..
-        } = self.state.gap.clone()
-        {
-            self.act(Action::Withdraw {
-                matter: Matter::Gap { offer },
-            });
-            self.state.offers += 1;
-            self.state.gap = Gap::Quoted {
-                offer: self.state.offers,
-                attempt,
-                from,
-                quote,
-            };
+        if matches!(self.state.gap, Gap::Offered { .. }) {
+            self.drop_offer();
         }
     }
 

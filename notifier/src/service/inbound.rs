@@ -214,6 +214,20 @@ impl Service {
                 .add_event(write, &row.caller, event, hearing.now)
                 .await?;
         }
+        // Nothing follows from it but that whoever asked may ask anew.
+        let late_yes = said == Some(Template::Late)
+            && row.decision.state == State::Closed(Closed::Expired)
+            && matches!(hearing.meaning, Meaning::Answer(Answer::Yes, _));
+        if late_yes {
+            let event = NewEvent {
+                kind: "late",
+                subject: &row.decision_id,
+                detail: "YES",
+            };
+            self.store
+                .add_event(write, &row.caller, event, hearing.now)
+                .await?;
+        }
         if row.decision.question != Template::Verify || before == row.decision.state {
             return Ok(());
         }

@@ -139,7 +139,7 @@ impl Service {
         self.gap_decision(profile, &question, &offer).await
     }
 
-    /// Buys a chosen plan; policy and first day, or none when it cannot be had any more: the insurer refuses, or it would begin
+    /// Buys a chosen plan; policy, first day and the first that it never covers, or none when it cannot be had any more: the insurer refuses, or it would begin
     /// before the day on which it is wanted.
     pub(crate) async fn buy_plan(
         &self,
@@ -147,7 +147,7 @@ impl Service {
         quote: &str,
         from: Day,
         approval: &Approval,
-    ) -> Result<Option<(String, Day)>, Problem> {
+    ) -> Result<Option<(String, Day, Day)>, Problem> {
         let Chosen { question, offer } = Chosen::parse(quote)?;
         let (_, found) = self.opened_by_offer(profile, &offer).await?;
         let start = found.start;
@@ -158,7 +158,10 @@ impl Service {
             .gap_enrol(profile, &question, &offer, start, approval)
             .await
         {
-            Ok(policy) => Ok(Some((policy.terms.policy.to_string(), start))),
+            Ok(policy) => {
+                let policy = policy.terms.policy.to_string();
+                Ok(Some((policy, start, found.latest_end)))
+            }
             Err(problem) if problem.status == 409 => {
                 tracing::warn!(code = problem.code(), "gap cover could not be bought");
                 Ok(None)

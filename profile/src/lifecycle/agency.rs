@@ -34,7 +34,7 @@ pub(super) fn of(service: &Service, jurisdiction: Jurisdiction) -> Result<&Agenc
 }
 
 /// The document that holds an agency's reference for the owner's latest application.
-fn application_of(jurisdiction: Jurisdiction) -> String {
+pub(super) fn application_of(jurisdiction: Jurisdiction) -> String {
     format!("application {jurisdiction}")
 }
 
@@ -182,6 +182,7 @@ impl Job<'_> {
             },
             What::Kept => Event::Kept { jurisdiction },
             What::Closed { on } => Event::Closed { jurisdiction, on },
+            What::Died { on } => Event::Died { on },
             What::Reviewed { upheld } => {
                 let state = self.service.lifecycle_state(self.profile).await?;
                 let case = state.case.filter(|case| case.jurisdiction == jurisdiction);
@@ -198,6 +199,7 @@ impl Job<'_> {
 fn followed_until(what: What) -> Option<Day> {
     match what {
         What::Closed { on } => on.plus(RECONSIDERATION_DAYS).ok(),
+        What::Died { on } => Some(on),
         _ => None,
     }
 }
@@ -220,6 +222,8 @@ mod tests {
         let until = followed_until(closed);
         assert_eq!(until, Some(day("2027-03-01")));
         assert_eq!(followed_until(What::Kept), None);
+        let on = day("2026-12-01");
+        assert_eq!(followed_until(What::Died { on }), Some(on));
         let over = |latest, until, today| is_over("CA-1", latest, until, day(today));
         assert!(!over(Some("CA-1"), None, "2030-01-01"));
         assert!(!over(Some("CA-1"), until, "2027-03-01"));

@@ -23,6 +23,7 @@ impl Job<'_> {
             }
             Task::Await { .. } => self.reply(task).await,
             Task::Follow { .. } => self.follow(task).await,
+            Task::Lapse { policy, on } => Ok(self.lapse(policy, *on)),
             Task::Act { action } => self.act(action).await,
         }
     }
@@ -131,6 +132,6 @@ impl Job<'_> {
 }
 
 /// The document that names a case's latest question.
-pub(super) fn question_of(case: u32) -> String {
+pub(crate) fn question_of(case: u32) -> String {
     format!("question {case}")
 }

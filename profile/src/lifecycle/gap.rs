@@ -4,14 +4,17 @@ use contracts::application::{Answer, Approval};
 use contracts::encoding::Bytes32;
 use contracts::lifecycle::{Action, Event, Matter};
 use contracts::receipt::{Entry, EntryKind};
+use contracts::units::Day;
 use oracles::problem::Problem;
 
+use super::Task;
 use super::owner::approval_of;
 use super::worker::{Done, Job};
 
 impl Job<'_> {
     pub(super) async fn gap(&self, action: &Action) -> Result<Done, Problem> {
         let (service, profile) = (self.service, self.profile);
+        let mut follow_up = None;
         let event = match action {
             Action::Quote {
                 offer,
@@ -32,11 +35,18 @@ impl Job<'_> {
             Action::Enrol { offer, quote, from } => {
                 let approval = self.approval(*offer).await?;
                 match service.buy_plan(profile, quote, *from, &approval).await? {
-                    Some((policy, from)) => Event::GapEnrolled {
-                        offer: *offer,
-                        policy,
-                        from,
-                    },
+                    Some((policy, from, on)) => {
+                        let lapse = Task::Lapse {
+                            policy: policy.clone(),
+                            on,
+                        };
+                        follow_up = Some((format!("lapse {policy}"), lapse));
+                        Event::GapEnrolled {
+                            offer: *offer,
+                            policy,
+                            from,
+                        }
+                    }
                     None => Event::GapRefused { offer: *offer },
                 }
             }
@@ -48,8 +58,21 @@ impl Job<'_> {
         };
         Ok(Done {
             events: vec![(self.source(), event)],
+            follow_up,
             ..Done::default()
         })
+    }
+
+    /// A policy that nobody ended has come to the end of its longest term.
+    pub(super) fn lapse(&self, policy: &str, on: Day) -> Done {
+        let event = Event::GapLapsed {
+            policy: policy.to_owned(),
+            on,
+        };
+        Done {
+            events: vec![(self.source(), event)],
+            ..Done::default()
+        }
     }
 
     /// The owner's YES to an offer, entered in the ledger before anything is bought with it.

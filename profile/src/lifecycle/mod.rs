@@ -30,6 +30,7 @@ use crate::store::lifecycle::{
 use crate::store::{StoreError, StoredProfile, Tx};
 use crate::wallet::Use;
 
+pub(crate) use effects::question_of;
 pub use record::{Coverage, CoverageEvent};
 pub(crate) use worker::{backoff, run};
 
@@ -75,6 +76,8 @@ pub(crate) enum Task {
         #[serde(default)]
         until: Option<Day>,
     },
+    /// Say that a gap policy is over, on the first day that its longest term does not cover.
+    Lapse { policy: String, on: Day },
 }
 
 impl Task {
@@ -85,6 +88,7 @@ impl Task {
             Self::Append { .. } => "ledger",
             Self::Await { .. } => "reply",
             Self::Follow { .. } => "follow",
+            Self::Lapse { .. } => "lapse",
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The coverage record: what happened to an owner's cover, with receipts, for the owner alone.
 
+use std::collections::BTreeMap;
+
 use contracts::encoding::Bytes32;
+use contracts::ids::Jurisdiction;
 use contracts::lifecycle::{Balance, Event, Span, State, Transition};
 use contracts::receipt::{Entry, Receipt};
 use contracts::units::Day;
@@ -8,6 +11,7 @@ use oracles::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::agency::application_of;
 use super::{Taken, not_watched};
 use crate::service::Service;
 use crate::store::StoredProfile;
@@ -28,6 +32,10 @@ pub struct Coverage {
     /// Where it stands.
     #[schema(value_type = Object)]
     pub state: State,
+    /// Each agency's reference for the latest application there, which its staff ask for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Object)]
+    pub applications: BTreeMap<Jurisdiction, String>,
     /// Events of this page, oldest first.
     pub events: Vec<CoverageEvent>,
     /// What to ask for the next page with, where there is one.
@@ -92,7 +100,17 @@ impl Service {
             tracing::error!(%error, "a coverage record does not balance");
             Problem::internal()
         })?;
+        let mut applications = BTreeMap::new();
+        for agency in self.agencies.iter().filter_map(|one| one.jurisdiction()) {
+            let name = application_of(agency);
+            let document = self
+                .store
+                .lifecycle_document(&key, &profile.profile, &name)
+                .await?;
+            applications.extend(document.map(|application| (agency, application)));
+        }
         Ok(Coverage {
+            applications,
             days: state.days.spans().to_vec(),
             balance,
             state,

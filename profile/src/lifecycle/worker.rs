@@ -173,7 +173,10 @@ impl Job<'_> {
                 lane,
                 place: (0, 0),
                 payload: task,
-                due_at: now,
+                due_at: match task {
+                    Task::Lapse { on, .. } => on.start(),
+                    _ => now,
+                },
             };
             insert_task(&mut tx, &self.key, profile, &new).await?;
         }

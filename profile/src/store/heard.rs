@@ -3,6 +3,7 @@
 use contracts::encoding::Bytes32;
 use contracts::units::UnixTime;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, Tx};
 
@@ -104,6 +105,21 @@ impl Store {
         .transpose()
     }
 
+    /// Profile and question of a decision.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn question_of_decision(
+        &self,
+        decision: &str,
+    ) -> Result<Option<(Bytes32, Bytes32)>, StoreError> {
+        let row = sqlx::query("SELECT profile, question FROM question WHERE decision = $1")
+            .bind(decision)
+            .fetch_optional(self.pool())
+            .await?;
+        row.as_ref().map(profile_and_question).transpose()
+    }
+
     /// Profile and question of decisions whose reply is there and that have not been advanced since, oldest first.
     ///
     /// # Errors
@@ -116,16 +132,15 @@ impl Store {
         .bind(i64::from(limit))
         .fetch_all(self.pool())
         .await?;
-        rows.iter()
-            .map(|row| {
-                let id = |column: &'static str| -> Result<Bytes32, StoreError> {
-                    Bytes32::parse(&row.try_get::<String, _>(column)?)
-                        .map_err(|_| StoreError::Corrupt(column))
-                };
-                Ok((id("profile")?, id("question")?))
-            })
-            .collect()
+        rows.iter().map(profile_and_question).collect()
     }
+}
+
+fn profile_and_question(row: &AnyRow) -> Result<(Bytes32, Bytes32), StoreError> {
+    let id = |column: &'static str| -> Result<Bytes32, StoreError> {
+        Bytes32::parse(&row.try_get::<String, _>(column)?).map_err(|_| StoreError::Corrupt(column))
+    };
+    Ok((id("profile")?, id("question")?))
 }
 
 /// Moves a notifier's count from one event to a later one; false if another process has moved it.

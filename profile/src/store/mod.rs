@@ -38,6 +38,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_lifecycle.sql"),
     include_str!("../../migrations/0007_wallet.sql"),
     include_str!("../../migrations/0008_api.sql"),
+    include_str!("../../migrations/0009_decisions.sql"),
     include_str!("../../migrations/0010_grant.sql"),
     include_str!("../../migrations/0011_consent.sql"),
 ];

@@ -15,7 +15,7 @@ use crate::agency::What;
 use crate::api::coverage::Flag;
 use crate::api::types::PolicyPage;
 use crate::lifecycle::Coverage;
-use crate::testing::{CONTRACT, INSURER, Lie, Owner, World, parse};
+use crate::testing::{AUDIENCE, CONTRACT, INSURER, Lie, Owner, World, parse};
 
 /// Longest wait for the workers: far more than they take, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -467,5 +467,72 @@ async fn a_loss_ends_in_gap_cover_on_the_owners_yes_and_that_cover_ends_when_the
     let store = &world.service.service().store;
     let others = store.policies_of("insurer.one", "", 50).await.unwrap();
     assert!(others.is_empty());
+    world.end().await;
+}
+
+/// Attack: whoever can write the notifier's events, which are not signed, says that the owner replied YES late.
+#[actix_web::test]
+async fn a_yes_after_the_last_day_asks_anew_and_files_nothing_by_itself() {
+    let world = World::new().await;
+    world.lie(Lie::ClosedReply);
+    let owner = world.watched("987-65-5020").await;
+    world.changed(&owner, "job", Change::IncomeDown).await;
+    let unheard = |now: &Coverage, cases: u32| {
+        now.state.cases == cases && outcome(now) == Some(Outcome::NoReply)
+    };
+    world.until_cover(&owner, |now| unheard(now, 1)).await;
+    let asked: Vec<String> = world
+        .network_texts()
+        .iter()
+        .filter(|text| text["template"] == "apply")
+        .map(|text| text["decision_id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(asked.len(), 2, "asked once more before no reply is one");
+    let latest: String = {
+        use sqlx::Row as _;
+        let sql =
+            "SELECT decision FROM question WHERE audience = $1 ORDER BY wallet_index DESC LIMIT 1";
+        let row = sqlx::query(sql)
+            .bind(AUDIENCE)
+            .fetch_one(world.store.store.pool())
+            .await
+            .unwrap();
+        row.get("decision")
+    };
+    let first = asked.iter().find(|decision| **decision != latest).unwrap();
+    // An earlier text of the case, one of nobody's, and other words are no reason to ask.
+    world.event("late", first, "YES");
+    world.event("late", "no id", "YES");
+    world.event("late", &latest, "NO");
+    world.heard_all().await;
+    assert_eq!(world.coverage(&owner).await.state.cases, 1);
+    world.event("late", &latest, "YES");
+    world.event("late", &latest, "YES");
+    world.heard_all().await;
+    world
+        .until_cover(&owner, |now| unheard(now, 2) && now.state.case.is_none())
+        .await;
+    let (_, _, filed, _) = world.counts();
+    assert_eq!(filed, 0);
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn a_death_that_the_agency_confirms_ends_everything_and_texts_nobody() {
+    let world = World::new().await;
+    let owner = world.watched("987-65-5021").await;
+    world.reinstated(&owner).await;
+    let on = world.today();
+    world.says("CA-0", What::Died { on });
+    let record = world
+        .until_cover(&owner, |now| now.state.died.is_some())
+        .await;
+    let ends = on.plus(1).unwrap();
+    assert_eq!(record.days.last().unwrap().to, Some(ends));
+    assert!(record.applications.values().any(|it| it == "CA-0"));
+    let told = world.network_texts().len();
+    world.changed(&owner, "job-again", Change::IncomeDown).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.network_texts().len(), told);
     world.end().await;
 }

@@ -8,17 +8,16 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use contracts::ids::Jurisdiction;
 use contracts::lifecycle::{Change, Gap, Outcome, Payer, Phase};
-use contracts::receipt::{EntryKind, commit};
-use contracts::trust::{MAX_TRUST_BYTES, Trust};
 use contracts::units::Day;
 use profile::agency::What;
 use profile::lifecycle::Coverage;
 use serde_json::json;
 
 use super::folder::{Enrolled, Folder};
-use super::story::{PEOPLE, Story, home, person};
+use super::story::{PEOPLE, Setting, Story, home, person};
 use super::{CONTRACT, DemoError, DemoOptions};
 use crate::external::agency::CaseView;
+use crate::lifecycle::books;
 use crate::role::CALENDAR;
 
 /// The day on which every scenario begins: its sources hold what the rules of that year ask for.
@@ -42,7 +41,7 @@ pub enum Scenario {
 }
 
 /// The state moved to.
-pub(super) fn away() -> Jurisdiction {
+pub(crate) fn away() -> Jurisdiction {
     "OR".parse().expect("OR is a jurisdiction")
 }
 
@@ -68,7 +67,7 @@ async fn play(scenario: Scenario, options: &DemoOptions, folder: &Folder) -> Res
     let begins: Day = BEGINS
         .parse()
         .map_err(|error| DemoError::Other(format!("{error}")))?;
-    let mut story = Story::begin_on(options, folder, Some(begins)).await?;
+    let mut story = Story::begin_on(options, folder, Some(begins), Setting::default()).await?;
     let told = Live {
         story: &mut story,
         moved: 0,
@@ -231,22 +230,9 @@ impl Live<'_, '_> {
     async fn account(&mut self) -> Result<(), DemoError> {
         let all = |now: &Coverage| now.events.iter().all(|event| event.receipt.is_some());
         let record = self.until("every step is in the ledger", all).await?;
-        let path = self.story.folder.path("trust.json");
-        let trust = std::fs::read(&path).map_err(DemoError::file(&path))?;
-        let trust = Trust::parse(trust.get(..MAX_TRUST_BYTES).unwrap_or(&trust))
-            .map_err(|error| DemoError::Other(error.to_string()))?;
-        for event in &record.events {
-            let receipt = event.receipt.as_ref();
-            let proven = receipt.is_some_and(|receipt| {
-                receipt.entry == event.entry && receipt.verify(&trust).is_ok()
-            });
-            let told = commit(EntryKind::CoverageEvent, &event.salt, &event.transition);
-            if !proven || told != event.entry.commitment {
-                return Err(DemoError::Other(format!(
-                    "step {} is not in the ledger as the record tells it",
-                    event.seq
-                )));
-            }
+        let trust = books::trust(self.story.folder)?;
+        if let Some(unproven) = books::unproven(&record, &trust).into_iter().next() {
+            return Err(DemoError::Other(unproven));
         }
         println!();
         println!("day by day");

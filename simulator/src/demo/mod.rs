@@ -9,14 +9,15 @@ pub mod live;
 pub(crate) mod navigator;
 pub(crate) mod network;
 pub(crate) mod oracle_config;
-mod people;
-mod phone;
+pub(crate) mod people;
+pub(crate) mod phone;
 pub(crate) mod process;
 mod report;
 pub(crate) mod setup;
-mod story;
+pub(crate) mod story;
 pub(crate) mod tap;
 mod tls_scan;
+pub mod trap;
 
 use std::path::{Path, PathBuf};
 
@@ -122,7 +123,7 @@ impl DemoError {
 
 /// One decision, for the JSON summary.
 #[derive(Debug, Clone, Serialize)]
-struct Decision {
+pub(crate) struct Decision {
     subject: String,
     contract: String,
     jurisdiction: String,

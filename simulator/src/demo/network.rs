@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use contracts::ids::NodeId;
@@ -24,8 +25,17 @@ const CALL_LIMIT: Duration = Duration::from_secs(90);
 pub struct Network<'a> {
     folder: &'a Folder,
     doors: BTreeMap<String, Tap>,
-    processes: BTreeMap<String, RoleProcess>,
+    processes: Mutex<BTreeMap<String, RoleProcess>>,
+    /// The role that each party was last started in.
+    roles: Mutex<BTreeMap<String, String>>,
     client: Client,
+    /// How long a call that nobody answers is made again.
+    patience: Duration,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A map of processes holds no invariant that a panic could break.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The door and process name of an oracle.
@@ -71,9 +81,16 @@ impl<'a> Network<'a> {
         Ok(Self {
             folder,
             doors,
-            processes: BTreeMap::new(),
+            processes: Mutex::default(),
+            roles: Mutex::default(),
             client,
+            patience: Duration::ZERO,
         })
+    }
+
+    /// From now on a call that nobody answers is made again for so long, as a client does whose server is being restarted.
+    pub fn insist(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// The address that others reach a party at.
@@ -93,8 +110,8 @@ impl<'a> Network<'a> {
     }
 
     /// Whether a party's process has ended by itself.
-    pub fn has_died(&mut self, party: &str) -> bool {
-        self.processes
+    pub fn has_died(&self, party: &str) -> bool {
+        lock(&self.processes)
             .get_mut(party)
             .is_some_and(RoleProcess::has_ended)
     }
@@ -108,10 +125,33 @@ impl<'a> Network<'a> {
     ///
     /// # Errors
     /// It does not start or answer in time.
-    pub async fn start(&mut self, role: &str, party: &str, config: &str) -> Result<(), DemoError> {
-        let file = self
-            .folder
+    pub async fn start(&self, role: &str, party: &str, config: &str) -> Result<(), DemoError> {
+        self.folder
             .write(&format!("config/{party}.toml"), config.as_bytes())?;
+        lock(&self.roles).insert(party.to_owned(), role.to_owned());
+        self.launch(role, party).await
+    }
+
+    /// Starts a party's process again, as it was started last.
+    ///
+    /// # Errors
+    /// It was never started, or does not start or answer in time.
+    pub async fn restart(&self, party: &str) -> Result<(), DemoError> {
+        let role = lock(&self.roles).get(party).cloned();
+        let role = role.ok_or_else(|| DemoError::Process(format!("{party} was never started")))?;
+        self.launch(&role, party).await
+    }
+
+    /// Has calls for a party that does not run answered by another.
+    pub fn stand_in(&self, party: &str, other: &str) {
+        let address = lock(&self.processes).get(other).map(RoleProcess::address);
+        if let (Some(door), Some(address)) = (self.doors.get(party), address) {
+            door.forward_to(address);
+        }
+    }
+
+    async fn launch(&self, role: &str, party: &str) -> Result<(), DemoError> {
+        let file = self.folder.path(format!("config/{party}.toml"));
         let ready = self.folder.path(format!("config/{party}.ready"));
         let log = self.folder.path(format!("logs/{party}.log"));
         let process = RoleProcess::start(role, party, &file, ready, &log)
@@ -126,7 +166,7 @@ impl<'a> Network<'a> {
         {
             door.forward_to(address);
         }
-        self.processes.insert(party.to_owned(), process);
+        lock(&self.processes).insert(party.to_owned(), process);
         Ok(())
     }
 
@@ -149,8 +189,9 @@ impl<'a> Network<'a> {
     }
 
     /// SIGKILLs a party's process and closes its door.
-    pub async fn kill(&mut self, party: &str) -> bool {
-        let Some(mut process) = self.processes.remove(party) else {
+    pub async fn kill(&self, party: &str) -> bool {
+        let running = lock(&self.processes).remove(party);
+        let Some(mut process) = running else {
             return false;
         };
         process.kill().await;
@@ -164,7 +205,7 @@ impl<'a> Network<'a> {
 
     /// Whether a party's process was started and not killed.
     pub fn runs(&self, party: &str) -> bool {
-        self.processes.contains_key(party)
+        lock(&self.processes).contains_key(party)
     }
 
     /// The process id of a party that runs.
@@ -182,15 +223,15 @@ impl<'a> Network<'a> {
 
     /// How many processes run.
     pub fn size(&self) -> usize {
-        self.processes.len()
+        lock(&self.processes).len()
     }
 
     /// Ends every process.
-    pub async fn end(&mut self) {
-        for process in self.processes.values_mut() {
+    pub async fn end(&self) {
+        let running = std::mem::take(&mut *lock(&self.processes));
+        for mut process in running.into_values() {
             process.kill().await;
         }
-        self.processes.clear();
     }
 
     /// `POST` JSON through a party's door.
@@ -215,7 +256,37 @@ impl<'a> Network<'a> {
         if let Some(key) = idempotency {
             request = request.header("idempotency-key", key);
         }
-        answer(party, request).await
+        let bytes = self.body(party, request).await?;
+        let bytes = if bytes.is_empty() {
+            b"null".to_vec()
+        } else {
+            bytes
+        };
+        serde_json::from_slice(&bytes).map_err(|error| format!("{party}: {error}"))
+    }
+
+    /// `POST` JSON through a party's door, once however long [`Network::insist`] has calls made again.
+    ///
+    /// # Errors
+    /// One line: the problem's detail, or what failed; then whether it was heard is not known.
+    pub async fn once<B: Serialize, A: DeserializeOwned>(
+        &self,
+        party: &str,
+        path: &str,
+        bearer: Option<&str>,
+        body: &B,
+    ) -> Result<A, String> {
+        let mut request = self
+            .client
+            .post(format!("{}{path}", self.url(party)))
+            .json(body);
+        if let Some(token) = bearer {
+            request = request.bearer_auth(token);
+        }
+        let bytes = attempt(party, request)
+            .await
+            .map_err(|Unheard(why)| why)??;
+        serde_json::from_slice(&bytes).map_err(|error| format!("{party}: {error}"))
     }
 
     /// `PUT` JSON through a party's door, where nothing is answered.
@@ -236,7 +307,7 @@ impl<'a> Network<'a> {
         if let Some(token) = bearer {
             request = request.bearer_auth(token);
         }
-        self::body(party, request).await.map(|_| ())
+        self.body(party, request).await.map(|_| ())
     }
 
     /// `GET` JSON through a party's door.
@@ -267,9 +338,26 @@ impl<'a> Network<'a> {
         if let Some(token) = bearer {
             request = request.bearer_auth(token);
         }
-        body(party, request).await
+        self.body(party, request).await
+    }
+
+    async fn body(&self, party: &str, request: reqwest::RequestBuilder) -> Result<Vec<u8>, String> {
+        let since = Instant::now();
+        loop {
+            let again = request
+                .try_clone()
+                .ok_or("a body that cannot be sent twice")?;
+            match attempt(party, again).await {
+                Err(Unheard(why)) if since.elapsed() >= self.patience => return Err(why),
+                Err(Unheard(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Ok(answer) => return answer,
+            }
+        }
     }
 }
+
+/// Nobody answered, or not to the end: whether the call was heard is not known.
+struct Unheard(String);
 
 /// An idempotency key that no other call has.
 pub fn fresh_key() -> String {
@@ -278,31 +366,21 @@ pub fn fresh_key() -> String {
     contracts::encoding::to_base64url(key)
 }
 
-async fn answer<A: DeserializeOwned>(
+async fn attempt(
     party: &str,
     request: reqwest::RequestBuilder,
-) -> Result<A, String> {
-    let bytes = body(party, request).await?;
-    let bytes = if bytes.is_empty() {
-        b"null".to_vec()
-    } else {
-        bytes
-    };
-    serde_json::from_slice(&bytes).map_err(|error| format!("{party}: {error}"))
-}
-
-async fn body(party: &str, request: reqwest::RequestBuilder) -> Result<Vec<u8>, String> {
+) -> Result<Result<Vec<u8>, String>, Unheard> {
     let answer = request
         .send()
         .await
-        .map_err(|error| format!("{party} did not answer: {error}"))?;
+        .map_err(|error| Unheard(format!("{party} did not answer: {error}")))?;
     let status = answer.status();
     let bytes = answer
         .bytes()
         .await
-        .map_err(|error| format!("{party} did not finish its answer: {error}"))?;
+        .map_err(|error| Unheard(format!("{party} did not finish its answer: {error}")))?;
     if status.is_success() {
-        return Ok(bytes.to_vec());
+        return Ok(Ok(bytes.to_vec()));
     }
     let problem: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let detail = problem
@@ -310,5 +388,10 @@ async fn body(party: &str, request: reqwest::RequestBuilder) -> Result<Vec<u8>, 
         .or_else(|| problem.get("title"))
         .and_then(serde_json::Value::as_str)
         .map_or_else(|| status.to_string(), str::to_owned);
-    Err(format!("{party}: {detail}"))
+    let said = format!("{party}: {detail}");
+    match status.as_u16() {
+        // Somebody behind it is being restarted.
+        502 | 503 => Err(Unheard(said)),
+        _ => Ok(Err(said)),
+    }
 }

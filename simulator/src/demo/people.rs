@@ -12,7 +12,7 @@ use super::story::{PEOPLE, Story, person};
 use crate::external;
 
 impl Story<'_> {
-    pub(super) async fn enrol(&mut self) -> Result<(), DemoError> {
+    pub(crate) async fn enrol(&mut self) -> Result<(), DemoError> {
         self.enter(Step::Enrol).await;
         let phone = self
             .phone
@@ -80,7 +80,7 @@ impl Story<'_> {
     }
 
     /// The owner of the story finds work again.
-    pub(super) async fn find_job(&mut self) -> Result<(), DemoError> {
+    pub(crate) async fn find_job(&mut self) -> Result<(), DemoError> {
         let (key, _) = self.folder.secret("payroll-operator")?;
         let registry = self.folder.path("sources/registry.db");
         let ssn = &person(&self.people, PEOPLE[0])?.ssn;
@@ -95,7 +95,7 @@ impl Story<'_> {
         Ok(())
     }
 
-    pub(super) async fn lose_job(&mut self) -> Result<(), DemoError> {
+    pub(crate) async fn lose_job(&mut self) -> Result<(), DemoError> {
         self.enter(Step::Event).await;
         if self.memory.job_lost {
             return Ok(());

@@ -41,7 +41,7 @@ impl Texting {
     /// It does not start.
     pub async fn start(
         folder: &Folder,
-        network: &mut Network<'_>,
+        network: &Network<'_>,
         clock_offset: i64,
     ) -> Result<Self, DemoError> {
         let outbox = folder.make("phone")?;
@@ -97,7 +97,7 @@ impl Texting {
         self.notifier_key
     }
 
-    fn phone(&self, network: &Network<'_>, number: &str) -> Phone {
+    pub(crate) fn phone(&self, network: &Network<'_>, number: &str) -> Phone {
         Phone {
             outbox: self.outbox.clone(),
             number: number.to_owned(),

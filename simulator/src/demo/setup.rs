@@ -17,22 +17,38 @@ use super::folder::Folder;
 use super::network::{Network, oracle_name};
 use super::oracle_config::{self, SourceAccess};
 use super::phone::Texting;
-use super::story::{AWAY, GAP, Story, home};
+use super::story::{AWAY, GAP, PEOPLE, Story, home, person, profiles};
 use super::{AUDIENCE, AUDIENCE_AWAY, CONTRACT, DemoError, INSURER, ISSUER, ORACLES, ORIGIN};
+use crate::external::double::Double;
 use crate::external::{self, RoleConfig, Secret};
 
 /// The agency's party.
 const AGENCY: &str = "agency";
 /// The insurer's published plans.
 const PLANS: &[u8] = include_bytes!("../../../fixtures/plans/bridge-mutual.json");
-/// Seconds within which a YES can be taken back in the demo; ten minutes in a real configuration.
-const UNDO_SECONDS: u32 = 1;
 
 impl Story<'_> {
-    pub(super) async fn start(&mut self) -> Result<(), DemoError> {
+    pub(crate) async fn start(&mut self) -> Result<(), DemoError> {
         let since = Instant::now();
         let registry =
             external::registry::create(&self.folder.path("sources"), self.day_zero).await?;
+        let of = person(&self.people, PEOPLE[0])?;
+        let of_case = external::registry::case_number(&registry, &of.ssn).await?;
+        let mut accounts = Vec::new();
+        for double in &self.setting.cast {
+            if external::registry::case_number(&registry, &double.ssn())
+                .await
+                .is_err()
+            {
+                external::registry::add_double(&registry, &of.ssn, double).await?;
+            }
+            accounts.push(external::payroll::AccountDouble {
+                case_number: double.case_number(),
+                ssn: double.ssn(),
+                of: of_case.clone(),
+                pay_percent: double.pay_percent,
+            });
+        }
         let (payroll_key, _) = self.folder.secret("payroll-reader")?;
         let (payroll_admin, _) = self.folder.secret("payroll-operator")?;
         let (ehr_key, _) = self.folder.secret("ehr-reader")?;
@@ -43,12 +59,14 @@ impl Story<'_> {
             data: self.folder.make("sources/payroll")?,
             api_key: Secret::new(&payroll_key),
             admin_key: Secret::new(payroll_admin),
+            doubles: accounts,
         });
         let ehr = RoleConfig::Ehr(external::ehr::Config {
             listen: ([127, 0, 0, 1], 0).into(),
             day_zero: self.day_zero,
             api_key: Secret::new(&ehr_key),
             generated: 0,
+            unremarkable: self.setting.cast.iter().map(Double::mrn).collect(),
         });
         self.network
             .start("external", "payroll", &to_toml(&payroll)?)
@@ -75,7 +93,7 @@ impl Story<'_> {
                 .start("oracle", &oracle_name(config.id), &to_toml(config)?)
                 .await?;
         }
-        self.phone = Some(Texting::start(self.folder, &mut self.network, self.clock_offset).await?);
+        self.phone = Some(Texting::start(self.folder, &self.network, self.clock_offset).await?);
         self.say(&format!(
             "{} processes listen: payroll, EHR, {ORACLES} oracles, notifier; the registry is a SQL database",
             self.network.size()
@@ -86,7 +104,7 @@ impl Story<'_> {
     }
 
     /// One generation per committee key over the network; a fault strikes in the middle of it.
-    pub(super) async fn generate_keys(&mut self) -> Result<(), DemoError> {
+    pub(crate) async fn generate_keys(&mut self) -> Result<(), DemoError> {
         let since = Instant::now();
         let failed = DemoError::step(Step::Dkg);
         let first = NodeId::new(1).map_err(|error| DemoError::Other(error.to_string()))?;
@@ -195,9 +213,15 @@ impl Story<'_> {
                 insurers,
                 clock_offset: self.clock_offset,
                 ask: None,
+                undo_seconds: self.setting.undo_seconds,
+                lease_seconds: self.setting.lease_seconds,
+                database: self.setting.database.clone(),
             },
         )?;
-        self.network.start("profile", "profile", &config).await
+        for party in profiles(&self.setting) {
+            self.network.start("profile", &party, &config).await?;
+        }
+        Ok(())
     }
 
     /// Starts the insurer; what the profile is told of it.
@@ -259,6 +283,12 @@ pub struct ProfileAccess<'a> {
     pub clock_offset: i64,
     /// `[ask]`, where the defaults do not serve.
     pub ask: Option<serde_json::Value>,
+    /// Seconds within which a YES can be taken back; ten minutes in a real configuration.
+    pub undo_seconds: u32,
+    /// Seconds after which another worker may take a task.
+    pub lease_seconds: u32,
+    /// The database, where it is not a file in the run's folder.
+    pub database: Option<String>,
 }
 
 /// The configuration of a profile service that asks the first `count` oracles.
@@ -320,7 +350,9 @@ pub fn profile_config(
     }
     let mut config = json!({
         "listen": "127.0.0.1:0",
-        "database": format!("sqlite:{}", folder.path("profile/profile.db").display()),
+        "database": access.database.clone().unwrap_or_else(
+            || format!("sqlite:{}", folder.path("profile/profile.db").display())
+        ),
         "operator_key": {"file": operator_key},
         "navigator_token": {"file": navigator},
         "trust": folder.path("trust.json"),
@@ -340,8 +372,8 @@ pub fn profile_config(
         },
         "enquiries": enquiries,
         "insurers": access.insurers,
-        "worker": {"interval_ms": 100, "poll_seconds": 1, "lease_seconds": 30},
-        "approval": {"wait_seconds": 5, "undo_seconds": UNDO_SECONDS},
+        "worker": {"interval_ms": 100, "poll_seconds": 1, "lease_seconds": access.lease_seconds},
+        "approval": {"wait_seconds": 5, "undo_seconds": access.undo_seconds},
     });
     if let Some(ask) = &access.ask {
         config["ask"] = ask.clone();

@@ -14,36 +14,74 @@ use super::oracle_config::{self};
 use super::phone::Texting;
 use super::report::{self, FactFinder};
 use super::{AUDIENCE, CONTRACT, Decision, DemoError, DemoOptions, calendar};
+use crate::external::double::Double;
 use crate::external::{self, Person};
 
 /// The most steps one question may take, waits included; a story that needs more is stuck.
 const MAX_ADVANCES: usize = 60;
 /// The people of the story, by their fixture ids.
-pub(super) const PEOPLE: [&str; 2] = ["ana", "bruno"];
+pub(crate) const PEOPLE: [&str; 2] = ["ana", "bruno"];
 
 /// The party that is the agency of the state moved to.
-pub(super) const AWAY: &str = "agency-away";
+pub(crate) const AWAY: &str = "agency-away";
 /// The insurer's party, in stories on a calendar.
-pub(super) const GAP: &str = "insurer";
+pub(crate) const GAP: &str = "insurer";
+
+/// Seconds in a day.
+const DAY: i64 = 86_400;
 
 /// Where the story plays.
 pub fn home() -> Jurisdiction {
     "CA".parse().expect("CA is a jurisdiction")
 }
 
+/// What a run has otherwise than the demo.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// People beside those of the fixtures, with the records of the first of the story.
+    pub cast: Vec<Double>,
+    /// Seconds within which a YES can be taken back.
+    pub undo_seconds: u32,
+    /// Seconds after which another worker may take a task.
+    pub lease_seconds: u32,
+    /// Profile services that share the work.
+    pub profiles: u16,
+    /// Their database, where it is not a file in the run's folder.
+    pub database: Option<String>,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self {
+            cast: Vec::new(),
+            undo_seconds: 1,
+            lease_seconds: 30,
+            profiles: 1,
+            database: None,
+        }
+    }
+}
+
+/// The parties that are profile services: callers use the first.
+pub(crate) fn profiles(setting: &Setting) -> Vec<String> {
+    let rest = (2..=setting.profiles).map(|number| format!("profile-{number}"));
+    std::iter::once("profile".to_owned()).chain(rest).collect()
+}
+
 /// A run in progress.
 pub struct Story<'a> {
-    pub(super) options: &'a DemoOptions,
-    pub(super) folder: &'a Folder,
-    pub(super) network: Network<'a>,
-    pub(super) memory: Memory,
-    pub(super) people: Vec<Person>,
-    pub(super) day_zero: Day,
-    pub(super) today: Day,
-    pub(super) clock_offset: i64,
-    pub(super) timings: Vec<(String, Duration)>,
-    pub(super) finder: FactFinder,
-    pub(super) phone: Option<Texting>,
+    pub(crate) options: &'a DemoOptions,
+    pub(crate) folder: &'a Folder,
+    pub(crate) network: Network<'a>,
+    pub(crate) memory: Memory,
+    pub(crate) people: Vec<Person>,
+    pub(crate) day_zero: Day,
+    pub(crate) today: Day,
+    pub(crate) clock_offset: i64,
+    pub(crate) timings: Vec<(String, Duration)>,
+    pub(crate) finder: FactFinder,
+    pub(crate) phone: Option<Texting>,
+    pub(crate) setting: Setting,
 }
 
 impl<'a> Story<'a> {
@@ -52,7 +90,7 @@ impl<'a> Story<'a> {
     /// # Errors
     /// The folder or a port cannot be used.
     pub async fn begin(options: &'a DemoOptions, folder: &'a Folder) -> Result<Self, DemoError> {
-        Self::begin_on(options, folder, None).await
+        Self::begin_on(options, folder, None, Setting::default()).await
     }
 
     /// As [`Story::begin`], on a day of the caller's choice.
@@ -63,6 +101,7 @@ impl<'a> Story<'a> {
         options: &'a DemoOptions,
         folder: &'a Folder,
         begins: Option<Day>,
+        setting: Setting,
     ) -> Result<Self, DemoError> {
         let mut memory = folder.memory()?;
         let now = oracles::clock::Clock::system().now();
@@ -70,13 +109,15 @@ impl<'a> Story<'a> {
             .day()
             .map_err(|error| DemoError::Other(error.to_string()))?;
         let (today, clock_offset) = match begins {
-            Some(begins) => (begins, (begins.number() - day.number()) * 86_400),
+            // At noon: a run that takes minutes must not see another day begin.
+            Some(begins) => (begins, begins.start().0 + DAY / 2 - now.0),
             None => calendar(day)?,
         };
         let day_zero = *memory.day_zero.get_or_insert(today);
         folder.remember(&memory)?;
         let mut parties: Vec<String> = oracle_config::nodes().map(oracle_name).collect();
-        parties.extend(["payroll", "ehr", "profile", "notifier", "agency"].map(str::to_owned));
+        parties.extend(["payroll", "ehr", "notifier", "agency"].map(str::to_owned));
+        parties.extend(profiles(&setting));
         if begins.is_some() {
             parties.extend([AWAY, GAP].map(str::to_owned));
         }
@@ -99,6 +140,7 @@ impl<'a> Story<'a> {
             timings: Vec::new(),
             finder: FactFinder::new(external::canaries()?).map_err(DemoError::Other)?,
             phone: None,
+            setting,
         })
     }
 
@@ -147,16 +189,16 @@ impl<'a> Story<'a> {
         Ok(decisions)
     }
 
-    pub(super) fn say(&self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         self.options.tell(&format!("• {line}"));
     }
 
-    pub(super) fn timed(&mut self, step: impl Into<String>, since: Instant) {
+    pub(crate) fn timed(&mut self, step: impl Into<String>, since: Instant) {
         self.timings.push((step.into(), since.elapsed()));
     }
 
     /// Begins a step: the faults asked for it strike now.
-    pub(super) async fn enter(&mut self, step: Step) {
+    pub(crate) async fn enter(&mut self, step: Step) {
         for fault in self.options.fault.clone() {
             if fault.step == step {
                 self.strike(fault.oracle, step).await;
@@ -170,7 +212,7 @@ impl<'a> Story<'a> {
         }
     }
 
-    pub(super) fn enrolled(&self, id: &str) -> Result<(usize, Enrolled), DemoError> {
+    pub(crate) fn enrolled(&self, id: &str) -> Result<(usize, Enrolled), DemoError> {
         self.memory
             .people
             .iter()
@@ -275,7 +317,7 @@ impl<'a> Story<'a> {
     }
 
     /// The owner reads the text and replies; `coming` says that there is one that nobody has replied to.
-    pub(super) async fn answer(&mut self, id: &str, coming: bool) -> Result<(), String> {
+    pub(crate) async fn answer(&mut self, id: &str, coming: bool) -> Result<(), String> {
         let number = person(&self.people, id)
             .map_err(|error| error.to_string())?
             .phone
@@ -360,7 +402,7 @@ fn done(question: &Question) -> String {
     }
 }
 
-pub(super) fn person<'p>(people: &'p [Person], id: &str) -> Result<&'p Person, DemoError> {
+pub(crate) fn person<'p>(people: &'p [Person], id: &str) -> Result<&'p Person, DemoError> {
     people
         .iter()
         .find(|person| person.id == id)

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::http_scan::{Direction, Message, Scanner};
 use super::tls_scan::{Protocol, TlsScan};
+use super::trap::{Hold, Moment, Trap};
 
 /// What crossed one door under one route.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +69,7 @@ pub struct Tap {
     target: watch::Sender<Option<SocketAddr>>,
     line: watch::Sender<Line>,
     seen: Arc<Mutex<Seen>>,
+    trap: watch::Sender<Option<Arc<Trap>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -97,11 +99,12 @@ impl Tap {
         ));
         let (target, target_of) = watch::channel(None);
         let (line, line_of) = watch::channel(Line::Good);
+        let (trap, trap_of) = watch::channel(None);
         let seen = Arc::new(Mutex::new(Seen::default()));
         let task = tokio::spawn(accept(
             listener,
-            speaks,
-            (target_of, line_of),
+            (party.to_owned(), speaks),
+            (target_of, line_of, trap_of),
             seen.clone(),
             record,
         ));
@@ -112,6 +115,7 @@ impl Tap {
             target,
             line,
             seen,
+            trap,
             task,
         })
     }
@@ -145,6 +149,11 @@ impl Tap {
         self.line.send_replace(line);
     }
 
+    /// Sets a trap, for connections that come from now on. It reads HTTP only.
+    pub fn set_trap(&self, trap: Arc<Trap>) {
+        self.trap.send_replace(Some(trap));
+    }
+
     /// What has crossed so far, by route.
     pub fn crossings(&self) -> BTreeMap<String, Crossing> {
         lock(&self.seen).routes.clone()
@@ -153,8 +162,12 @@ impl Tap {
 
 async fn accept(
     listener: TcpListener,
-    speaks: Speaks,
-    (target, line): (watch::Receiver<Option<SocketAddr>>, watch::Receiver<Line>),
+    (party, speaks): (String, Speaks),
+    (target, line, trap): (
+        watch::Receiver<Option<SocketAddr>>,
+        watch::Receiver<Line>,
+        watch::Receiver<Option<Arc<Trap>>>,
+    ),
     seen: Arc<Mutex<Seen>>,
     record: Arc<Mutex<std::fs::File>>,
 ) {
@@ -164,6 +177,7 @@ async fn accept(
             continue;
         };
         let (line, seen, record) = (line.clone(), seen.clone(), record.clone());
+        let (party, trap) = (party.clone(), trap.borrow().clone());
         tokio::spawn(async move {
             let Ok(server) = TcpStream::connect(address).await else {
                 return;
@@ -176,10 +190,16 @@ async fn accept(
                         // search.
                         let _ = lock(&record).write_all(bytes);
                         let messages = lock(&scanner).push(direction, bytes);
+                        let held = trap.as_ref().and_then(|trap| {
+                            let mut messages = messages.iter();
+                            messages
+                                .find_map(|message| trap.crosses(&party, direction, &message.route))
+                        });
                         let mut seen = lock(&seen);
                         for message in messages {
                             enter(&mut seen, message);
                         }
+                        held
                     };
                     relay(client, server, line, &note).await;
                 }
@@ -197,6 +217,7 @@ async fn accept(
                             let bytes = std::mem::take(held);
                             enter_records(&mut lock(&seen), protocol, first, bytes);
                         }
+                        None
                     };
                     relay(client, server, line, &note).await;
                 }
@@ -209,7 +230,7 @@ async fn relay(
     client: TcpStream,
     server: TcpStream,
     line: watch::Receiver<Line>,
-    note: &(impl Fn(Direction, &[u8]) + Sync),
+    note: &(impl Fn(Direction, &[u8]) -> Option<Hold> + Sync),
 ) {
     let _ = client.set_nodelay(true);
     let _ = server.set_nodelay(true);
@@ -224,12 +245,17 @@ async fn relay(
             if *line.borrow() == Line::Silent {
                 continue;
             }
-            note(Direction::Request, bytes);
+            if let Some(hold) = note(Direction::Request, bytes) {
+                hold.freed().await;
+                return;
+            }
             if to_server.write_all(bytes).await.is_err() {
                 break;
             }
         }
         let _ = to_server.shutdown().await;
+        // What the server still has to say goes out.
+        std::future::pending::<()>().await;
     };
     let outward = async {
         let mut buffer = vec![0u8; 64 << 10];
@@ -243,9 +269,20 @@ async fn relay(
                 Line::Silent | Line::Mute => continue,
                 Line::Slow(pause) => tokio::time::sleep(pause).await,
             }
-            note(Direction::Response, bytes);
-            if to_client.write_all(bytes).await.is_err() {
+            let hold = note(Direction::Response, bytes);
+            if hold
+                .as_ref()
+                .is_none_or(|hold| hold.moment == Moment::Delivered)
+                && to_client.write_all(bytes).await.is_err()
+            {
                 break;
+            }
+            if let Some(hold) = hold {
+                let lost = hold.moment == Moment::Lost;
+                hold.freed().await;
+                if lost {
+                    return;
+                }
             }
         }
         let _ = to_client.shutdown().await;
@@ -253,7 +290,7 @@ async fn relay(
     // A server that dies ends both directions, so that a client waiting on a kept connection sees it at once.
     tokio::select! {
         () = outward => {}
-        () = async { inward.await; std::future::pending::<()>().await } => {}
+        () = inward => {}
     }
 }
 

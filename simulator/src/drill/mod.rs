@@ -1,3 +1,5 @@
-//! Drills: a real process, played against a system of others that fails, and killed at random.
+//! Drills: processes are killed again and again, and in the end nothing is missing and nothing is double.
 
+pub mod lifecycle;
 pub mod notifier;
+mod postgres;

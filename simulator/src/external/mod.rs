@@ -5,6 +5,7 @@
 
 pub mod agency;
 pub mod carrier;
+pub mod double;
 pub mod ehr;
 mod fixture;
 mod http;

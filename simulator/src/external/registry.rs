@@ -10,6 +10,7 @@ use serde::Deserialize;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{ConnectOptions, Connection};
 
+use super::double::Double;
 use super::fixture::{parse, relative_day};
 use super::{ExternalError, Result};
 
@@ -142,6 +143,89 @@ pub async fn moved(
     .await
     .map(|_| ())
     .map_err(database)
+}
+
+/// Writes down somebody who has the records of another.
+///
+/// # Errors
+/// A file that is no registry, or cannot be written; a double that is there already.
+pub async fn add_double(path: &Path, of: &str, double: &Double) -> Result<()> {
+    let database = |source| ExternalError::Database {
+        what: format!("{}: writing a double", path.display()),
+        source,
+    };
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .connect()
+        .await
+        .map_err(database)?;
+    let mut transaction = connection.begin().await.map_err(database)?;
+    let (id, ssn) = (double.person_id(), double.ssn());
+    sqlx::query(
+        "INSERT INTO person SELECT $1, $2, given_name, family_name, birth_date, status_code, medicare, ssi,
+         former_foster_care, $3, $4 FROM person WHERE ssn = $5",
+    )
+    .bind(&id)
+    .bind(&ssn)
+    .bind(double.case_number())
+    .bind(double.mrn())
+    .bind(of)
+    .execute(&mut *transaction)
+    .await
+    .map_err(database)?;
+    sqlx::query(
+        "INSERT INTO vital_record SELECT $1, birth_date, given_name, family_name FROM vital_record WHERE ssn = $2",
+    )
+    .bind(&ssn)
+    .bind(of)
+    .execute(&mut *transaction)
+    .await
+    .map_err(database)?;
+    sqlx::query(
+        "INSERT INTO residence SELECT $1, street, city, $2, since FROM residence
+         WHERE person_id = (SELECT person_id FROM person WHERE ssn = $3)",
+    )
+    .bind(&id)
+    .bind(double.state.code())
+    .bind(of)
+    .execute(&mut *transaction)
+    .await
+    .map_err(database)?;
+    transaction.commit().await.map_err(database)?;
+    household(path, &ssn, double.household).await
+}
+
+/// Writes down how many live in somebody's household; no record where that is not known.
+///
+/// # Errors
+/// A file that is no registry, or cannot be written.
+pub async fn household(path: &Path, ssn: &str, size: Option<u8>) -> Result<()> {
+    let database = |source| ExternalError::Database {
+        what: format!("{}: writing a household", path.display()),
+        source,
+    };
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .connect()
+        .await
+        .map_err(database)?;
+    let query = match size {
+        Some(size) => sqlx::query(
+            "INSERT INTO household SELECT person_id, $2, 0 FROM person WHERE ssn = $1 AND true
+             ON CONFLICT (person_id) DO UPDATE SET size = excluded.size",
+        )
+        .bind(ssn)
+        .bind(i64::from(size)),
+        None => sqlx::query(
+            "DELETE FROM household WHERE person_id = (SELECT person_id FROM person WHERE ssn = $1)",
+        )
+        .bind(ssn),
+    };
+    query
+        .execute(&mut connection)
+        .await
+        .map(|_| ())
+        .map_err(database)
 }
 
 fn remove(path: &Path) -> Result<()> {

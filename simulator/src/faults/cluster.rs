@@ -103,19 +103,23 @@ pub async fn make_template(
 /// # Errors
 /// A file.
 pub fn copy_template(template: &Folder, folder: &Folder) -> Result<(), DemoError> {
-    copy(&template.path("oracles"), &folder.path("oracles"))?;
+    copy_folder(&template.path("oracles"), &folder.path("oracles"))?;
     let trust = template.path("trust.json");
     std::fs::copy(&trust, folder.path("trust.json")).map_err(DemoError::file(&trust))?;
     Ok(())
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), DemoError> {
+/// Copies a folder with all that is in it.
+///
+/// # Errors
+/// A file.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<(), DemoError> {
     std::fs::create_dir_all(to).map_err(DemoError::file(to))?;
     for entry in std::fs::read_dir(from).map_err(DemoError::file(from))? {
         let entry = entry.map_err(DemoError::file(from))?;
         let (path, target) = (entry.path(), to.join(entry.file_name()));
         if path.is_dir() {
-            copy(&path, &target)?;
+            copy_folder(&path, &target)?;
         } else {
             std::fs::copy(&path, &target).map_err(DemoError::file(&path))?;
         }
@@ -221,7 +225,7 @@ impl<'a> Cluster<'a> {
         if self.twins.contains(&node) {
             let mut twin = config.clone();
             twin.data_dir = self.folder.path(format!("oracles/{node}-twin"));
-            copy(&config.data_dir, &twin.data_dir)?;
+            copy_folder(&config.data_dir, &twin.data_dir)?;
             self.network
                 .start("oracle", &twin_name(node), &to_toml(&twin)?)
                 .await?;
@@ -309,6 +313,9 @@ impl<'a> Cluster<'a> {
                     "coordinate_timeout_ms": bounds.coordinate_ms(),
                     "attempts": ATTEMPTS,
                 })),
+                undo_seconds: 1,
+                lease_seconds: 30,
+                database: None,
             },
         )?;
         self.network.start("profile", "profile", &config).await

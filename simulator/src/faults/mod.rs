@@ -27,6 +27,7 @@ use std::time::Instant;
 use clap::Args;
 
 pub use byzantine::Byzantine;
+pub(crate) use cluster::copy_folder;
 use fault::At;
 use play::Outcome;
 use scenario::{Act, Scenario, matrix, sample};

@@ -56,7 +56,7 @@ impl<'a> Sources<'a> {
             .map_err(|error| DemoError::Other(error.to_string()))?;
         let (today, clock_offset) = calendar(day)?;
         let parties = ["payroll", "payroll-lost", "ehr"].map(str::to_owned);
-        let mut network = Network::open(folder, &parties).await?;
+        let network = Network::open(folder, &parties).await?;
         let registry = external::registry::create(&folder.path("sources"), today).await?;
         let doctored = folder.path("sources/doctored.db");
         doctor(&registry, &doctored).await?;
@@ -71,6 +71,7 @@ impl<'a> Sources<'a> {
                 data: folder.make(&format!("sources/{party}"))?,
                 api_key: Secret::new(&payroll_key),
                 admin_key: Secret::new(admin_key.clone()),
+                doubles: Vec::new(),
             });
             network.start("external", party, &to_toml(&config)?).await?;
         }
@@ -79,6 +80,7 @@ impl<'a> Sources<'a> {
             day_zero: today,
             api_key: Secret::new(&ehr_key),
             generated: 0,
+            unremarkable: Vec::new(),
         });
         network.start("external", "ehr", &to_toml(&ehr)?).await?;
         let people = external::people(today)?;

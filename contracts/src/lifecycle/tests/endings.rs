@@ -356,3 +356,25 @@ fn death_ends_everything_on_its_day_and_texts_nobody() {
     );
     assert_eq!(balance.medicaid, balance.days);
 }
+
+#[test]
+fn an_offer_that_made_way_for_another_decision_is_quoted_anew() {
+    let mut story = pending();
+    story.quoted();
+    assert_eq!(story.state.gap.name(), "offered");
+    let first = story.state.offers;
+    let jurisdiction = state_of("CA");
+    let until = day("2027-03-01");
+    story.take(Event::InfoRequested {
+        jurisdiction,
+        until,
+    });
+    story.answered(Finding::Yes);
+    let matter = Matter::Gap { offer: first };
+    assert!(story.actions.contains(&Action::Withdraw { matter }));
+    assert_eq!(story.state.gap, Gap::None);
+    story.applies(Reply::Yes).filed();
+    // A text about the old offer would ask about a decision that the owner was asked about before.
+    assert_eq!(story.state.gap.name(), "quoting");
+    assert!(story.state.offers > first);
+}

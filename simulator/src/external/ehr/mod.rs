@@ -19,6 +19,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use contracts::units::Day;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::http::{MAX_QUERY, bears, serve};
 use super::{Result, Running, Secret};
@@ -41,6 +42,9 @@ pub struct Config {
     /// Patients beside those of the fixtures, see [`generate`].
     #[serde(default)]
     pub generated: usize,
+    /// Medical record numbers of patients with nothing on record.
+    #[serde(default)]
+    pub unremarkable: Vec<String>,
 }
 
 struct State {
@@ -55,7 +59,16 @@ struct State {
 /// An address that cannot be bound, or a fixture that does not parse.
 pub async fn start(config: Config) -> Result<Running> {
     let patients = generate::patients(config.day_zero, config.generated)?;
-    let generated = patients.into_iter().flat_map(|it| it.resources).collect();
+    let generated = patients.into_iter().flat_map(|it| it.resources);
+    let unremarkable = config.unremarkable.iter().enumerate().map(|(at, mrn)| {
+        json!({
+            "resourceType": "Patient",
+            "id": format!("plain-{at}"),
+            "active": true,
+            "identifier": [{ "system": "https://ehr.example/mrn", "value": mrn }],
+        })
+    });
+    let generated = generated.chain(unremarkable).collect();
     let state = Data::new(Arc::new(State {
         store: Store::load(config.day_zero, generated)?,
         day_zero: config.day_zero,

@@ -10,6 +10,7 @@ async fn service() -> Running {
         day_zero: "2026-11-20".parse().unwrap(),
         api_key: Secret::new(KEY),
         generated: 0,
+        unremarkable: Vec::new(),
     })
     .await
     .unwrap()

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::http::{MAX_QUERY, bears, now, problem, serve};
 use super::{ExternalError, Result, Running, Secret};
 use events::{Event, EventLog};
+pub use records::AccountDouble;
 use records::Records;
 
 /// Bytes of an admin event.
@@ -48,6 +49,9 @@ pub struct Config {
     pub api_key: Secret,
     /// Key of the operator who records events.
     pub admin_key: Secret,
+    /// Accounts beside those of the fixtures.
+    #[serde(default)]
+    pub doubles: Vec<AccountDouble>,
 }
 
 struct State {
@@ -85,7 +89,7 @@ enum EventRequest {
 pub async fn start(config: Config) -> Result<Running> {
     let listen = config.listen;
     let state = Data::new(Arc::new(State {
-        records: Records::load(config.day_zero)?,
+        records: Records::load(config.day_zero, &config.doubles)?,
         events: EventLog::open(&config.data)?,
         config,
     }));

@@ -1,7 +1,7 @@
 //! What payroll holds: accounts, employments, pay runs.
 
 use contracts::units::Day;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::fixture::{parse, relative_day};
 use super::super::{ExternalError, Result};
@@ -12,7 +12,21 @@ struct File {
     account: Vec<AccountRow>,
 }
 
-#[derive(Deserialize)]
+/// An account with the records of another, whose owner completes a report every day.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountDouble {
+    /// Its case number.
+    pub case_number: String,
+    /// Whose it is.
+    pub ssn: String,
+    /// Case number of the other.
+    pub of: String,
+    /// Pay in percent of the other's.
+    pub pay_percent: u16,
+}
+
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AccountRow {
     case_number: String,
@@ -23,7 +37,7 @@ struct AccountRow {
     employment: Vec<EmploymentRow>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EmploymentRow {
     employer_name: String,
@@ -40,7 +54,7 @@ struct EmploymentRow {
     on_job_loss: JobLossRow,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JobLossRow {
     last_day: String,
@@ -114,6 +128,8 @@ pub(super) struct Account {
     pub(super) full_name: String,
     /// Days on which the person completed a report.
     pub(super) reports: Vec<Day>,
+    /// Whether the person completes one every day.
+    pub(super) daily: bool,
     pub(super) employments: Vec<Employment>,
 }
 
@@ -121,15 +137,20 @@ pub(super) struct Account {
 pub(super) struct Records(Vec<Account>);
 
 impl Records {
-    pub(super) fn load(day_zero: Day) -> Result<Self> {
-        let file: File = parse(
+    pub(super) fn load(day_zero: Day, doubles: &[AccountDouble]) -> Result<Self> {
+        let mut file: File = parse(
             "payroll.toml",
             include_str!("../../../../fixtures/payroll.toml"),
         )?;
+        let known = file.account.len();
+        for double in doubles {
+            file.account.push(double.row(&file.account)?);
+        }
         let accounts = file
             .account
             .into_iter()
-            .map(|row| account(row, day_zero))
+            .enumerate()
+            .map(|(at, row)| account(row, at >= known, day_zero))
             .collect::<Result<_>>()?;
         Ok(Self(accounts))
     }
@@ -146,7 +167,25 @@ impl Records {
     }
 }
 
-fn account(row: AccountRow, day_zero: Day) -> Result<Account> {
+impl AccountDouble {
+    fn row(&self, rows: &[AccountRow]) -> Result<AccountRow> {
+        let of = rows.iter().find(|row| row.case_number == self.of);
+        let of = of.ok_or_else(|| {
+            ExternalError::Data(format!("doubles: no account has case number {}", self.of))
+        })?;
+        let mut row = AccountRow {
+            case_number: self.case_number.clone(),
+            ssn: self.ssn.clone(),
+            ..of.clone()
+        };
+        for job in &mut row.employment {
+            job.gross = job.gross * i64::from(self.pay_percent) / 100;
+        }
+        Ok(row)
+    }
+}
+
+fn account(row: AccountRow, daily: bool, day_zero: Day) -> Result<Account> {
     let ssn_last4 = row
         .ssn
         .rsplit('-')
@@ -158,6 +197,7 @@ fn account(row: AccountRow, day_zero: Day) -> Result<Account> {
         date_of_birth: relative_day(&row.date_of_birth, day_zero)?,
         ssn_last4,
         full_name: row.full_name,
+        daily,
         reports: row
             .reports
             .iter()

@@ -22,10 +22,17 @@ pub(super) fn all(
     events: &[(UnixTime, bool)],
     time: UnixTime,
 ) -> Result<Vec<Value>> {
+    let at = |day: Day| UnixTime(day.start().0 + COMPLETION_SECOND);
+    let yesterday = time.day().and_then(|today| today.plus(-1));
+    let latest = match account.daily {
+        true => Some(at(yesterday.map_err(out_of_range)?)),
+        false => None,
+    };
     let mut completions: Vec<UnixTime> = account
         .reports
         .iter()
-        .map(|day| UnixTime(day.start().0 + COMPLETION_SECOND))
+        .map(|day| at(*day))
+        .chain(latest)
         .chain(events.iter().map(|(at, _)| *at))
         .filter(|completed| *completed <= time)
         .collect();

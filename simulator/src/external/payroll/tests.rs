@@ -19,6 +19,7 @@ async fn service(data: &std::path::Path) -> Running {
         data: data.to_owned(),
         api_key: Secret::new(API),
         admin_key: Secret::new(ADMIN),
+        doubles: Vec::new(),
     })
     .await
     .unwrap()
@@ -82,7 +83,7 @@ async fn every_report_follows_the_emmy_schema_before_and_after_a_job_loss() {
         .build(&schema)
         .unwrap();
     let mut seen = 0;
-    for account in Records::load(today()).unwrap().accounts() {
+    for account in Records::load(today(), &[]).unwrap().accounts() {
         let case = &account.case_number;
         for event in [false, true] {
             if event {

@@ -1,0 +1,2 @@
+-- A late reply names its decision, and nothing else.
+CREATE INDEX question_decision ON question (decision);

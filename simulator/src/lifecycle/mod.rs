@@ -1,0 +1,8 @@
+//! Months of many owners' cover over one network of real processes: every ending of the three scenarios, told as data.
+
+pub mod books;
+pub mod endings;
+pub mod play;
+pub mod script;
+mod words;
+pub mod world;

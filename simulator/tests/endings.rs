@@ -1,0 +1,68 @@
+//! Every way in which the three scenarios end, over the whole network of processes: a sample of `endings`.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is how a test reports")]
+
+use std::process::{Command, Stdio};
+
+/// The sample follows from its seed; another can be given to look further.
+fn seed() -> String {
+    std::env::var("ENDINGS_SEED").unwrap_or_else(|_| "1".to_owned())
+}
+
+fn endings(arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_simulator"))
+        .arg("endings")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text =
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    (output.status.success(), text)
+}
+
+#[test]
+fn a_sample_of_endings_leaves_balanced_days_and_books_that_agree() {
+    let (held, text) = endings(&["--sample", "9", "--seed", &seed()]);
+    assert!(held, "{text}");
+    assert!(
+        text.contains("9 endings in") && text.contains(", 0 went wrong"),
+        "{text}"
+    );
+}
+
+#[test]
+fn every_ending_that_the_rules_name_has_a_name() {
+    let (listed, text) = endings(&["--list"]);
+    assert!(listed);
+    for name in [
+        "no-reply",
+        "unclear-reply",
+        "late-reply",
+        "declined",
+        "undone",
+        "dispute-upheld",
+        "denied",
+        "information-requested",
+        "insurer-refuses",
+        "needs-info",
+        "second-change-before-filing",
+        "second-change-after-filing",
+        "member-dies",
+        "two-states",
+    ] {
+        assert!(
+            text.lines().any(|line| line.starts_with(name)),
+            "{name}: {text}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_ending_says_what_to_write() {
+    let (held, text) = endings(&["happily-ever-after"]);
+    assert!(
+        !held && text.contains("is no ending") && text.contains("late-reply"),
+        "{text}"
+    );
+}
