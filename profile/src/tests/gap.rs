@@ -222,7 +222,7 @@ async fn a_plan_is_chosen_in_its_turn_and_not_bought_for_a_day_before_it_is_want
     let buy = |from| service.buy_plan(profile, &first, from, &approval);
     assert_eq!(buy(buyer.day(6)).await.unwrap(), None);
     assert_eq!(buyer.world.sold(), (0, 0));
-    let (_, from) = buy(buyer.day(4)).await.unwrap().unwrap();
+    let (_, from, _) = buy(buyer.day(4)).await.unwrap().unwrap();
     assert_eq!((from, buyer.world.sold()), (buyer.day(5), (1, 0)));
 
     // Over four times the poverty level there is no YES, and nothing is asked of the insurer.

@@ -49,7 +49,14 @@ fn covered() -> Vec<Step> {
 /// Work is found; owner and agency are told.
 fn told() -> Vec<Step> {
     let told = Told(HERE, "loss");
-    vec![JobFound, Report(Change::IncomeUp), Until(Known), told]
+    let asked = Texted("change", 1);
+    vec![
+        JobFound,
+        Report(Change::IncomeUp),
+        Until(Known),
+        told,
+        asked,
+    ]
 }
 
 fn reinstatement(name: &'static str, differs: &'static str) -> Ending {
@@ -82,18 +89,22 @@ fn reinstatements() -> Vec<Ending> {
             5,
             [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
         )
-        .ends(Outcome::Accepted, ["CA 2026-06-01"]).texts("accepted apply confirm confirm filed free_market gap gap_begins").at("agency said [accepted] told []").sold("from 2026-06-21 ended 2026-06-21 billed 3575 refunded 3575"),
+        .ends(Outcome::Accepted, ["CA 2026-06-01"])
+            .texts("accepted apply confirm confirm filed free_market gap gap_begins")
+            .at("agency said [accepted] told []")
+            .sold("from 2026-06-21 ended 2026-06-21 billed 3575 refunded 3575"),
         reinstatement(
             "no-reply",
             "no reply, not to the reminder, and not when asked anew",
         )
         .on(0, asked())
         .on(4, [Texted("reminder", 1)])
-        .on(6, [Until(Asked(again))])
-        .on(10, [Texted("reminder", 2)])
-        .on(12, [Until(Ended(Outcome::NoReply)), Texted("gap", 1)])
-        .on(18, [Until(Uninsured)])
-        .ends(Outcome::NoReply, ["applying 2026-06-20", "offering 2026-07-02", "noreply 2026-07-08"]).texts("apply reminder apply reminder free_market gap"),
+        .on(5, [Until(Asked(again))])
+        .on(9, [Texted("reminder", 2)])
+        .on(10, [Until(Ended(Outcome::NoReply)), Texted("gap", 1)])
+        .on(16, [Until(Uninsured)])
+        .ends(Outcome::NoReply, ["applying 2026-06-20", "offering 2026-06-30", "noreply 2026-07-06"])
+            .texts("apply apply free_market gap"),
         reinstatement("unclear-reply", "words that are no answer, then a YES")
             .on(0, asked())
             .on(0, [Reply("who is that"), ReplyAgain(1, "my sister says")])
@@ -105,38 +116,47 @@ fn reinstatements() -> Vec<Ending> {
                 1,
                 [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
             )
-            .ends(Outcome::Accepted, ["CA 2026-06-01"]).texts("apply unclear human confirm filed free_market gap accepted").at("agency said [accepted] told []"),
+            .ends(Outcome::Accepted, ["CA 2026-06-01"])
+            .texts("apply unclear human confirm filed free_market gap accepted")
+            .at("agency said [accepted] told []"),
         reinstatement(
             "late-reply",
             "a YES after the last day, which asks anew and files nothing by itself",
         )
         .on(0, asked())
-        .on(6, [Until(Asked(again))])
-        .on(12, [Until(Ended(Outcome::NoReply)), Texted("gap", 1)])
-        .on(20, [ReplyAgain(2, "YES"), Until(Case(2)), Until(Asked(1))])
+        .on(5, [Until(Asked(again))])
+        .on(10, [Until(Ended(Outcome::NoReply)), Texted("gap", 1)])
+        .on(20, [ReplyAgain(2, "YES"), Until(Case(2)), Texted("apply", 3)])
         .on(20, [Reply("YES"), Until(Pending), Texted("gap", 2)])
         .on(
-            25,
+            22,
             [Says(HERE, accepted("2026-07-01")), Until(Covered(home()))],
         )
-        .ends(Outcome::Accepted, ["applying 2026-06-20", "CA 2026-07-01"]).texts("apply apply free_market gap late apply confirm filed free_market gap accepted").at("agency said [accepted] told []"),
+        .ends(Outcome::Accepted, ["applying 2026-06-20", "offering 2026-06-30", "CA 2026-07-01"])
+            .texts("apply apply free_market gap late apply confirm filed free_market gap accepted")
+            .at("agency said [accepted] told []"),
         reinstatement("declined", "a NO")
             .on(0, asked())
             .on(0, [Reply("NO"), Until(Ended(Outcome::Declined))])
             .on(0, [Until(Offered), Reply("NO"), Until(Uninsured)])
-            .ends(Outcome::Declined, ["declined 2026-06-20"]).texts("apply declined free_market gap declined"),
+            .ends(Outcome::Declined, ["declined 2026-06-20"])
+            .texts("apply declined free_market gap declined"),
         reinstatement("undone", "a YES that is taken back")
             .on(0, asked())
             .on(0, [Reply("YES"), Texted("confirm", 1), ReplyAgain(1, "NO"), Texted("undone", 1)])
             .on(0, [Until(Ended(Outcome::Declined))])
             .on(0, [Until(Offered), Reply("NO"), Until(Uninsured)])
-            .ends(Outcome::Declined, ["declined 2026-06-20"]).texts("apply confirm undone free_market gap declined"),
+            .ends(Outcome::Declined, ["declined 2026-06-20"])
+            .texts("apply confirm undone free_market gap declined"),
         reinstatement("denied", "the agency denies, and a hearing is asked for")
             .on(0, applied())
             .on(0, [Until(Offered), Reply("YES"), Until(Insured)])
             .on(5, [Says(HERE, What::Denied), Until(Ended(Outcome::Denied))])
             .on(30, [Dispute, Told(HERE, "hearing")])
-            .ends(Outcome::Denied, ["offering 2026-06-20", "gap 2026-06-21"]).texts("apply confirm filed free_market gap confirm gap_begins refusal").at("agency said [denied] told [hearing]").sold("from 2026-06-21 up to 2026-10-19"),
+            .ends(Outcome::Denied, ["offering 2026-06-20", "gap 2026-06-21"])
+            .texts("apply confirm filed free_market gap confirm gap_begins refusal")
+            .at("agency said [denied] told [hearing]")
+            .sold("from 2026-06-21 up to 2026-10-19"),
         reinstatement(
             "information-requested",
             "the agency asks for information, which goes on another YES",
@@ -151,12 +171,15 @@ fn reinstatements() -> Vec<Ending> {
                 },
             )],
         )
-        .on(3, [Until(Asked(again)), Reply("YES"), Until(Pending), Texted("gap", 2)])
+        .on(3, [Until(Asked(again)), Texted("apply", 2), Reply("YES"), Until(Pending), Texted("gap", 2)])
         .on(
-            8,
+            6,
             [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
         )
-        .ends(Outcome::Accepted, ["CA 2026-06-01"]).texts("apply confirm filed free_market gap needs_info apply confirm filed free_market gap accepted").at("agency said [info-requested] told []").at("agency said [accepted] told []"),
+        .ends(Outcome::Accepted, ["CA 2026-06-01"])
+            .texts("apply confirm filed free_market gap needs_info apply confirm filed free_market gap accepted")
+            .at("agency said [info-requested] told []")
+            .at("agency said [accepted] told []"),
         reinstatement("needs-info", "a record is missing, and is found")
             .of(100, None)
             .on(0, [JobLost, Report(Change::IncomeDown)])
@@ -170,7 +193,9 @@ fn reinstatements() -> Vec<Ending> {
                 8,
                 [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
             )
-            .ends(Outcome::Accepted, ["CA 2026-06-01"]).texts("needs_info no_gap apply confirm filed free_market gap accepted").at("agency said [accepted] told []"),
+            .ends(Outcome::Accepted, ["CA 2026-06-01"])
+            .texts("needs_info no_gap apply confirm filed free_market gap accepted")
+            .at("agency said [accepted] told []"),
         reinstatement(
             "second-change-before-filing",
             "another change while the owner is asked: the first YES files nothing",
@@ -189,7 +214,9 @@ fn reinstatements() -> Vec<Ending> {
             3,
             [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
         )
-        .ends(Outcome::Accepted, ["CA 2026-06-01"]).texts("apply apply late confirm filed free_market gap accepted").at("agency said [accepted] told []"),
+        .ends(Outcome::Accepted, ["CA 2026-06-01"])
+            .texts("apply apply late confirm filed free_market gap accepted")
+            .at("agency said [accepted] told []"),
         reinstatement(
             "second-change-after-filing",
             "a move while the agency determines waits for its answer",
@@ -201,7 +228,7 @@ fn reinstatements() -> Vec<Ending> {
             [
                 Says(HERE, accepted("2026-06-01")),
                 Until(Case(2)),
-                Until(Asked(1)),
+                Texted("move", 1),
             ],
         )
         .on(4, [Reply("YES"), Until(Pending)])
@@ -210,7 +237,10 @@ fn reinstatements() -> Vec<Ending> {
             [Says(AWAY, accepted("2026-07-01")), Until(Covered(away()))],
         )
         .on(20, [Told(HERE, "covered-elsewhere")])
-        .ends(Outcome::Accepted, ["CA 2026-06-01", "OR 2026-07-01"]).texts("apply confirm filed free_market gap accepted move confirm filed accepted").at("agency said [accepted] told [moved covered-elsewhere]").at("agency-away said [accepted] told []"),
+        .ends(Outcome::Accepted, ["CA 2026-06-01", "OR 2026-07-01"])
+            .texts("covered move confirm filed accepted")
+            .at("agency said [accepted] told [moved covered-elsewhere]")
+            .at("agency-away said [accepted] told []"),
         reinstatement(
             "agency-silent",
             "no determination in time, nor after that; the answer counts when it comes",
@@ -222,7 +252,9 @@ fn reinstatements() -> Vec<Ending> {
             100,
             [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
         )
-        .ends(Outcome::AgencySilent, ["CA 2026-06-01"]).texts("apply confirm filed free_market gap overdue accepted").at("agency said [accepted] told [overdue]"),
+        .ends(Outcome::AgencySilent, ["CA 2026-06-01"])
+            .texts("apply confirm filed free_market gap overdue accepted")
+            .at("agency said [accepted] told [overdue]"),
         reinstatement(
             "dies-while-pending",
             "the owner dies while the agency determines",
@@ -243,7 +275,10 @@ fn reinstatements() -> Vec<Ending> {
         .ends(
             Outcome::Died,
             ["offering 2026-06-20", "gap 2026-06-21", "nobody 2026-06-29"],
-        ).texts("apply confirm filed free_market gap confirm gap_begins").at("agency said [died] told [died]").sold("from 2026-06-21 ended 2026-06-29 billed 3575 refunded 2622"),
+        )
+            .texts("apply confirm filed free_market gap confirm gap_begins")
+            .at("agency said [died] told [died]")
+            .sold("from 2026-06-21 ended 2026-06-29 billed 3575 refunded 2622"),
         reinstatement(
             "policy-runs-out",
             "denied, and the gap policy comes to its longest",
@@ -263,7 +298,11 @@ fn reinstatements() -> Vec<Ending> {
                 "offering 2026-10-19",
                 "gap 2026-10-20",
             ],
-        ).texts("apply confirm filed free_market gap confirm gap_begins refusal free_market gap confirm gap_begins").at("agency said [denied] told []").sold("from 2026-06-21 up to 2026-10-19").sold("from 2026-10-20 up to 2027-02-17"),
+        )
+            .texts("apply confirm filed free_market gap confirm gap_begins refusal free_market gap confirm gap_begins")
+            .at("agency said [denied] told []")
+            .sold("from 2026-06-21 up to 2026-10-19")
+            .sold("from 2026-10-20 up to 2027-02-17"),
     ]
 }
 
@@ -276,19 +315,24 @@ fn losses() -> Vec<Ending> {
         .on(10, told())
         .on(
             10,
-            [Reply("YES"), Until(Offered), Reply("YES"), Until(Taken)],
+            [Reply("YES"), Texted("gap", 2), Reply("YES"), Until(Taken)],
         )
         .on(13, [Says(HERE, closed("2026-09-01"))])
         .on(13, [Until(Ended(Outcome::Lost)), Until(Insured)])
         .on(80, [Texted("gap_begins", 1)])
-        .ends(Outcome::Lost, ["CA 2026-06-01", "gap 2026-09-01"]).texts("apply confirm filed free_market gap accepted change noted free_market gap confirm gap_begins ending").at("agency said [accepted closed] told [loss]").sold("from 2026-09-01 up to 2026-12-30"),
+        .ends(Outcome::Lost, ["CA 2026-06-01", "gap 2026-09-01"])
+        .texts("covered change noted free_market gap confirm gap_begins ending")
+        .at("agency said [accepted closed] told [loss]")
+        .sold("from 2026-09-01 up to 2026-12-30"),
         loss("insurer-refuses", "no insurer sells to this household")
             .of(200, Some(1))
             .on(10, told())
             .on(10, [Reply("YES"), Texted("no_gap", 1)])
             .on(42, [Until(Closing), Says(HERE, closed("2026-09-01"))])
             .on(42, [Until(Ended(Outcome::Lost)), Until(Uninsured)])
-            .ends(Outcome::Lost, ["CA 2026-06-01", "refused 2026-09-01"]).texts("apply confirm filed free_market gap accepted change noted no_gap ending").at("agency said [accepted closed] told [loss]"),
+            .ends(Outcome::Lost, ["CA 2026-06-01", "refused 2026-09-01"])
+            .texts("covered change noted no_gap ending")
+            .at("agency said [accepted closed] told [loss]"),
         loss(
             "no-reply-to-change",
             "no reply to the news, nor to the offer",
@@ -298,7 +342,9 @@ fn losses() -> Vec<Ending> {
         .on(22, [Until(Uninsured)])
         .on(42, [Until(Closing), Says(HERE, closed("2026-09-01"))])
         .on(42, [Until(Ended(Outcome::Lost)), Until(Uninsured)])
-        .ends(Outcome::Lost, ["CA 2026-06-01", "noreply 2026-09-01"]).texts("apply confirm filed free_market gap accepted change free_market gap ending").at("agency said [accepted closed] told [loss]"),
+        .ends(Outcome::Lost, ["CA 2026-06-01", "noreply 2026-09-01"])
+        .texts("covered change free_market gap ending")
+        .at("agency said [accepted closed] told [loss]"),
         loss(
             "dispute-upheld",
             "the owner says WRONG, and a person finds so",
@@ -313,7 +359,9 @@ fn losses() -> Vec<Ending> {
                 Told(HERE, "withdrawn"),
             ],
         )
-        .ends(Outcome::DisputeUpheld, ["CA 2026-06-01"]).texts("apply confirm filed free_market gap accepted change disputed").at("agency said [accepted reviewed] told [loss disputed withdrawn]"),
+        .ends(Outcome::DisputeUpheld, ["CA 2026-06-01"])
+        .texts("covered change disputed")
+        .at("agency said [accepted reviewed] told [loss disputed withdrawn]"),
         loss(
             "dispute-refuted",
             "the owner says WRONG, and a person finds otherwise",
@@ -328,7 +376,7 @@ fn losses() -> Vec<Ending> {
             20,
             [
                 Told(HERE, "confirmed"),
-                Until(Offered),
+                Texted("gap", 2),
                 Reply("NO"),
                 Until(Uninsured),
             ],
@@ -341,7 +389,9 @@ fn losses() -> Vec<Ending> {
                 Until(Uninsured),
             ],
         )
-        .ends(Outcome::Lost, ["CA 2026-06-01", "declined 2026-09-01"]).texts("apply confirm filed free_market gap accepted change disputed free_market gap declined ending").at("agency said [accepted reviewed closed] told [loss disputed confirmed]"),
+        .ends(Outcome::Lost, ["CA 2026-06-01", "declined 2026-09-01"])
+        .texts("covered change disputed free_market gap declined ending")
+        .at("agency said [accepted reviewed closed] told [loss disputed confirmed]"),
         loss(
             "dispute-undecided",
             "the owner says WRONG, and nobody decides in time: the change is not used",
@@ -352,7 +402,9 @@ fn losses() -> Vec<Ending> {
             56,
             [Until(Ended(Outcome::DisputeOpen)), Told(HERE, "withdrawn")],
         )
-        .ends(Outcome::DisputeOpen, ["CA 2026-06-01"]).texts("apply confirm filed free_market gap accepted change disputed").at("agency said [accepted] told [loss disputed withdrawn]"),
+        .ends(Outcome::DisputeOpen, ["CA 2026-06-01"])
+        .texts("covered change disputed")
+        .at("agency said [accepted] told [loss disputed withdrawn]"),
         loss(
             "kept",
             "the agency finds another basis and keeps the case open",
@@ -360,7 +412,9 @@ fn losses() -> Vec<Ending> {
         .on(10, told())
         .on(10, [Reply("YES"), Texted("gap", 2)])
         .on(12, [Says(HERE, What::Kept), Until(Ended(Outcome::Kept))])
-        .ends(Outcome::Kept, ["CA 2026-06-01"]).texts("apply confirm filed free_market gap accepted change noted free_market gap").at("agency said [accepted kept] told [loss]"),
+        .ends(Outcome::Kept, ["CA 2026-06-01"])
+        .texts("covered change noted free_market gap")
+        .at("agency said [accepted kept] told [loss]"),
         loss(
             "job-lost-again",
             "the work is lost again before the case is closed: the notice is withdrawn",
@@ -375,7 +429,9 @@ fn losses() -> Vec<Ending> {
                 Told(HERE, "withdrawn"),
             ],
         )
-        .ends(Outcome::StillEligible, ["CA 2026-06-01"]).texts("apply confirm filed free_market gap accepted change noted free_market gap").at("agency said [accepted] told [loss withdrawn]"),
+        .ends(Outcome::StillEligible, ["CA 2026-06-01"])
+        .texts("covered change noted free_market gap")
+        .at("agency said [accepted] told [loss withdrawn]"),
         Ending::new(
             "member-dies",
             Loss,
@@ -388,12 +444,17 @@ fn losses() -> Vec<Ending> {
                 Report(Change::DependentsUp),
                 Until(Asked(1)),
                 Reply("YES"),
-                Until(Pending), Texted("gap", 1),
+                Until(Pending),
+                Texted("gap", 1),
             ],
         )
         .on(
             0,
-            [Says(HERE, accepted("2026-06-01")), Until(Covered(home())), Texted("accepted", 1)],
+            [
+                Says(HERE, accepted("2026-06-01")),
+                Until(Covered(home())),
+                Texted("accepted", 1),
+            ],
         )
         .on(
             10,
@@ -402,16 +463,20 @@ fn losses() -> Vec<Ending> {
                 Report(Change::DependentsDown),
                 Until(Known),
                 Told(HERE, "loss"),
+                Texted("change", 1),
             ],
         )
         .on(
             10,
-            [Reply("YES"), Until(Offered), Reply("YES"), Until(Taken)],
+            [Reply("YES"), Texted("gap", 2), Reply("YES"), Until(Taken)],
         )
         .on(13, [Says(HERE, closed("2026-09-01"))])
         .on(13, [Until(Ended(Outcome::Lost)), Until(Insured)])
         .on(80, [Texted("gap_begins", 1)])
-        .ends(Outcome::Lost, ["CA 2026-06-01", "gap 2026-09-01"]).texts("apply confirm filed free_market gap accepted change noted free_market gap confirm gap_begins ending").at("agency said [accepted closed] told [loss]").sold("from 2026-09-01 up to 2026-12-30"),
+        .ends(Outcome::Lost, ["CA 2026-06-01", "gap 2026-09-01"])
+        .texts("covered change noted free_market gap confirm gap_begins ending")
+        .at("agency said [accepted closed] told [loss]")
+        .sold("from 2026-09-01 up to 2026-12-30"),
         loss("dies-covered", "the owner dies while the agency may close")
             .on(10, told())
             .on(10, [Reply("YES"), Texted("gap", 2)])
@@ -426,43 +491,62 @@ fn losses() -> Vec<Ending> {
             )
             .on(20, [Until(Ended(Outcome::Died))])
             .on(60, [Report(Change::IncomeDown)])
-            .ends(Outcome::Died, ["CA 2026-06-01", "nobody 2026-07-09"]).texts("apply confirm filed free_market gap accepted change noted free_market gap").at("agency said [accepted died] told [loss died]"),
+            .ends(Outcome::Died, ["CA 2026-06-01", "nobody 2026-07-09"])
+            .texts("covered change noted free_market gap")
+            .at("agency said [accepted died] told [loss died]"),
     ]
 }
 
 fn moves() -> Vec<Ending> {
-    let applied = || vec![Moves, Until(Asked(1)), Reply("YES"), Until(Pending)];
+    let asked = Texted("move", 1);
+    let applied = || vec![Moves, asked.clone(), Reply("YES"), Until(Pending)];
     vec![
         moving("moved", "nothing: the new state's cover begins where the old one's ends")
             .on(10, applied())
             .on(22, [Says(AWAY, accepted("2026-07-12")), Until(Covered(away()))])
             .on(22, [Told(HERE, "covered-elsewhere")])
-            .ends(Outcome::Accepted, ["CA 2026-06-01", "OR 2026-07-12"]).texts("apply confirm filed free_market gap accepted move confirm filed accepted").at("agency said [accepted] told [moved covered-elsewhere]").at("agency-away said [accepted] told []"),
+            .ends(Outcome::Accepted, ["CA 2026-06-01", "OR 2026-07-12"])
+            .texts("covered move confirm filed accepted")
+            .at("agency said [accepted] told [moved covered-elsewhere]")
+            .at("agency-away said [accepted] told []"),
         moving("two-states", "both states cover: the old one closes a month after the new one began")
             .on(10, applied())
             .on(22, [Says(AWAY, accepted("2026-07-01")), Until(Covered(away()))])
             .on(22, [Told(HERE, "covered-elsewhere")])
             .on(30, [Says(HERE, closed("2026-08-01"))])
             .on(45, [])
-            .ends(Outcome::Accepted, ["CA 2026-06-01", "OR 2026-07-01"]).texts("apply confirm filed free_market gap accepted move confirm filed accepted").at("agency said [accepted closed] told [moved covered-elsewhere]").at("agency-away said [accepted] told []"),
+            .ends(Outcome::Accepted, ["CA 2026-06-01", "OR 2026-07-01"])
+            .texts("covered move confirm filed accepted")
+            .at("agency said [accepted closed] told [moved covered-elsewhere]")
+            .at("agency-away said [accepted] told []"),
         moving("old-state-closes-first", "the old state closes while the new one determines: insured between, and not a day twice")
             .on(10, applied())
             .on(12, [Says(HERE, closed("2026-07-05"))])
-            .on(12, [Until(Offered), Reply("YES"), Until(Insured)])
+            .on(12, [Texted("gap", 2), Reply("YES"), Until(Insured)])
             .on(30, [Says(AWAY, accepted("2026-07-10")), Until(Covered(away()))])
-            .ends(Outcome::Accepted, ["CA 2026-06-01", "gap 2026-07-05", "OR 2026-07-10"]).texts("apply confirm filed free_market gap accepted move confirm filed ending free_market gap confirm gap_begins accepted").at("agency said [accepted closed] told [moved]").at("agency-away said [accepted] told []").sold("from 2026-07-05 ended 2026-07-10 billed 5788 refunded 4824"),
+            .ends(Outcome::Accepted, ["CA 2026-06-01", "gap 2026-07-05", "OR 2026-07-10"])
+            .texts("covered move confirm filed ending free_market gap confirm gap_begins accepted")
+            .at("agency said [accepted closed] told [moved]")
+            .at("agency-away said [accepted] told []")
+            .sold("from 2026-07-05 ended 2026-07-10 billed 5788 refunded 4824"),
         moving("move-denied", "the new state denies, the old one closes: insured from that day")
             .on(10, applied())
             .on(15, [Says(AWAY, What::Denied), Until(Ended(Outcome::Denied))])
             .on(20, [Says(HERE, closed("2026-08-01"))])
-            .on(20, [Until(Case(3)), Until(Asked(1)), Reply("NO"), Until(Ended(Outcome::Declined))])
-            .on(20, [Until(Offered), Reply("YES"), Until(Insured)])
-            .ends(Outcome::Declined, ["CA 2026-06-01", "gap 2026-08-01"]).texts("apply confirm filed free_market gap accepted move confirm filed refusal ending apply declined free_market gap confirm gap_begins").at("agency said [accepted closed] told [moved]").at("agency-away said [denied] told []").sold("from 2026-08-01 up to 2026-11-29"),
+            .on(20, [Until(Case(3)), Texted("apply", 2), Reply("NO"), Until(Ended(Outcome::Declined))])
+            .on(20, [Texted("gap", 2), Reply("YES"), Until(Insured)])
+            .ends(Outcome::Declined, ["CA 2026-06-01", "gap 2026-08-01"])
+            .texts("covered move confirm filed refusal ending apply declined free_market gap confirm gap_begins")
+            .at("agency said [accepted closed] told [moved]")
+            .at("agency-away said [denied] told []")
+            .sold("from 2026-08-01 up to 2026-11-29"),
         moving("move-no-reply", "no reply: nothing is filed, and the old state is told")
             .on(10, [Moves, Until(Asked(1))])
-            .on(16, [Until(Asked(2))])
-            .on(22, [Until(Ended(Outcome::NoReply)), Told(HERE, "moved")])
-            .ends(Outcome::NoReply, ["CA 2026-06-01"]).texts("apply confirm filed free_market gap accepted move move").at("agency said [accepted] told [moved]"),
+            .on(15, [Until(Asked(2))])
+            .on(20, [Until(Ended(Outcome::NoReply)), Told(HERE, "moved")])
+            .ends(Outcome::NoReply, ["CA 2026-06-01"])
+            .texts("covered move move")
+            .at("agency said [accepted] told [moved]"),
     ]
 }
 

@@ -168,8 +168,9 @@ impl Ending {
         self
     }
 
-    /// The texts that came, in any order.
+    /// The texts that came, in any order; `covered` for those of somebody who became so.
     pub fn texts(mut self, names: &str) -> Self {
+        let names = names.replace("covered", "apply confirm filed free_market gap accepted");
         self.ends.texts = names.split_whitespace().map(str::to_owned).collect();
         self.ends.texts.sort_unstable();
         self
