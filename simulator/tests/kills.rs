@@ -34,8 +34,17 @@ fn two_services_on_one_postgres_share_the_work_and_survive_each_others_death() {
     let Ok(url) = std::env::var("DATABASE_URL") else {
         return;
     };
-    let sample = ["--sample", "6", "--together", "6", "--seed"];
-    let (held, text) = drill(&[&sample[..], &[&seed(), "--postgres", &url]].concat());
+    let seed = seed();
+    let (held, text) = drill(&[
+        "--sample",
+        "6",
+        "--together",
+        "6",
+        "--seed",
+        &seed,
+        "--postgres",
+        &url,
+    ]);
     assert!(held, "{text}");
     assert!(text.contains(", 0 went wrong"), "{text}");
 }
