@@ -111,7 +111,7 @@ impl Store {
     pub async fn grants(&self, profile: &Bytes32) -> Result<Vec<StoredGrant>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM representative_grant WHERE profile = $1
-             ORDER BY created_at DESC, grant_id LIMIT 100"
+             ORDER BY key_index DESC LIMIT 100"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(profile.to_string())
