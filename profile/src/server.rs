@@ -169,6 +169,7 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
         approval: config.approval.clone(),
         stock: config.stock.clone(),
         worker: config.worker.clone(),
+        watch: config.watch.clone(),
         provers: Arc::new(Semaphore::new(cores())),
         clock,
         locks: Locks::default(),

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::agency::Agency;
 use crate::api::Limits;
 use crate::api::access::{Callers, LimitsConfig};
-use crate::config::{ApprovalConfig, EnquiryConfig, StockConfig, WorkerConfig};
+use crate::config::{ApprovalConfig, EnquiryConfig, StockConfig, WatchConfig, WorkerConfig};
 use crate::enrol::reused_key;
 use crate::gap::Insurer;
 use crate::metrics::Metrics;
@@ -46,6 +46,7 @@ pub struct Service {
     pub(crate) approval: ApprovalConfig,
     pub(crate) stock: StockConfig,
     pub(crate) worker: WorkerConfig,
+    pub(crate) watch: WatchConfig,
     /// Proofs that are made at once: each keeps a core busy.
     pub(crate) provers: Arc<Semaphore>,
     pub(crate) clock: Clock,

@@ -5,6 +5,7 @@
 //! worker may die anywhere: another claims the task when its lease has run out, and the effect happens once.
 
 mod agency;
+mod boundary;
 mod effects;
 mod gap;
 mod owner;
@@ -30,6 +31,7 @@ use crate::store::lifecycle::{
 use crate::store::{StoreError, StoredProfile, Tx};
 use crate::wallet::Use;
 
+pub(crate) use agency::of as agency_of;
 pub use record::{Coverage, CoverageEvent};
 pub(crate) use worker::{backoff, run};
 
@@ -72,6 +74,11 @@ pub(crate) enum Task {
         #[serde(default)]
         until: Option<Day>,
     },
+    /// Ask about an age at which a group begins or ends.
+    Boundary {
+        /// The birthday.
+        on: Day,
+    },
 }
 
 impl Task {
@@ -82,6 +89,7 @@ impl Task {
             Self::Append { .. } => "ledger",
             Self::Await { .. } => "reply",
             Self::Follow { .. } => "follow",
+            Self::Boundary { .. } => "age",
         }
     }
 }

@@ -83,8 +83,8 @@ impl Service {
                 continue;
             }
             let Some(claimed) = self.store.claim_task(now, until).await? else {
-                // Renewals come after what lifecycles wait for.
-                match self.renew_next(now, until).await? {
+                // Renewals come after what lifecycles wait for, and watches after those.
+                match self.renew_next(now, until).await? || self.watch_next(now, until).await? {
                     true => any = true,
                     false => break,
                 }

@@ -12,6 +12,7 @@ pub mod operator;
 pub mod profiles;
 pub mod questions;
 pub mod stock;
+pub mod watch;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -36,6 +37,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_lifecycle.sql"),
     include_str!("../../migrations/0007_wallet.sql"),
     include_str!("../../migrations/0008_api.sql"),
+    include_str!("../../migrations/0009_watch.sql"),
 ];
 
 /// A transaction of either database.

@@ -5,9 +5,11 @@ mod committees;
 mod decision;
 pub(crate) mod insurer;
 mod others;
+mod watches;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -135,6 +137,10 @@ struct KnownOwner {
 struct Memory {
     lies: BTreeSet<Lie>,
     income: i64,
+    /// The day of birth; in 1992 where a test says nothing.
+    born: Option<contracts::units::Day>,
+    /// FIPS number of the state of residence.
+    state: i64,
     owners: BTreeMap<Bytes32, KnownOwner>,
     enrolments: BTreeMap<Bytes32, (oracles::wire::enrol::EnrolRequest, Scalar)>,
     persons: BTreeMap<Bytes32, Scalar>,
@@ -158,10 +164,29 @@ struct Memory {
     heard: Vec<Vec<u8>>,
     /// The insurer's.
     pub(crate) books: insurer::Books,
+    watching: watches::Watching,
     /// Presentations that decision nodes accepted.
     shown: Vec<contracts::presentation::Presentation>,
     /// Bytes of sealed requests, by domain, as anybody on the wire sees them.
     request_lengths: BTreeMap<Domain, BTreeSet<usize>>,
+}
+
+/// The parties' clock, which a test moves.
+#[derive(Default)]
+struct MovingClock(AtomicI64);
+
+impl MovingClock {
+    fn read(&self) -> Clock {
+        Clock::with_offset(self.0.load(Ordering::Relaxed))
+    }
+
+    fn now(&self) -> UnixTime {
+        self.read().now()
+    }
+
+    fn today(&self) -> contracts::units::Day {
+        self.read().today()
+    }
 }
 
 /// The parties' state and keys.
@@ -175,7 +200,7 @@ pub(crate) struct Network {
     insurer_key: SigningKey,
     insurer_hpke: NodeKeyPair,
     trust: Trust,
-    clock: Clock,
+    clock: MovingClock,
     memory: Mutex<Memory>,
 }
 
@@ -209,9 +234,10 @@ impl Network {
             insurer_key: key(5),
             insurer_hpke: NodeKeyPair::generate(),
             trust: trust.unwrap(),
-            clock: Clock::system(),
+            clock: MovingClock::default(),
             memory: Mutex::new(Memory {
                 income: 61_237,
+                state: 6,
                 reply: Some(Answer::Yes),
                 ..Memory::default()
             }),
@@ -320,6 +346,7 @@ impl World {
                 .app_data(web::PayloadConfig::new(1 << 20))
                 .app_data(web::JsonConfig::default().limit(1 << 20))
                 .configure(committees::routes)
+                .configure(watches::routes)
                 .configure(decision::routes)
                 .configure(others::routes)
                 .configure(insurer::routes)
@@ -354,6 +381,14 @@ impl World {
         std::mem::replace(&mut self.service, next).stop().await;
     }
 
+    /// Moves everybody's calendar; the service starts again on it.
+    pub(crate) async fn sleep_days(&mut self, days: i64) {
+        let seconds = days * 86_400;
+        self.network.clock.0.fetch_add(seconds, Ordering::Relaxed);
+        self.config.clock_offset_seconds += seconds;
+        self.restart().await;
+    }
+
     /// As [`World::restart`], on another database.
     pub(crate) async fn move_to(&mut self, database: String) {
         self.store.store = crate::store::Store::open(&database).await.unwrap();
@@ -382,6 +417,14 @@ impl World {
 
     pub(crate) fn set_income(&self, cents: i64) {
         self.network.with(|memory| memory.income = cents);
+    }
+
+    pub(crate) fn set_born(&self, born: contracts::units::Day) {
+        self.network.with(|memory| memory.born = Some(born));
+    }
+
+    pub(crate) fn set_state(&self, fips: i64) {
+        self.network.with(|memory| memory.state = fips);
     }
 
     pub(crate) fn set_reply(&self, reply: Option<Answer>) {
@@ -714,6 +757,11 @@ impl World {
             "renewal",
             "renewal_item",
             "agency_notice",
+            "watch_consent",
+            "watch_grant",
+            "watch_tally",
+            "watch_change",
+            "watch_cursor",
         ] {
             let sql = sqlx::AssertSqlSafe(format!("SELECT * FROM {table}"));
             for row in sqlx::query(sql)

@@ -45,7 +45,7 @@ impl World {
             .await;
     }
 
-    async fn coverage(&self, owner: &Owner) -> Coverage {
+    pub(super) async fn coverage(&self, owner: &Owner) -> Coverage {
         let path = format!("/v1/profiles/{}/coverage?limit=100", owner.profile);
         let (status, body) = self
             .call("GET", &path, Some(&owner.token), None, None)
@@ -55,7 +55,11 @@ impl World {
     }
 
     /// Waits until the workers have brought the record so far.
-    async fn until_cover(&self, owner: &Owner, holds: impl Fn(&Coverage) -> bool) -> Coverage {
+    pub(super) async fn until_cover(
+        &self,
+        owner: &Owner,
+        holds: impl Fn(&Coverage) -> bool,
+    ) -> Coverage {
         let since = Instant::now();
         loop {
             let coverage = self.coverage(owner).await;
@@ -464,5 +468,29 @@ async fn a_loss_ends_in_gap_cover_on_the_owners_yes_and_that_cover_ends_when_the
     let store = &world.service.service().store;
     let others = store.policies_of("insurer.one", "", 50).await.unwrap();
     assert!(others.is_empty());
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn an_age_at_which_a_group_ends_is_asked_about_when_the_month_after_it_begins() {
+    let mut world = World::new().await;
+    let owner = world.watched("987-65-5020").await;
+    let turns = world.today().plus(20).unwrap();
+    world.set_born(contracts::calendar::months_later(turns, -65 * 12).unwrap());
+    world.set_reply(None);
+    let from = json!({"event": "covered", "jurisdiction": "CA", "from": world.today()});
+    world.report(&owner, "covered", from).await;
+    world.changed(&owner, "raise", Change::IncomeUp).await;
+    let kept = |now: &Coverage| outcome(now) == Some(Outcome::StillEligible);
+    world.until_cover(&owner, kept).await;
+    // The day is nowhere in the clear, nor is a task due on it.
+    let dump = world.dump().await;
+    assert!(!dump.contains(&turns.start().0.to_string()));
+    world.sleep_days(55).await;
+    let told = |now: &Coverage| {
+        let case = now.state.case;
+        case.is_some_and(|case| case.change == Change::AgeBoundary && case.told)
+    };
+    world.until_cover(&owner, told).await;
     world.end().await;
 }

@@ -11,3 +11,4 @@ mod resume;
 mod stock;
 mod story;
 mod wallet;
+mod watches;
