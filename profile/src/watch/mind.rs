@@ -52,11 +52,9 @@ impl Service {
     /// # Errors
     /// The database's.
     pub(crate) async fn watch_next(&self, now: UnixTime, until: UnixTime) -> Result<bool, Problem> {
-        if self.read_next(now, until).await? {
-            return Ok(true);
-        }
+        // First, for there is always a node to be read soon, and a consent is due only when there is something to do.
         let Some(consent) = self.store.claim_consent(now, until).await? else {
-            return Ok(false);
+            return self.read_next(now, until).await;
         };
         let minded = self.mind(&consent).await;
         let now = self.clock.now();
