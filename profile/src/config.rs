@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use contracts::encoding::Bytes32;
-use contracts::ids::{Committee, Domain, Jurisdiction, NodeId, quorum};
+use contracts::ids::{AttributeId, Committee, Domain, Jurisdiction, NodeId, quorum};
 use contracts::issuance::MAX_NONCES;
 use contracts::jwk::ed25519_key;
 use contracts::presentation::AudienceKind;
@@ -360,6 +360,37 @@ impl Default for RetentionConfig {
     }
 }
 
+/// How facts are watched for changes, of owners who agree to it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WatchConfig {
+    /// Whether anything is watched; where it is not, what was granted before is ended.
+    pub enabled: bool,
+    /// Days for which a watch is granted; it is renewed while its owner agrees.
+    pub grant_days: u16,
+    /// Days before its end from which it is renewed.
+    pub renew_days: u16,
+    /// Seconds between two looks at a node.
+    pub poll_seconds: u32,
+    /// Seconds from one time that changes of an owner become events to the next; what changes meanwhile comes together.
+    pub pause_seconds: u32,
+    /// What to watch; empty for the facts of the contract that the owner's cover rests on, and the state of residence.
+    pub attributes: Vec<AttributeId>,
+}
+
+impl Default for WatchConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            grant_days: 30,
+            renew_days: 7,
+            poll_seconds: 600,
+            pause_seconds: 86_400,
+            attributes: Vec::new(),
+        }
+    }
+}
+
 /// Whose records a domain's committee reads, in words that an owner knows.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -368,6 +399,25 @@ pub struct SourceConfig {
     pub domain: Domain,
     /// Its name; 1 to 100 bytes.
     pub name: String,
+}
+
+impl WatchConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        for id in &self.attributes {
+            if contracts::lifecycle::meaning(id).is_none() {
+                let problem = format!("{id}: no event follows from it; leave it out");
+                return Err(bad("watch.attributes", problem));
+            }
+        }
+        let renewed = 1..self.grant_days;
+        match renewed.contains(&self.renew_days) {
+            true => Ok(()),
+            false => Err(bad(
+                "watch.renew_days",
+                "1 or more, and less than grant_days",
+            )),
+        }
+    }
 }
 
 /// A profile service. [`ProfileConfig::parse`] reads and checks it.
@@ -428,6 +478,9 @@ pub struct ProfileConfig {
     /// Whose records are read, for owners to know.
     #[serde(default)]
     pub sources: Vec<SourceConfig>,
+    /// How facts are watched.
+    #[serde(default)]
+    pub watch: WatchConfig,
 }
 
 impl ProfileConfig {
@@ -556,7 +609,17 @@ impl ProfileConfig {
             idempotency_days.into(),
             30,
             36_600,
-        )
+        )?;
+        let watch = &self.watch;
+        within("watch.grant_days", watch.grant_days.into(), 2, 366)?;
+        within("watch.poll_seconds", watch.poll_seconds.into(), 1, 86_400)?;
+        within(
+            "watch.pause_seconds",
+            watch.pause_seconds.into(),
+            0,
+            604_800,
+        )?;
+        watch.check()
     }
 
     fn check_nodes(&self) -> Result<(), ConfigError> {
@@ -648,6 +711,12 @@ mod tests {
                 "approval.deadline_days",
             ),
             ("indexes = 4", "indexes = 9", "ask.indexes"),
+            ("renew_days = 7", "renew_days = 30", "watch.renew_days"),
+            (
+                "attributes = []",
+                "attributes = [\"identity.birth_city\"]",
+                "watch.attributes",
+            ),
         ] {
             assert!(EXAMPLE.contains(from), "{from}");
             let error = ProfileConfig::parse(&EXAMPLE.replacen(from, to, 1)).unwrap_err();

@@ -31,6 +31,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod wallet;
+mod watch;
 
 pub use cli::run_role;
 pub use guard::no_core_dumps;

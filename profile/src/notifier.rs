@@ -83,6 +83,12 @@ pub enum Template {
     GrantOver,
     /// Tells a representative that there is something to hear.
     News,
+    /// Tells that records are watched for changes from now on.
+    WatchBegins,
+    /// Tells that the owner's agreement to it ends soon.
+    WatchEnding,
+    /// Tells that it has ended.
+    WatchEnded,
     /// Tells that the agency has the application.
     Filed,
     /// Tells that it was not filed.
@@ -222,6 +228,20 @@ impl Notifier {
             url,
             token: Token(token),
             key,
+        }
+    }
+
+    /// Hands over a text that only tells, which must not keep anything open: a blocked or lost phone is told nothing.
+    ///
+    /// # Errors
+    /// 503 `notifier-unavailable`.
+    pub async fn tell(&self, text: &Text) -> Result<(), Problem> {
+        match self.send(text).await {
+            Err(problem) if problem.status == 409 => {
+                tracing::warn!(code = problem.code(), "a text was not taken");
+                Ok(())
+            }
+            other => other,
         }
     }
 

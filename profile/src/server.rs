@@ -172,6 +172,7 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
         worker: config.worker.clone(),
         retention: config.retention.clone(),
         sources: config.sources.clone(),
+        watch: config.watch.clone(),
         provers: Arc::new(Semaphore::new(cores())),
         clock,
         locks: Locks::default(),

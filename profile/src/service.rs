@@ -14,7 +14,8 @@ use crate::agency::Agency;
 use crate::api::Limits;
 use crate::api::access::{Callers, LimitsConfig};
 use crate::config::{
-    ApprovalConfig, EnquiryConfig, RetentionConfig, SourceConfig, StockConfig, WorkerConfig,
+    ApprovalConfig, EnquiryConfig, RetentionConfig, SourceConfig, StockConfig, WatchConfig,
+    WorkerConfig,
 };
 use crate::enrol::reused_key;
 use crate::gap::Insurer;
@@ -51,6 +52,7 @@ pub struct Service {
     pub(crate) retention: RetentionConfig,
     /// For owners to know whose records are read.
     pub(crate) sources: Vec<SourceConfig>,
+    pub(crate) watch: WatchConfig,
     /// Proofs that are made at once: each keeps a core busy.
     pub(crate) provers: Arc<Semaphore>,
     pub(crate) clock: Clock,

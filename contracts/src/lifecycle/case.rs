@@ -221,6 +221,9 @@ pub struct Case {
     pub told: bool,
     /// Whether the agency holds an application.
     pub filed: bool,
+    /// Whether the question was asked again beside what the phase waits for, because a watched fact changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checking: bool,
     /// Where it stands.
     pub phase: Phase,
 }

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::watched::Watched;
 use crate::ids::Jurisdiction;
 use crate::units::Day;
 
-/// A change that a watch, the calendar or the owner reports. It says that something changed, never what was read.
+/// A change that a watch, the calendar, an agency or the owner reports. It says that something changed, never what was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Change {
@@ -25,6 +26,11 @@ pub enum Change {
     AgeBoundary,
     /// Citizenship or immigration status.
     StatusChanged,
+    /// A watch saw that a fact changed. For better or worse, the question that follows tells.
+    Watched {
+        /// What kind of fact.
+        what: Watched,
+    },
     /// The owner lives in another state.
     Moved {
         /// Where.

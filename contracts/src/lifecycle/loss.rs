@@ -25,7 +25,10 @@ impl Run {
             // What the agency was told stands until something else is known.
             Finding::NeedsInfo if case.told => self.closing(CLOSING_DAYS),
             Finding::NeedsInfo => {
-                self.text(Template::NeedsInfo, None, None);
+                // Who asked nothing is told nothing: cover goes on.
+                if !matches!(case.change, Change::Watched { .. }) {
+                    self.text(Template::NeedsInfo, None, None);
+                }
                 self.end(Outcome::NeedsInfo);
             }
         }

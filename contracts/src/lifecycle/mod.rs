@@ -14,6 +14,7 @@ mod owner;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,7 @@ pub use case::{Case, Kind, Outcome, Phase};
 pub use days::{Balance, Days, Payer, Span, Unbalanced, Why};
 pub use event::{Change, Event, Finding, Matter, Reply};
 pub use gap::Gap;
+pub use watched::{Meaning, Watched, meaning};
 
 use crate::ids::Jurisdiction;
 use crate::units::Day;

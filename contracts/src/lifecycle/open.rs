@@ -4,7 +4,7 @@ use super::action::{Action, Audience, Ended, Notice};
 use super::case::{Case, Kind, Outcome, Phase};
 use super::days::{Payer, Why};
 use super::event::{Change, Matter};
-use super::{ASKING_DAYS, Run, later};
+use super::{ASKING_DAYS, LATE_DAYS, Run, Watched, later};
 use crate::ids::Jurisdiction;
 
 impl Run {
@@ -30,10 +30,21 @@ impl Run {
             self.wait(change);
             return;
         }
-        // A move, a renewal or a notice to be answered goes on, with facts of after the change.
+        let watched = matches!(change, Change::Watched { .. });
+        match case.phase {
+            // A person looks at what the records said.
+            Phase::Review { .. } if watched => return self.wait(change),
+            // What was told stands with its days, unless the answer is now another.
+            Phase::Respond { .. } | Phase::Closing { .. } | Phase::Showing { .. } if watched => {
+                return self.check();
+            }
+            _ => {}
+        }
+        // A move, a renewal or a notice to be answered goes on, with facts of after the change; and a watch's word, which
+        // nobody waits for an answer to, takes the place of none that somebody does.
         let moved = matches!(change, Change::Moved { .. });
         let goes_on = matches!(case.kind, Kind::Move | Kind::Renewal | Kind::Engagement);
-        let next = match goes_on && !moved {
+        let next = match (goes_on || watched) && !moved {
             true => case.change,
             false => change,
         };
@@ -50,6 +61,10 @@ impl Run {
             Change::RenewalDue => cover.map(|of| (Kind::Renewal, of)),
             Change::Engagement { .. } => cover.map(|of| (Kind::Engagement, of)),
             Change::Closed => Some((Kind::Reinstatement, home)),
+            // While cover lasts, engagement is for its renewal and the agency's notice to ask about.
+            Change::Watched {
+                what: Watched::Engagement,
+            } if cover.is_some() => None,
             _ => Some(match cover {
                 Some(of) => (Kind::Loss, of),
                 None => (Kind::Reinstatement, home),
@@ -61,6 +76,9 @@ impl Run {
         let Some((kind, jurisdiction)) = self.kind(change) else {
             return;
         };
+        if self.is_answered(change, kind) {
+            return;
+        }
         self.state.cases += 1;
         self.state.no_gap = None;
         let case = Case {
@@ -72,6 +90,7 @@ impl Run {
             round: 0,
             told,
             filed: false,
+            checking: false,
             phase: Phase::Asking {
                 until: later(self.date, ASKING_DAYS),
             },
@@ -92,15 +111,54 @@ impl Run {
         self.ask();
     }
 
+    /// Whether a watch's word opens no case: owner or agency answered not long ago, and nobody is to be asked again with every
+    /// paystub. What the owner reports always opens one.
+    fn is_answered(&self, change: Change, kind: Kind) -> bool {
+        let answered = |last: &Ended| {
+            last.kind == kind
+                && self.date <= later(last.on, LATE_DAYS)
+                && matches!(
+                    last.outcome,
+                    Outcome::Declined
+                        | Outcome::Undone
+                        | Outcome::NoReply
+                        | Outcome::Kept
+                        | Outcome::AgencySilent
+                        | Outcome::DisputeUpheld
+                        | Outcome::DisputeOpen
+                )
+        };
+        matches!(change, Change::Watched { .. }) && self.state.last.as_ref().is_some_and(answered)
+    }
+
     /// Asks the open case's question, with every fact read anew.
     pub(super) fn ask(&mut self) {
         let until = later(self.date, ASKING_DAYS);
+        self.phase(Phase::Asking { until });
+        self.put_question();
+        let last = self.state.days.spans().last().map(|span| &span.payer);
+        if let Some(Payer::Nobody {
+            why: Why::NotYet | Why::Unasked,
+        }) = last
+        {
+            self.relabel(Why::Applying);
+        }
+    }
+
+    /// Asks it while the case stays where it is.
+    fn check(&mut self) {
+        if let Some(case) = &mut self.state.case {
+            case.checking = true;
+            self.put_question();
+        }
+    }
+
+    fn put_question(&mut self) {
         let contract = self.state.contract.clone();
         let Some(case) = &mut self.state.case else {
             return;
         };
         case.round = case.round.saturating_add(1);
-        case.phase = Phase::Asking { until };
         let (case, round, jurisdiction) = (case.id, case.round, case.jurisdiction);
         self.act(Action::Ask {
             case,
@@ -109,13 +167,6 @@ impl Run {
             jurisdiction,
             audience: Audience::Agency,
         });
-        let last = self.state.days.spans().last().map(|span| &span.payer);
-        if let Some(Payer::Nobody {
-            why: Why::NotYet | Why::Unasked,
-        }) = last
-        {
-            self.relabel(Why::Applying);
-        }
     }
 
     /// Ends the open case.
@@ -131,7 +182,12 @@ impl Run {
         // The notifier closed those that were answered or ran out.
         let left_open = matches!(
             outcome,
-            Outcome::Superseded | Outcome::Died | Outcome::Accepted | Outcome::Lost | Outcome::Kept
+            Outcome::Superseded
+                | Outcome::StillEligible
+                | Outcome::Died
+                | Outcome::Accepted
+                | Outcome::Lost
+                | Outcome::Kept
         );
         if let Some(matter) = open_text.filter(|_| left_open) {
             self.act(Action::Withdraw { matter });

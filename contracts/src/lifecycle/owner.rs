@@ -2,15 +2,19 @@
 
 use super::action::{Action, Notice, Template};
 use super::case::{Kind, Outcome, Phase};
-use super::event::{Finding, Matter, Reply};
+use super::event::{Change, Finding, Matter, Reply};
 use super::{FILING_DAYS, LATE_DAYS, OWNER_DAYS, ROUNDS, Run, UNCLEAR, later};
 
 impl Run {
     pub(super) fn answered(&mut self, id: u32, finding: Finding) {
         let Some(case) = self.case(id) else { return };
         if !matches!(case.phase, Phase::Asking { .. }) {
+            if case.checking {
+                self.checked(finding);
+            }
             return;
         }
+        let watched = matches!(case.change, Change::Watched { .. });
         match (case.kind, finding) {
             (Kind::Loss, _) => self.loss_answered(finding),
             (Kind::Engagement, Finding::No | Finding::NeedsInfo) => self.not_shown(),
@@ -21,18 +25,49 @@ impl Run {
                 self.pending(false);
             }
             (Kind::Renewal, Finding::No) => self.tell_loss(),
+            // Who asked nothing is told nothing: their cover is as it was.
             (_, Finding::No) => {
-                self.text(Template::NotEligible, None, None);
+                if !watched {
+                    self.text(Template::NotEligible, None, None);
+                }
                 self.end(Outcome::NotEligible);
             }
             (kind, Finding::NeedsInfo) => {
-                self.text(Template::NeedsInfo, None, None);
+                if !watched {
+                    self.text(Template::NeedsInfo, None, None);
+                }
                 self.end(Outcome::NeedsInfo);
                 if kind == Kind::Renewal {
                     self.renew_again();
                 }
             }
         }
+    }
+
+    /// The question was asked again beside what the case waits for: only a YES makes a difference.
+    fn checked(&mut self, finding: Finding) {
+        let Some(case) = &mut self.state.case else {
+            return;
+        };
+        if finding != Finding::Yes {
+            return;
+        }
+        case.checking = false;
+        let told = std::mem::take(&mut case.told);
+        let case = *case;
+        if told {
+            self.notify(case.jurisdiction, Notice::Withdrawn);
+        }
+        self.drop_offer();
+        if case.kind == Kind::Loss {
+            self.end(Outcome::StillEligible);
+            return;
+        }
+        if case.phase.has_open_text() {
+            let matter = Matter::Change { case: case.id };
+            self.act(Action::Withdraw { matter });
+        }
+        self.ask_owner();
     }
 
     /// Asks whether to file. One decision is open at a time, so an offer of gap cover waits.

@@ -101,6 +101,12 @@ templates! {
     GapBegins = "gap_begins", Notice;
     /// Says that no such plan was found.
     NoGap = "no_gap", Notice;
+    /// Says that records are watched from now on, and how to end it.
+    WatchBegins = "watch_begins", Notice;
+    /// Says that the time agreed for it ends soon.
+    WatchEnding = "watch_ending", Notice;
+    /// Says that it has ended.
+    WatchEnded = "watch_ended", Notice;
     /// Asks again before the deadline.
     Reminder = "reminder", Reminder;
     /// All that a shared phone is told.

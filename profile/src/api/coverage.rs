@@ -124,6 +124,13 @@ pub(super) async fn report(
             from,
             period_end,
         },
+        Reported::Changed {
+            change: Change::Watched { .. },
+        } => {
+            return Err(Problem::bad_request(
+                "change.kind: `watched` is a watch's word; report what changed",
+            ));
+        }
         Reported::Changed { change } => Event::Changed { change },
         Reported::Disputed { case } => Event::Disputed { case },
     };

@@ -12,6 +12,7 @@ mod owner;
 mod parties;
 mod routes;
 pub mod types;
+pub mod watches;
 
 pub(crate) use limits::Limits;
 pub(crate) use routes::configure;

@@ -9,7 +9,7 @@ use utoipa::OpenApi;
 
 use super::routes::{ROUTES, Route, Who};
 use super::types::{IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY};
-use super::{agency, consents, coverage, grants, owner, parties};
+use super::{agency, consents, coverage, grants, owner, parties, watches};
 use crate::metrics;
 
 #[derive(OpenApi)]
@@ -37,6 +37,10 @@ use crate::metrics;
         coverage::watch_over,
         coverage::record,
         coverage::report,
+        watches::agree,
+        watches::list,
+        watches::end_all,
+        watches::end_one,
         coverage::make_flag,
         coverage::flag,
         parties::policies,

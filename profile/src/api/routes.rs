@@ -12,7 +12,7 @@ use oracles::problem::Problem;
 
 use super::agency::{self, MAX_RENEWAL_BODY};
 use super::types::{MAX_ENROL_BODY, MAX_SMALL_BODY};
-use super::{auth, consents, coverage, grants, openapi, owner, parties};
+use super::{auth, consents, coverage, grants, openapi, owner, parties, watches};
 use crate::metrics;
 use crate::service::Service;
 
@@ -89,6 +89,16 @@ const fn put(path: &'static str, who: Who, cap: usize, handler: Handler) -> Rout
     }
 }
 
+const fn delete(path: &'static str, who: Who, handler: Handler) -> Route {
+    Route {
+        method: Method::DELETE,
+        path,
+        who,
+        cap: 0,
+        handler,
+    }
+}
+
 /// Every route.
 pub(crate) static ROUTES: &[Route] = &[
     get("/healthz", Who::Anyone, |it| it.to(owner::healthz)),
@@ -152,6 +162,21 @@ pub(crate) static ROUTES: &[Route] = &[
         MAX_SMALL_BODY,
         |it| it.to(coverage::report),
     ),
+    put(
+        "/v1/profiles/{profile}/watches",
+        Who::Owner,
+        MAX_SMALL_BODY,
+        |it| it.to(watches::agree),
+    ),
+    get("/v1/profiles/{profile}/watches", Who::Owner, |it| {
+        it.to(watches::list)
+    }),
+    delete("/v1/profiles/{profile}/watches", Who::Owner, |it| {
+        it.to(watches::end_all)
+    }),
+    delete("/v1/profiles/{profile}/watches/{watch}", Who::Owner, |it| {
+        it.to(watches::end_one)
+    }),
     post("/v1/profiles/{profile}/flag", Who::Owner, 0, |it| {
         it.to(coverage::make_flag)
     }),

@@ -20,7 +20,7 @@ use crate::service::Service;
 const RECONSIDERATION_DAYS: i64 = 90;
 
 /// The agency that keeps a state's cases.
-pub(super) fn of(service: &Service, jurisdiction: Jurisdiction) -> Result<&Agency, Problem> {
+pub(crate) fn of(service: &Service, jurisdiction: Jurisdiction) -> Result<&Agency, Problem> {
     let found = service
         .agencies
         .iter()

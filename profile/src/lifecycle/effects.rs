@@ -6,6 +6,7 @@ use oracles::problem::Problem;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::boundary::{BOUNDARY, CALENDAR};
 use super::worker::{Done, Job};
 use super::{Task, agency};
 use crate::api::types::{AskQuestion, Outcome, Question, State};
@@ -24,6 +25,7 @@ impl Job<'_> {
             Task::Await { .. } => self.reply(task).await,
             Task::Follow { .. } => self.follow(task).await,
             Task::Lapse { policy, on } => Ok(self.lapse(policy, *on)),
+            Task::Boundary { on } => self.at_boundary(*on).await,
             Task::Act { action } => self.act(action).await,
         }
     }
@@ -111,8 +113,12 @@ impl Job<'_> {
             (State::Done, Some(Outcome::NeedsInfo)) => Finding::NeedsInfo,
             _ => Finding::Yes,
         };
+        let mut documents = vec![(question_of(*case), json!(question.question))];
+        let boundary = self.boundary(&question.question).await?;
+        documents.extend(boundary.map(|on| (BOUNDARY.to_owned(), json!(on))));
         Ok(Done {
-            documents: vec![(question_of(*case), json!(question.question))],
+            documents,
+            follow_up: boundary.map(|on| (CALENDAR.to_owned(), Task::Boundary { on })),
             events: vec![(
                 self.source(),
                 Event::Answered {

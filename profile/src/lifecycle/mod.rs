@@ -5,6 +5,7 @@
 //! worker may die anywhere: another claims the task when its lease has run out, and the effect happens once.
 
 mod agency;
+mod boundary;
 mod effects;
 mod gap;
 mod owner;
@@ -30,6 +31,7 @@ use crate::store::lifecycle::{
 use crate::store::{StoreError, StoredProfile, Tx};
 use crate::wallet::Use;
 
+pub(crate) use agency::of as agency_of;
 pub(crate) use effects::question_of;
 pub use record::{Coverage, CoverageEvent};
 pub(crate) use worker::{backoff, run};
@@ -78,6 +80,11 @@ pub(crate) enum Task {
     },
     /// Say that a gap policy is over, on the first day that its longest term does not cover.
     Lapse { policy: String, on: Day },
+    /// Ask about an age at which a group begins or ends.
+    Boundary {
+        /// The birthday.
+        on: Day,
+    },
 }
 
 impl Task {
@@ -89,6 +96,7 @@ impl Task {
             Self::Await { .. } => "reply",
             Self::Follow { .. } => "follow",
             Self::Lapse { .. } => "lapse",
+            Self::Boundary { .. } => "age",
         }
     }
 }

@@ -227,13 +227,9 @@ impl Job<'_> {
     }
 
     async fn send(&self, text: &Text, asks: bool) -> Result<(), Problem> {
-        match self.service.notifier.send(text).await {
-            // What only tells must not keep anything open: a blocked or lost phone is told nothing.
-            Err(problem) if problem.status == 409 && !asks => {
-                tracing::warn!(code = problem.code(), "a text was not taken");
-                Ok(())
-            }
-            other => other,
+        match asks {
+            true => self.service.notifier.send(text).await,
+            false => self.service.notifier.tell(text).await,
         }
     }
 

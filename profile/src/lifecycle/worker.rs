@@ -86,8 +86,11 @@ impl Service {
                 continue;
             }
             let Some(claimed) = self.store.claim_task(now, until).await? else {
-                // Renewals come after what lifecycles and grants wait for.
-                match self.grant_next(now, until).await? || self.renew_next(now, until).await? {
+                // Renewals come after what lifecycles and grants wait for, and watches after those.
+                let more = self.grant_next(now, until).await?
+                    || self.renew_next(now, until).await?
+                    || self.watch_next(now, until).await?;
+                match more {
                     true => any = true,
                     false => break,
                 }

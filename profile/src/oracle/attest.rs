@@ -110,7 +110,10 @@ impl Oracles {
         let (_, quorum) = self.committee(committee);
         let request_id = random32();
         let reference = request_ref(&request_id, &owner.authorisation.x_only());
-        let nonces = self.nonces(domain, &reference, owner.handles).await?;
+        let path = format!("/v1/{domain}/nonce");
+        let nonces = self
+            .nonces(domain, &path, &reference, owner.handles)
+            .await?;
         let epoch = nonces
             .good
             .first()
@@ -163,18 +166,19 @@ impl Oracles {
     }
 
     /// Nonces as [`Self::nonces_of`] gets them, asked for again when it fails and the committee turns out to have changed.
-    async fn nonces(
+    pub(super) async fn nonces(
         &self,
         domain: Domain,
+        path: &str,
         reference: &Bytes32,
         handles: &[(NodeId, HpkeBox)],
     ) -> Result<Answers<NonceAnswer>, OracleError> {
-        match self.nonces_of(domain, reference, handles).await {
+        match self.nonces_of(domain, path, reference, handles).await {
             Err(error @ OracleError::Quorum { .. }) => {
                 if !self.follow().await {
                     return Err(error);
                 }
-                self.nonces_of(domain, reference, handles).await
+                self.nonces_of(domain, path, reference, handles).await
             }
             answers => answers,
         }
@@ -184,12 +188,12 @@ impl Oracles {
     async fn nonces_of(
         &self,
         domain: Domain,
+        path: &str,
         reference: &Bytes32,
         handles: &[(NodeId, HpkeBox)],
     ) -> Result<Answers<NonceAnswer>, OracleError> {
         let committee = committee_of(domain);
         let (members, quorum) = self.committee(committee);
-        let path = format!("/v1/{domain}/nonce");
         let body = NonceRequest {
             request: *reference,
         };
@@ -197,7 +201,7 @@ impl Oracles {
             .iter()
             .filter(|id| handles.iter().any(|(node, _)| node == *id))
             .map(|&node| {
-                let (path, body) = (&path, &body);
+                let body = &body;
                 let call = async move {
                     let answer: NonceAnswer = self
                         .post(node, path, body, self.call_timeout(), super::ANSWER_CAP)

@@ -8,11 +8,13 @@ mod gather;
 mod ledger;
 mod notice;
 mod reseal;
+mod watch;
 
 pub use attest::{AttestedLeaf, Owner, Wanted};
 pub use decide::{Decided, Decision};
 pub use enrol::{Applicant, Enrolled};
 pub use gather::{Answers, Failure};
+pub use watch::{Granting, Reader};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};

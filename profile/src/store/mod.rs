@@ -14,6 +14,7 @@ pub mod operator;
 pub mod profiles;
 pub mod questions;
 pub mod stock;
+pub mod watch;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -41,6 +42,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0009_decisions.sql"),
     include_str!("../../migrations/0010_grant.sql"),
     include_str!("../../migrations/0011_consent.sql"),
+    include_str!("../../migrations/0012_watch.sql"),
 ];
 
 /// A transaction of either database.

@@ -89,7 +89,7 @@ async fn enrol_nonce(
     nonce(net, *node, Domain::Identity, body).await
 }
 
-fn open<T: serde::de::DeserializeOwned>(
+pub(super) fn open<T: serde::de::DeserializeOwned>(
     net: &Network,
     node: NodeId,
     info: &[u8],
@@ -103,12 +103,13 @@ fn open<T: serde::de::DeserializeOwned>(
 fn value(net: &Network, attribute: &str) -> Observation {
     let value = match attribute {
         "identity.person" | "identity.medicaid_immigration_status" | "household.size" => Some(1),
-        "identity.birth_date" => Some(
-            "1992-03-04"
-                .parse::<contracts::units::Day>()
-                .unwrap()
-                .number(),
-        ),
+        "identity.birth_date" => {
+            let born = net.with(|memory| memory.born);
+            Some(
+                born.unwrap_or_else(|| "1992-03-04".parse().unwrap())
+                    .number(),
+            )
+        }
         "residence.state" => Some(net.with(|memory| memory.state)),
         "income.magi_monthly" if net.lies(Lie::NoIncome) => None,
         "income.magi_monthly" => Some(net.with(|memory| memory.income)),

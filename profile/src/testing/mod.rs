@@ -5,9 +5,11 @@ mod committees;
 mod decision;
 pub(crate) mod insurer;
 mod others;
+mod watches;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -137,6 +139,8 @@ struct KnownOwner {
 struct Memory {
     lies: BTreeSet<Lie>,
     income: i64,
+    /// The day of birth; in 1992 where a test says nothing.
+    born: Option<contracts::units::Day>,
     /// FIPS 5-2 code of where people live.
     state: i64,
     owners: BTreeMap<Bytes32, KnownOwner>,
@@ -166,10 +170,29 @@ struct Memory {
     heard: Vec<Vec<u8>>,
     /// The insurer's.
     pub(crate) books: insurer::Books,
+    watching: watches::Watching,
     /// Presentations that decision nodes accepted.
     shown: Vec<contracts::presentation::Presentation>,
     /// Bytes of sealed requests, by domain, as anybody on the wire sees them.
     request_lengths: BTreeMap<Domain, BTreeSet<usize>>,
+}
+
+/// The parties' clock, which a test moves.
+#[derive(Default)]
+struct MovingClock(AtomicI64);
+
+impl MovingClock {
+    fn read(&self) -> Clock {
+        Clock::with_offset(self.0.load(Ordering::Relaxed))
+    }
+
+    fn now(&self) -> UnixTime {
+        self.read().now()
+    }
+
+    fn today(&self) -> contracts::units::Day {
+        self.read().today()
+    }
 }
 
 /// The parties' state and keys.
@@ -183,7 +206,7 @@ pub(crate) struct Network {
     insurer_key: SigningKey,
     insurer_hpke: NodeKeyPair,
     trust: Trust,
-    clock: Clock,
+    clock: MovingClock,
     memory: Mutex<Memory>,
 }
 
@@ -217,7 +240,7 @@ impl Network {
             insurer_key: key(5),
             insurer_hpke: NodeKeyPair::generate(),
             trust: trust.unwrap(),
-            clock: Clock::system(),
+            clock: MovingClock::default(),
             memory: Mutex::new(Memory {
                 income: 61_237,
                 state: 6,
@@ -329,6 +352,7 @@ impl World {
                 .app_data(web::PayloadConfig::new(1 << 20))
                 .app_data(web::JsonConfig::default().limit(1 << 20))
                 .configure(committees::routes)
+                .configure(watches::routes)
                 .configure(decision::routes)
                 .configure(others::routes)
                 .configure(insurer::routes)
@@ -361,6 +385,14 @@ impl World {
     pub(crate) async fn restart(&mut self) {
         let next = start(self.config.clone()).await.unwrap();
         std::mem::replace(&mut self.service, next).stop().await;
+    }
+
+    /// Moves everybody's calendar; the service starts again on it.
+    pub(crate) async fn sleep_days(&mut self, days: i64) {
+        let seconds = days * 86_400;
+        self.network.clock.0.fetch_add(seconds, Ordering::Relaxed);
+        self.config.clock_offset_seconds += seconds;
+        self.restart().await;
     }
 
     /// As [`World::restart`], on another database.
@@ -396,6 +428,14 @@ impl World {
     /// Everybody moves to Oregon.
     pub(crate) fn move_to_oregon(&self) {
         self.network.with(|memory| memory.state = 41);
+    }
+
+    pub(crate) fn set_born(&self, born: contracts::units::Day) {
+        self.network.with(|memory| memory.born = Some(born));
+    }
+
+    pub(crate) fn set_state(&self, fips: i64) {
+        self.network.with(|memory| memory.state = fips);
     }
 
     pub(crate) fn set_reply(&self, reply: Option<Answer>) {
@@ -769,6 +809,11 @@ impl World {
             "representative_grant",
             "grant_document",
             "grant_use",
+            "watch_consent",
+            "watch_grant",
+            "watch_tally",
+            "watch_change",
+            "watch_cursor",
         ] {
             let sql = sqlx::AssertSqlSafe(format!("SELECT * FROM {table}"));
             for row in sqlx::query(sql)

@@ -45,7 +45,7 @@ impl World {
             .await;
     }
 
-    async fn coverage(&self, owner: &Owner) -> Coverage {
+    pub(super) async fn coverage(&self, owner: &Owner) -> Coverage {
         let path = format!("/v1/profiles/{}/coverage?limit=100", owner.profile);
         let (status, body) = self
             .call("GET", &path, Some(&owner.token), None, None)
@@ -534,5 +534,29 @@ async fn a_death_that_the_agency_confirms_ends_everything_and_texts_nobody() {
     world.changed(&owner, "job-again", Change::IncomeDown).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.network_texts().len(), told);
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn an_age_at_which_a_group_ends_is_asked_about_when_the_month_after_it_begins() {
+    let mut world = World::new().await;
+    let owner = world.watched("987-65-5020").await;
+    let turns = world.today().plus(20).unwrap();
+    world.set_born(contracts::calendar::months_later(turns, -65 * 12).unwrap());
+    world.set_reply(None);
+    let from = json!({"event": "covered", "jurisdiction": "CA", "from": world.today()});
+    world.report(&owner, "covered", from).await;
+    world.changed(&owner, "raise", Change::IncomeUp).await;
+    let kept = |now: &Coverage| outcome(now) == Some(Outcome::StillEligible);
+    world.until_cover(&owner, kept).await;
+    // The day is nowhere in the clear, nor is a task due on it.
+    let dump = world.dump().await;
+    assert!(!dump.contains(&turns.start().0.to_string()));
+    world.sleep_days(55).await;
+    let told = |now: &Coverage| {
+        let case = now.state.case;
+        case.is_some_and(|case| case.change == Change::AgeBoundary && case.told)
+    };
+    world.until_cover(&owner, told).await;
     world.end().await;
 }

@@ -15,3 +15,4 @@ mod retention;
 mod stock;
 mod story;
 mod wallet;
+mod watches;

@@ -210,12 +210,12 @@ impl<'a> Network<'a> {
 
     /// The process id of a party that runs.
     pub fn pid(&self, party: &str) -> Option<u32> {
-        self.processes.get(party).and_then(RoleProcess::id)
+        lock(&self.processes).get(party).and_then(RoleProcess::id)
     }
 
     /// The process ids of all that run.
     pub fn pids(&self) -> Vec<u32> {
-        self.processes
+        lock(&self.processes)
             .values()
             .filter_map(RoleProcess::id)
             .collect()

@@ -3,6 +3,7 @@
 mod endings;
 mod properties;
 mod scenarios;
+mod watched;
 
 use std::collections::BTreeMap;
 

@@ -13,6 +13,14 @@ fn near() -> impl Strategy<Value = Day> {
     (-90i64..200).prop_map(|days| later(day("2027-03-01"), days))
 }
 
+fn watched() -> impl Strategy<Value = Watched> {
+    prop_oneof![
+        Just(Watched::Income),
+        Just(Watched::Health),
+        Just(Watched::Engagement),
+    ]
+}
+
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         Just(Change::IncomeUp),
@@ -22,6 +30,7 @@ fn change() -> impl Strategy<Value = Change> {
         Just(Change::Diagnosis),
         Just(Change::RenewalDue),
         Just(Change::Closed),
+        watched().prop_map(|what| Change::Watched { what }),
         jurisdiction().prop_map(|to| Change::Moved { to }),
         near().prop_map(|sent| Change::Engagement { sent }),
     ]
