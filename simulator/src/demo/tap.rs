@@ -160,14 +160,17 @@ impl Tap {
     }
 }
 
+/// What can change while a door is open: where it leads, its line, and its trap.
+type Settings = (
+    watch::Receiver<Option<SocketAddr>>,
+    watch::Receiver<Line>,
+    watch::Receiver<Option<Arc<Trap>>>,
+);
+
 async fn accept(
     listener: TcpListener,
     (party, speaks): (String, Speaks),
-    (target, line, trap): (
-        watch::Receiver<Option<SocketAddr>>,
-        watch::Receiver<Line>,
-        watch::Receiver<Option<Arc<Trap>>>,
-    ),
+    (target, line, trap): Settings,
     seen: Arc<Mutex<Seen>>,
     record: Arc<Mutex<std::fs::File>>,
 ) {

@@ -572,8 +572,8 @@ mod tests {
             let days: Vec<i64> = ending.script.iter().map(|(day, _)| *day).collect();
             assert!(days.is_sorted(), "{}", ending.name);
             let waits = ending.script.iter().flat_map(|(_, steps)| steps);
-            let sights = waits.filter(|step| matches!(step, Until(_)));
-            let last = sights.last().unwrap();
+            let mut sights = waits.filter(|step| matches!(step, Until(_)));
+            let last = sights.next_back().unwrap();
             assert!(!matches!(last, Until(Sight::Asked(_))), "{}", ending.name);
         }
     }

@@ -318,6 +318,7 @@ async fn the_record_of_every_generated_patient_is_read_for_what_it_says() {
         day_zero: "2026-11-20".parse().unwrap(),
         api_key: Secret::new("key"),
         generated: PATIENTS,
+        unremarkable: Vec::new(),
     })
     .await
     .unwrap();
