@@ -11,6 +11,7 @@ use reqwest::Client;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::Lost::{Unheard, Unread};
 use super::DemoError;
 use super::folder::Folder;
 use super::process::RoleProcess;
@@ -18,6 +19,8 @@ use super::tap::{Speaks, Tap};
 
 /// How long a started process may take to answer `/healthz`.
 const HEALTHY_LIMIT: Duration = Duration::from_secs(10);
+/// How long a call is made again that a server had given up before it read it: a connection that was opened for another call.
+const UNREAD_LIMIT: Duration = Duration::from_secs(5);
 /// The longest any call of the demo itself may take; the services bound their own work well below it.
 const CALL_LIMIT: Duration = Duration::from_secs(90);
 
@@ -285,7 +288,7 @@ impl<'a> Network<'a> {
         }
         let bytes = attempt(party, request)
             .await
-            .map_err(|Unheard(why)| why)??;
+            .map_err(|(Unheard(why) | Unread(why))| why)??;
         serde_json::from_slice(&bytes).map_err(|error| format!("{party}: {error}"))
     }
 
@@ -348,16 +351,28 @@ impl<'a> Network<'a> {
                 .try_clone()
                 .ok_or("a body that cannot be sent twice")?;
             match attempt(party, again).await {
-                Err(Unheard(why)) if since.elapsed() >= self.patience => return Err(why),
-                Err(Unheard(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(Unheard(_)) if since.elapsed() < self.patience => pause().await,
+                Err(Unread(_)) if since.elapsed() < self.patience.max(UNREAD_LIMIT) => {
+                    pause().await
+                }
+                Err(Unheard(why) | Unread(why)) => return Err(why),
                 Ok(answer) => return answer,
             }
         }
     }
 }
 
-/// Nobody answered, or not to the end: whether the call was heard is not known.
-struct Unheard(String);
+/// Why a call may be made again.
+enum Lost {
+    /// Nobody answered, or not to the end: whether the call was heard is not known.
+    Unheard(String),
+    /// The server had given up the connection before it read the call.
+    Unread(String),
+}
+
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
 
 /// An idempotency key that no other call has.
 pub fn fresh_key() -> String {
@@ -369,7 +384,7 @@ pub fn fresh_key() -> String {
 async fn attempt(
     party: &str,
     request: reqwest::RequestBuilder,
-) -> Result<Result<Vec<u8>, String>, Unheard> {
+) -> Result<Result<Vec<u8>, String>, Lost> {
     let answer = request
         .send()
         .await
@@ -392,6 +407,7 @@ async fn attempt(
     match status.as_u16() {
         // Somebody behind it is being restarted.
         502 | 503 => Err(Unheard(said)),
+        408 => Err(Unread(said)),
         _ => Ok(Err(said)),
     }
 }
