@@ -1,11 +1,12 @@
 //! RFC 6962 §2.1 Merkle trees: root, inclusion and consistency proofs and their checks.
 
-mod tree;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::sync::OnceLock;
+use std::thread;
 
 use sha2::digest::generic_array::GenericArray;
 use sha2::{Digest, Sha256, compress256};
-
-pub use self::tree::Tree;
 
 use crate::encoding::Bytes32;
 
@@ -20,6 +21,9 @@ const INITIAL: [u32; 8] = [
     0x1f83_d9ab,
     0x5be0_cd19,
 ];
+/// The least leaves of a subtree that is worth a thread of its own, and its height.
+const PART: usize = 1 << PART_HEIGHT;
+const PART_HEIGHT: usize = 10;
 
 /// Leaf hash, `SHA-256(0x00 ‖ leaf)`.
 pub fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
@@ -86,6 +90,102 @@ pub fn inclusion_path(leaves: &[[u8; 32]], index: usize) -> Option<Vec<Bytes32>>
             Some(path)
         }
     }
+}
+
+/// A finished tree with every interior hash, for many audit paths of one tree: each costs a look-up per level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// Leaf hashes first, the root last. The last hash of a level of odd length stands for itself in the next, which
+    /// gives the left-full tree of §2.1.
+    levels: Vec<Vec<[u8; 32]>>,
+}
+
+impl Tree {
+    /// The tree over leaf hashes; none over none. A large one is built on all processors.
+    pub fn new(leaves: Vec<[u8; 32]>) -> Option<Self> {
+        let threads = processors().min(leaves.len() / PART);
+        Self::on(threads, leaves)
+    }
+
+    /// The tree, its lowest levels built by so many threads.
+    fn on(threads: usize, leaves: Vec<[u8; 32]>) -> Option<Self> {
+        if leaves.is_empty() {
+            return None;
+        }
+        let mut levels = vec![leaves];
+        if threads > 1 {
+            let lower = lower_levels(&levels[0], threads);
+            levels.extend(lower);
+        }
+        while let Some(level) = levels.last().filter(|level| level.len() > 1) {
+            levels.push(parents(level));
+        }
+        Some(Self { levels })
+    }
+
+    /// The leaf hashes.
+    pub fn leaves(&self) -> &[[u8; 32]] {
+        self.levels.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// The Merkle tree hash.
+    pub fn root(&self) -> [u8; 32] {
+        root(self.levels.last().map_or(&[], Vec::as_slice))
+    }
+
+    /// The audit path of leaf `index` (§2.1.1), deepest sibling first; none if there is no such leaf.
+    pub fn inclusion_path(&self, index: usize) -> Option<Vec<Bytes32>> {
+        self.leaves().get(index)?;
+        let siblings = self
+            .levels
+            .iter()
+            .enumerate()
+            .filter_map(|(height, level)| {
+                let sibling = level.get((index >> height) ^ 1)?;
+                Some(Bytes32::from(*sibling))
+            });
+        Some(siblings.collect())
+    }
+}
+
+/// The level above one.
+fn parents(level: &[[u8; 32]]) -> Vec<[u8; 32]> {
+    let (pairs, rest) = level.as_chunks::<2>();
+    let hashed = pairs.iter().map(|[left, right]| node_hash(left, right));
+    hashed.chain(rest.iter().copied()).collect()
+}
+
+/// The [`PART_HEIGHT`] levels above leaves. Each thread takes whole subtrees of that height, so only the last has a rest.
+fn lower_levels(leaves: &[[u8; 32]], threads: usize) -> Vec<Vec<[u8; 32]>> {
+    let each = leaves.len().div_ceil(threads).next_multiple_of(PART);
+    let climb = |leaves: &[[u8; 32]]| {
+        let mut levels = vec![parents(leaves)];
+        for height in 1..PART_HEIGHT {
+            levels.push(parents(&levels[height - 1]));
+        }
+        levels
+    };
+    thread::scope(|scope| {
+        let (first, others) = leaves.split_at(each.min(leaves.len()));
+        let others: Vec<_> = others
+            .chunks(each)
+            .map(|part| scope.spawn(move || climb(part)))
+            .collect();
+        let mut levels = climb(first);
+        for part in others {
+            let part = part.join().unwrap_or_else(|panic| resume_unwind(panic));
+            for (level, part) in levels.iter_mut().zip(part) {
+                level.extend(part);
+            }
+        }
+        levels
+    })
+}
+
+/// Threads that can run at once.
+fn processors() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get))
 }
 
 /// The root that a leaf hash, its index, the tree size and an audit path lead to (RFC 9162 §2.1.3.2).
@@ -238,6 +338,30 @@ mod tests {
             .chain_update(left)
             .chain_update(right);
         assert_eq!(node_hash(&left, &right), <[u8; 32]>::from(whole.finalize()));
+    }
+
+    #[test]
+    fn many_threads_build_the_tree_of_one() {
+        let whole = leaves(5 * PART + 2);
+        for n in [
+            PART,
+            2 * PART - 1,
+            2 * PART,
+            2 * PART + 1,
+            3 * PART + 513,
+            whole.len(),
+        ] {
+            let leaves = whole.get(..n).unwrap();
+            let one = Tree::on(1, leaves.to_vec()).unwrap();
+            assert_eq!(one.root(), root(leaves));
+            for threads in 2..=7 {
+                assert_eq!(
+                    Tree::on(threads, leaves.to_vec()).as_ref(),
+                    Some(&one),
+                    "{n} leaves, {threads} threads"
+                );
+            }
+        }
     }
 
     proptest! {
