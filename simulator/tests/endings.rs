@@ -2,18 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is how a test reports")]
 
-use std::process::{Command, Stdio};
+mod support;
 
 fn endings(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_simulator"))
-        .arg("endings")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let text =
-        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-    (output.status.success(), text)
+    support::told(&["endings"], arguments)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is how a test reports")]
 
-use std::process::{Command, Stdio};
+mod support;
 
 /// The scenarios of a run follow from its seed; another can be given to look further.
 fn seed() -> String {
@@ -10,15 +10,7 @@ fn seed() -> String {
 }
 
 fn faults(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_simulator"))
-        .arg("faults")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let text =
-        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-    (output.status.success(), text)
+    support::told(&["faults"], arguments)
 }
 
 #[test]

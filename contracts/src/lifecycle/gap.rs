@@ -263,12 +263,6 @@ impl Run {
         self.state.gap = Gap::None;
     }
 
-    /// The day has come from which a policy was bought, and Medicaid covers it: the policy is void, and one is asked for again
-    /// when the agency names its last day.
-    pub(super) fn bought_passed(&mut self) {
-        self.drop_offer();
-    }
-
     pub(super) fn offer_replied(&mut self, id: u32, reply: Reply) {
         let Gap::Offered {
             offer,

@@ -90,7 +90,9 @@ impl Run {
                 Gap::Offered { .. } => self.no_gap(super::Why::NoReply),
                 _ => {}
             },
-            Due::Bought => self.bought_passed(),
+            // Medicaid covers the day from which a policy was bought: it is void, and one is asked for again when the agency names
+            // its last day.
+            Due::Bought => self.drop_offer(),
             Due::Renewal => {
                 if let Some(cover) = &mut self.state.medicaid {
                     cover.renewing = true;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use contracts::ids::NodeId;
 use rand_core::{OsRng, RngCore as _};
-use reqwest::Client;
+use reqwest::{Client, Method};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -249,13 +249,7 @@ impl<'a> Network<'a> {
         idempotency: Option<&str>,
         body: &B,
     ) -> Result<A, String> {
-        let mut request = self
-            .client
-            .post(format!("{}{path}", self.url(party)))
-            .json(body);
-        if let Some(token) = bearer {
-            request = request.bearer_auth(token);
-        }
+        let mut request = self.call(Method::POST, party, path, bearer).json(body);
         if let Some(key) = idempotency {
             request = request.header("idempotency-key", key);
         }
@@ -279,13 +273,7 @@ impl<'a> Network<'a> {
         bearer: Option<&str>,
         body: &B,
     ) -> Result<A, String> {
-        let mut request = self
-            .client
-            .post(format!("{}{path}", self.url(party)))
-            .json(body);
-        if let Some(token) = bearer {
-            request = request.bearer_auth(token);
-        }
+        let request = self.call(Method::POST, party, path, bearer).json(body);
         let bytes = attempt(party, request)
             .await
             .map_err(|(Unheard(why) | Unread(why))| why)??;
@@ -303,13 +291,7 @@ impl<'a> Network<'a> {
         bearer: Option<&str>,
         body: &B,
     ) -> Result<(), String> {
-        let mut request = self
-            .client
-            .put(format!("{}{path}", self.url(party)))
-            .json(body);
-        if let Some(token) = bearer {
-            request = request.bearer_auth(token);
-        }
+        let request = self.call(Method::PUT, party, path, bearer).json(body);
         self.body(party, request).await.map(|_| ())
     }
 
@@ -337,11 +319,24 @@ impl<'a> Network<'a> {
         path: &str,
         bearer: Option<&str>,
     ) -> Result<Vec<u8>, String> {
-        let mut request = self.client.get(format!("{}{path}", self.url(party)));
-        if let Some(token) = bearer {
-            request = request.bearer_auth(token);
-        }
+        let request = self.call(Method::GET, party, path, bearer);
         self.body(party, request).await
+    }
+
+    /// A call to a party's door, not yet sent.
+    fn call(
+        &self,
+        method: Method,
+        party: &str,
+        path: &str,
+        bearer: Option<&str>,
+    ) -> reqwest::RequestBuilder {
+        let url = format!("{}{path}", self.url(party));
+        let request = self.client.request(method, url);
+        match bearer {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     async fn body(&self, party: &str, request: reqwest::RequestBuilder) -> Result<Vec<u8>, String> {

@@ -91,21 +91,27 @@ pub async fn create(directory: &Path, day_zero: Day) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// A registry that is there already.
+fn existing(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path)
+}
+
+/// What failed at which file.
+fn failed<'a>(path: &'a Path, doing: &'a str) -> impl Fn(sqlx::Error) -> ExternalError + Copy + 'a {
+    move |source| ExternalError::Database {
+        what: format!("{}: {doing}", path.display()),
+        source,
+    }
+}
+
 /// The case number that the registry keeps for an SSN, written as it writes them.
 ///
 /// # Errors
 /// A file that is no registry, or no such person.
 pub async fn case_number(path: &Path, ssn: &str) -> Result<String> {
-    let database = |source| ExternalError::Database {
-        what: format!("{}: reading a case number", path.display()),
-        source,
-    };
-    let mut connection = SqliteConnectOptions::new()
-        .filename(path)
-        .read_only(true)
-        .connect()
-        .await
-        .map_err(database)?;
+    let database = failed(path, "reading a case number");
+    let read_only = existing(path).read_only(true);
+    let mut connection = read_only.connect().await.map_err(database)?;
     sqlx::query_scalar("SELECT case_number FROM person WHERE ssn = $1")
         .bind(ssn)
         .fetch_one(&mut connection)
@@ -123,15 +129,8 @@ pub async fn moved(
     to: contracts::ids::Jurisdiction,
     since: Day,
 ) -> Result<()> {
-    let database = |source| ExternalError::Database {
-        what: format!("{}: writing a residence", path.display()),
-        source,
-    };
-    let mut connection = SqliteConnectOptions::new()
-        .filename(path)
-        .connect()
-        .await
-        .map_err(database)?;
+    let database = failed(path, "writing a residence");
+    let mut connection = existing(path).connect().await.map_err(database)?;
     sqlx::query(
         "UPDATE residence SET state = $1, since = $2
          WHERE person_id = (SELECT person_id FROM person WHERE ssn = $3)",
@@ -150,15 +149,8 @@ pub async fn moved(
 /// # Errors
 /// A file that is no registry, or cannot be written; a double that is there already.
 pub async fn add_double(path: &Path, of: &str, double: &Double) -> Result<()> {
-    let database = |source| ExternalError::Database {
-        what: format!("{}: writing a double", path.display()),
-        source,
-    };
-    let mut connection = SqliteConnectOptions::new()
-        .filename(path)
-        .connect()
-        .await
-        .map_err(database)?;
+    let database = failed(path, "writing a double");
+    let mut connection = existing(path).connect().await.map_err(database)?;
     let mut transaction = connection.begin().await.map_err(database)?;
     let (id, ssn) = (double.person_id(), double.ssn());
     sqlx::query(
@@ -200,15 +192,8 @@ pub async fn add_double(path: &Path, of: &str, double: &Double) -> Result<()> {
 /// # Errors
 /// A file that is no registry, or cannot be written.
 pub async fn household(path: &Path, ssn: &str, size: Option<u8>) -> Result<()> {
-    let database = |source| ExternalError::Database {
-        what: format!("{}: writing a household", path.display()),
-        source,
-    };
-    let mut connection = SqliteConnectOptions::new()
-        .filename(path)
-        .connect()
-        .await
-        .map_err(database)?;
+    let database = failed(path, "writing a household");
+    let mut connection = existing(path).connect().await.map_err(database)?;
     let query = match size {
         Some(size) => sqlx::query(
             "INSERT INTO household SELECT person_id, $2, 0 FROM person WHERE ssn = $1 AND true

@@ -1,5 +1,7 @@
 //! Runs the built program and reads what it left.
 
+#![allow(dead_code, reason = "each test binary uses a part")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -9,6 +11,19 @@ use simulator::demo::FactFinder;
 /// The built program.
 pub fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_simulator"))
+}
+
+/// Whether a command of the program succeeded, and all that it said.
+pub fn told(command: &[&str], arguments: &[&str]) -> (bool, String) {
+    let output = program()
+        .args(command)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text =
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    (output.status.success(), text)
 }
 
 /// One run of `demo --json`.
