@@ -29,8 +29,10 @@ fn closed(on: &str) -> What {
 }
 
 /// A job is lost, and the owner is asked whether to apply.
+/// The record says so before the text has left: until it has, the calendar must not move.
 fn asked() -> Vec<Step> {
-    vec![JobLost, Report(Change::IncomeDown), Until(Asked(1))]
+    let text = Texted("apply", 1);
+    vec![JobLost, Report(Change::IncomeDown), Until(Asked(1)), text]
 }
 
 /// The owner says YES, the agency has the application, and a gap policy is offered.
@@ -99,7 +101,7 @@ fn reinstatements() -> Vec<Ending> {
         )
         .on(0, asked())
         .on(4, [Texted("reminder", 1)])
-        .on(5, [Until(Asked(again))])
+        .on(5, [Until(Asked(again)), Texted("apply", 2)])
         .on(9, [Texted("reminder", 2)])
         .on(10, [Until(Ended(Outcome::NoReply)), Texted("gap", 1)])
         .on(16, [Until(Uninsured)])
@@ -124,7 +126,7 @@ fn reinstatements() -> Vec<Ending> {
             "a YES after the last day, which asks anew and files nothing by itself",
         )
         .on(0, asked())
-        .on(5, [Until(Asked(again))])
+        .on(5, [Until(Asked(again)), Texted("apply", 2)])
         .on(10, [Until(Ended(Outcome::NoReply)), Texted("gap", 1)])
         .on(20, [ReplyAgain(2, "YES"), Until(Case(2)), Texted("apply", 3)])
         .on(20, [Reply("YES"), Until(Pending), Texted("gap", 2)])
