@@ -7,6 +7,7 @@ use actix_web::{HttpResponse, web};
 use contracts::bip340;
 use contracts::encoding::Bytes32;
 use contracts::ids::Domain;
+use contracts::units::Day;
 use oracles::hpke;
 use oracles::problem::Problem;
 use oracles::wire::attest::{NonceAnswer, NonceRequest};
@@ -185,6 +186,11 @@ impl World {
 
     /// Has a node tell that an attribute of a watch changed.
     pub(crate) fn tell(&self, node: u16, grant: &WatchGrant, attribute: &str) {
+        self.tell_of(node, grant, attribute, self.network.clock.today());
+    }
+
+    /// As [`World::tell`], of a day.
+    pub(crate) fn tell_of(&self, node: u16, grant: &WatchGrant, attribute: &str, day: Day) {
         self.network.with(|memory| {
             let key = (node, grant.committee, grant.reader);
             let notices = memory.watching.notices.entry(key).or_default();
@@ -192,7 +198,7 @@ impl World {
                 seq: notices.len() as u64 + 1,
                 watch: grant.watch,
                 attribute: attribute.into(),
-                day: self.network.clock.today(),
+                day,
             });
         });
     }

@@ -427,6 +427,23 @@ async fn attack_a_watch_that_has_expired_is_not_spoken_for() {
 }
 
 #[actix_web::test]
+async fn attack_nodes_that_date_a_change_past_the_end_of_their_watch_have_no_voice() {
+    let world = World::watching().await;
+    let owner = world.watched_owner("987-65-6020", 4).await;
+    for node in 1..=4 {
+        for grant in world.held(node, Domain::Income) {
+            let past = grant.expires.plus(1).unwrap();
+            world.tell_of(node, &grant, INCOME, past);
+        }
+    }
+    world.until_read().await;
+    assert!(world.changes(&owner).await.is_empty());
+    world.sees(&[1, 2, 3], Domain::Income, INCOME);
+    world.until_changes(&owner, 1).await;
+    world.end().await;
+}
+
+#[actix_web::test]
 async fn an_address_in_another_state_is_read_and_becomes_a_move() {
     let world = World::watching().await;
     let owner = world.watched_owner("987-65-6016", 4).await;
