@@ -1,10 +1,12 @@
 //! A network for tests: parties that answer by the protocol, with single keys where real committees hold shares, and
 //! that lie when a test tells them to.
 
+mod calls;
 mod committees;
 mod decision;
 pub(crate) mod insurer;
 mod others;
+mod seen;
 mod watches;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -425,11 +427,6 @@ impl World {
         self.network.with(|memory| memory.income = cents);
     }
 
-    /// Everybody moves to Oregon.
-    pub(crate) fn move_to_oregon(&self) {
-        self.network.with(|memory| memory.state = 41);
-    }
-
     pub(crate) fn set_born(&self, born: contracts::units::Day) {
         self.network.with(|memory| memory.born = Some(born));
     }
@@ -492,183 +489,8 @@ impl World {
         notices.map(|(_, _, notice)| notice).collect()
     }
 
-    pub(crate) fn calls(&self, path: &str) -> u32 {
-        self.network
-            .with(|memory| memory.calls.get(path).copied().unwrap_or(0))
-    }
-
-    pub(crate) fn counts(&self) -> (usize, usize, usize, usize) {
-        self.network.with(|memory| {
-            (
-                memory.decided.len(),
-                memory.texts.len(),
-                memory.filed.len(),
-                memory.entries.len(),
-            )
-        })
-    }
-
-    /// What decision nodes accepted.
-    pub(crate) fn shown(&self) -> Vec<contracts::presentation::Presentation> {
-        self.network.with(|memory| memory.shown.clone())
-    }
-
-    /// Lengths that sealed requests of a domain had since the last look.
-    pub(crate) fn request_lengths(&self, domain: Domain) -> BTreeSet<usize> {
-        let lengths = |memory: &mut Memory| memory.request_lengths.remove(&domain);
-        self.network.with(lengths).unwrap_or_default()
-    }
-
     pub(crate) fn trust(&self) -> &Trust {
         &self.network.trust
-    }
-
-    /// A call to the service: status and JSON.
-    pub(crate) async fn call(
-        &self,
-        method: &str,
-        path: &str,
-        token: Option<&str>,
-        key: Option<&str>,
-        body: Option<&serde_json::Value>,
-    ) -> (u16, serde_json::Value) {
-        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = self
-            .client
-            .request(method, format!("{}{path}", self.service.url()));
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        if let Some(key) = key {
-            request = request.header(IDEMPOTENCY_KEY, key);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let response = request.send().await.unwrap();
-        let status = response.status().as_u16();
-        let bytes = response.bytes().await.unwrap();
-        let json = serde_json::from_slice(&bytes).unwrap_or(serde_json::Value::Null);
-        (status, json)
-    }
-
-    pub(crate) async fn created(&self, key: &str) -> CreatedProfile {
-        let (status, body) = self
-            .call("POST", "/v1/profiles", Some(NAVIGATOR), Some(key), None)
-            .await;
-        assert_eq!(status, 201, "{body}");
-        parse(body)
-    }
-
-    pub(crate) fn claims(&self, created: &CreatedProfile, ssn: &str) -> EnrolProfile {
-        let claims = Claims {
-            version: VERSION,
-            ssn: Ssn::parse(ssn).unwrap(),
-            given_name: "Canary-Given".to_owned(),
-            family_name: "Canary-Family".to_owned(),
-            birth_date: "1992-03-04".parse().unwrap(),
-            consents: Domain::ALL.to_vec(),
-            authorisation_key: created.enrolment.authorisation_key,
-            enrol_id: created.enrolment.enrol_id,
-        };
-        EnrolProfile {
-            claims: seal_claims(&claims, &created.enrolment.recipients).unwrap(),
-            contact: Some(format!("contact-{}", to_base64url(ssn))),
-            replaces: false,
-        }
-    }
-
-    pub(crate) async fn try_enrol(
-        &self,
-        created: &CreatedProfile,
-        ssn: &str,
-    ) -> (u16, serde_json::Value) {
-        let body = serde_json::to_value(self.claims(created, ssn)).unwrap();
-        let path = format!("/v1/profiles/{}/enrol", created.profile);
-        let key = fresh();
-        self.call(
-            "POST",
-            &path,
-            Some(&created.owner_token),
-            Some(&key),
-            Some(&body),
-        )
-        .await
-    }
-
-    /// A new, enrolled owner.
-    pub(crate) async fn owner(&self, ssn: &str) -> Owner {
-        let created = self.created(ssn).await;
-        let (status, body) = self.try_enrol(&created, ssn).await;
-        assert_eq!(status, 200, "{body}");
-        let profile: Profile = parse(body);
-        assert!(profile.enrolled && profile.domains == Domain::ALL);
-        Owner {
-            profile: created.profile,
-            token: created.owner_token,
-        }
-    }
-
-    pub(crate) fn question(&self) -> AskQuestion {
-        AskQuestion {
-            contract: CONTRACT.to_owned(),
-            jurisdiction: "CA".parse().unwrap(),
-            as_of: self.network.clock.today(),
-            audience: AUDIENCE.to_owned(),
-            withhold: vec![],
-            anew: false,
-        }
-    }
-
-    pub(crate) async fn try_ask(
-        &self,
-        owner: &Owner,
-        key: Option<&str>,
-        question: &impl Serialize,
-    ) -> (u16, serde_json::Value) {
-        let path = format!("/v1/profiles/{}/questions", owner.profile);
-        let body = serde_json::to_value(question).unwrap();
-        self.call("POST", &path, Some(&owner.token), key, Some(&body))
-            .await
-    }
-
-    pub(crate) async fn ask(&self, owner: &Owner, key: &str) -> Question {
-        let (status, body) = self.try_ask(owner, Some(key), &self.question()).await;
-        assert_eq!(status, 201, "{body}");
-        parse(body)
-    }
-
-    pub(crate) async fn try_advance(
-        &self,
-        owner: &Owner,
-        question: &Bytes32,
-    ) -> (u16, serde_json::Value) {
-        let path = format!("/v1/questions/{question}/advance");
-        let key = fresh();
-        self.call("POST", &path, Some(&owner.token), Some(&key), None)
-            .await
-    }
-
-    pub(crate) async fn advance(&self, owner: &Owner, question: &Bytes32) -> Question {
-        let (status, body) = self.try_advance(owner, question).await;
-        assert_eq!(status, 200, "{body}");
-        parse(body)
-    }
-
-    /// Advances until the question stands at `state`.
-    pub(crate) async fn until(&self, owner: &Owner, question: &Bytes32, state: State) -> Question {
-        for _ in 0..12 {
-            let path = format!("/v1/questions/{question}");
-            let (_, body) = self
-                .call("GET", &path, Some(&owner.token), None, None)
-                .await;
-            let stands: Question = parse(body);
-            if stands.state == state {
-                return stands;
-            }
-            self.advance(owner, question).await;
-        }
-        panic!("the question did not come to {state:?}");
     }
 }
 
@@ -748,96 +570,4 @@ fn config(
 
 fn later(now: UnixTime, seconds: i64) -> UnixTime {
     UnixTime(now.0 + seconds)
-}
-
-impl World {
-    /// Every text handed over.
-    pub(crate) fn network_texts(&self) -> Vec<serde_json::Value> {
-        self.network
-            .with(|memory| memory.texts.values().cloned().collect())
-    }
-
-    /// Every body that came in to notifier and agency.
-    pub(crate) fn network_heard(&self) -> Vec<Vec<u8>> {
-        self.network.with(|memory| memory.heard.clone())
-    }
-
-    /// Every row of every table, and every message to notifier and agency, as text.
-    pub(crate) async fn dump(&self) -> String {
-        let mut dump = self.tables().await;
-        for heard in self.network_heard() {
-            dump.push_str(&String::from_utf8_lossy(&heard));
-        }
-        dump
-    }
-
-    /// Every row of every table as text.
-    pub(crate) async fn tables(&self) -> String {
-        use sqlx::{Column, Row, ValueRef};
-        let mut dump = String::new();
-        for table in [
-            "profile",
-            "wallet_mark",
-            "wallet_skip",
-            "wallet_witness",
-            "operator_key",
-            "handle",
-            "subject",
-            "attestation",
-            "question",
-            "document",
-            "outbox",
-            "idempotency",
-            "heard_until",
-            "contact_standing",
-            "decision_heard",
-            "owner_dispute",
-            "gap_enquiry",
-            "gap_offer",
-            "gap_policy",
-            "lifecycle",
-            "lifecycle_event",
-            "lifecycle_task",
-            "lifecycle_document",
-            "audit",
-            "sequence",
-            "agency_case",
-            "renewal",
-            "renewal_item",
-            "agency_notice",
-            "consent",
-            "representative_grant",
-            "grant_document",
-            "grant_use",
-            "watch_consent",
-            "watch_grant",
-            "watch_tally",
-            "watch_change",
-            "watch_cursor",
-        ] {
-            let sql = sqlx::AssertSqlSafe(format!("SELECT * FROM {table}"));
-            for row in sqlx::query(sql)
-                .fetch_all(self.store.store.pool())
-                .await
-                .unwrap()
-            {
-                for column in row.columns() {
-                    let value = row.try_get_raw(column.ordinal()).unwrap();
-                    if value.is_null() {
-                        continue;
-                    }
-                    let text = row
-                        .try_get::<String, _>(column.ordinal())
-                        .or_else(|_| {
-                            row.try_get::<i64, _>(column.ordinal())
-                                .map(|number| number.to_string())
-                        })
-                        .unwrap();
-                    dump.push_str(&text);
-                    dump.push('\n');
-                }
-            }
-        }
-        dump
-    }
 }

@@ -101,7 +101,7 @@ async fn attack_one_states_agency_cannot_end_the_review_of_anothers_case() {
     let owner = world.watched("987-65-6204").await;
     world.reinstated(&owner).await;
     let to = "OR".parse().unwrap();
-    world.move_to_oregon();
+    world.set_state(41);
     world.changed(&owner, "moved", Change::Moved { to }).await;
     let pending = |now: &Coverage| {
         matches!(
