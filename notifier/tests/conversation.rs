@@ -139,6 +139,36 @@ async fn wrong_disputes_undo_takes_back_and_both_are_told() {
     world.end().await;
 }
 
+/// On Postgres a change of a decision is held up between its reading and its writing, as a busy machine does by chance.
+#[tokio::test]
+async fn an_undo_is_not_lost_to_the_receipt_of_the_text_that_offers_it() {
+    let mut world = World::new().await;
+    let contact = world.contact(ANA, "en").await;
+    if world.is_postgres() {
+        world.kill();
+        world
+            .sql(
+                "CREATE FUNCTION held_up() RETURNS trigger LANGUAGE plpgsql \
+                 AS 'BEGIN PERFORM pg_sleep(0.7); RETURN NULL; END'",
+            )
+            .await;
+        world
+            .sql(
+                "CREATE TRIGGER held_up BEFORE UPDATE ON decision \
+                 FOR EACH STATEMENT EXECUTE FUNCTION held_up()",
+            )
+            .await;
+        world.restart().await;
+    }
+    let asked = world.ask(&contact, "d1", 600).await;
+    world.text(ANA, "m1", &format!("yes {}", asked.code)).await;
+    world.texts_to(ANA, 2).await;
+    world.text(ANA, "m2", "undo").await;
+    world.texts_to(ANA, 3).await;
+    assert_eq!(world.reply("d1", 5).await.1["answer"], "NO");
+    world.end().await;
+}
+
 #[tokio::test]
 async fn a_shared_phone_is_told_no_more_than_that_there_is_a_message() {
     let world = World::new().await;

@@ -107,11 +107,6 @@ impl Service {
         now: i64,
     ) -> Result<Option<Decision>, StoreError> {
         let mut write = self.store.write().await?;
-        let Some(row) = self.store.decision(&mut write, decision_id).await? else {
-            return Ok(None);
-        };
-        // Its phone is locked, so that no text comes in between.
-        self.store.contact(&mut write, &row.contact).await?;
         let Some(mut row) = self.store.decision(&mut write, decision_id).await? else {
             return Ok(None);
         };

@@ -152,6 +152,24 @@ impl Store {
         Ok(())
     }
 
+    /// Locks the phone that `index`, an expression over `$1`, names. Whatever is decided over a phone takes turns by it; SQLite
+    /// has one writer anyway.
+    pub(super) async fn lock(
+        &self,
+        write: &mut Write,
+        index: &'static str,
+        id: &str,
+    ) -> Result<(), StoreError> {
+        if !self.sqlite {
+            let lock = format!("SELECT 1 FROM phone WHERE phone_index = {index} FOR UPDATE");
+            sqlx::query(sqlx::AssertSqlSafe(lock))
+                .bind(id)
+                .execute(&mut **write)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// A contact, its phone locked until the transaction ends.
     ///
     /// # Errors
@@ -161,12 +179,8 @@ impl Store {
         write: &mut Write,
         id: &str,
     ) -> Result<Option<Contact>, StoreError> {
-        if !self.sqlite {
-            sqlx::query("SELECT 1 FROM phone WHERE phone_index = (SELECT phone_index FROM contact WHERE id = $1) FOR UPDATE")
-                .bind(id)
-                .execute(&mut **write)
-                .await?;
-        }
+        self.lock(write, "(SELECT phone_index FROM contact WHERE id = $1)", id)
+            .await?;
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} {FROM} WHERE c.id = $1"
         )))
@@ -199,12 +213,7 @@ impl Store {
         write: &mut Write,
         phone_index: &str,
     ) -> Result<Vec<Contact>, StoreError> {
-        if !self.sqlite {
-            sqlx::query("SELECT 1 FROM phone WHERE phone_index = $1 FOR UPDATE")
-                .bind(phone_index)
-                .execute(&mut **write)
-                .await?;
-        }
+        self.lock(write, "$1", phone_index).await?;
         sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} {FROM} WHERE c.phone_index = $1 ORDER BY c.created_at DESC, c.id LIMIT 20"
         )))

@@ -164,7 +164,8 @@ impl Store {
         Ok(())
     }
 
-    /// A decision, to be changed.
+    /// A decision, to be changed: its phone is locked until the transaction ends, so that what a text did is not undone by what
+    /// was read before it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -173,6 +174,12 @@ impl Store {
         write: &mut Write,
         id: &str,
     ) -> Result<Option<DecisionRow>, StoreError> {
+        self.lock(
+            write,
+            "(SELECT phone_index FROM decision WHERE decision_id = $1)",
+            id,
+        )
+        .await?;
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM decision d WHERE d.decision_id = $1"
         )))

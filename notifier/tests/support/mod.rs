@@ -164,6 +164,10 @@ impl World {
         pool.close().await;
     }
 
+    pub fn is_postgres(&self) -> bool {
+        !self.database.starts_with("sqlite:")
+    }
+
     pub async fn end(mut self) {
         self.kill();
     }

@@ -140,6 +140,7 @@ async fn play(endings: &[Ending], folder: &Folder) -> Result<Vec<&'static str>, 
         .collect();
     let mut failures: Vec<Vec<String>> = vec![Vec::new(); endings.len()];
     for day in days {
+        world.calm().await.map_err(DemoError::Other)?;
         world.move_to(day).map_err(DemoError::Other)?;
         let plays = endings.iter().zip(&owners).zip(&mut failures);
         join_all(plays.map(|((ending, owner), failed)| {

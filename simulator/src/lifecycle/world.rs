@@ -125,6 +125,15 @@ impl<'a> World<'a> {
         written.map(|_| ()).map_err(|error| error.to_string())
     }
 
+    /// Waits until what today asks for is done, so that the calendar may move. (On SQLite.)
+    ///
+    /// # Errors
+    /// A database that cannot be read.
+    pub async fn calm(&self) -> Result<(), Failed> {
+        let moved = self.moved.load(Ordering::SeqCst) * DAY;
+        super::calm::wait(self.folder(), self.story.clock_offset + moved).await
+    }
+
     /// Enrols the cast and has their cover looked after. What an earlier run in the folder did is not done again.
     ///
     /// # Errors
