@@ -17,10 +17,11 @@ use url::Url;
 use zeroize::Zeroizing;
 
 pub use self::sections::{
-    ApprovalConfig, AskConfig, EnquiryConfig, RetentionConfig, SourceConfig, StockConfig,
-    WatchConfig, WorkerConfig,
+    ApprovalConfig, AskConfig, EnquiryConfig, PracticeConfig, RetentionConfig, SourceConfig,
+    StockConfig, WatchConfig, WorkerConfig,
 };
 
+use self::sections::shown_name;
 use crate::api::access::{CallerConfig, LimitsConfig, check_callers};
 
 /// The commented example, which a test keeps readable by this version.
@@ -275,6 +276,9 @@ pub struct ProfileConfig {
     /// Insurers that gap cover can be bought from.
     #[serde(default)]
     pub insurers: Vec<InsurerConfig>,
+    /// Physicians' practices that owners may have told that their coverage flag changed.
+    #[serde(default)]
+    pub practices: Vec<PracticeConfig>,
     /// Operators, agencies, insurers and more navigators, who may call the API.
     #[serde(default)]
     pub callers: Vec<CallerConfig>,
@@ -362,6 +366,13 @@ impl ProfileConfig {
                 ));
             }
         }
+        let mut practices = BTreeSet::new();
+        for practice in &self.practices {
+            practice.check()?;
+            if !practices.insert(&practice.name) {
+                return Err(bad("practices.name", "name each practice once"));
+            }
+        }
         self.notifier_key()?;
         let agency = |name: &str| self.agencies.iter().any(|it| it.audience == name);
         let insurer = |name: &str| self.insurers.iter().any(|it| it.audience == name);
@@ -412,13 +423,7 @@ impl ProfileConfig {
         )?;
         within("worker.poll_seconds", worker.poll_seconds.into(), 0, 86_400)?;
         for source in &self.sources {
-            if !(1..=100).contains(&source.name.len()) || source.name.chars().any(char::is_control)
-            {
-                return Err(bad(
-                    "sources.name",
-                    "1 to 100 bytes, as an owner would know it",
-                ));
-            }
+            shown_name("sources.name", &source.name)?;
         }
         let RetentionConfig {
             audit_days,

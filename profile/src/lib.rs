@@ -16,6 +16,7 @@ pub mod lifecycle;
 mod metrics;
 pub mod notifier;
 pub mod oracle;
+mod practice;
 mod question;
 mod renewal;
 mod restore;

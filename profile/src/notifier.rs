@@ -189,7 +189,8 @@ pub struct Notifier {
     key: VerifyingKey,
 }
 
-struct Token(Zeroizing<String>);
+/// A bearer token that this service shows; never logged.
+pub(crate) struct Token(pub(crate) Zeroizing<String>);
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -18,8 +18,9 @@ use crate::gap::Insurer;
 use crate::heard;
 use crate::lifecycle;
 use crate::metrics::Metrics;
-use crate::notifier::Notifier;
+use crate::notifier::{Notifier, Token};
 use crate::oracle::Oracles;
+use crate::practice::Practice;
 use crate::retention;
 use crate::seal::SealKey;
 use crate::service::{Locks, Service};
@@ -135,6 +136,14 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
             ))
         })
         .collect::<Result<_, ConfigError>>()?;
+    let practices = config
+        .practices
+        .iter()
+        .map(|one| {
+            let token = Token(one.token.read("practices.token")?);
+            Ok(Practice::new(one.name.clone(), one.url.clone(), token))
+        })
+        .collect::<Result<_, ConfigError>>()?;
     let operator = SealKey::new(config.operator_key.read_key("operator_key")?);
     let mut store = Store::open(&config.database).await?;
     let root = store.operator_root(&operator).await?;
@@ -167,6 +176,7 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
                 Ok(Insurer::new(audience, contract, one.url.clone(), key))
             })
             .collect::<Result<_, ConfigError>>()?,
+        practices,
         approval: config.approval.clone(),
         stock: config.stock.clone(),
         worker: config.worker.clone(),

@@ -22,6 +22,7 @@ use crate::gap::Insurer;
 use crate::metrics::Metrics;
 use crate::notifier::Notifier;
 use crate::oracle::Oracles;
+use crate::practice::Practice;
 use crate::seal::{Root, SealKey};
 use crate::store::idempotency::remember;
 use crate::store::{Remembered, Store, StoreError, StoredProfile};
@@ -46,6 +47,7 @@ pub struct Service {
     pub(crate) agencies: Vec<Agency>,
     pub(crate) enquiries: Vec<EnquiryConfig>,
     pub(crate) insurers: Vec<Insurer>,
+    pub(crate) practices: Vec<Practice>,
     pub(crate) approval: ApprovalConfig,
     pub(crate) stock: StockConfig,
     pub(crate) worker: WorkerConfig,

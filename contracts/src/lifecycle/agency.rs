@@ -88,6 +88,7 @@ impl Run {
         self.state.no_gap = None;
         if !continues {
             self.end_gap(from);
+            self.act(Action::AlertPcp);
         }
     }
 
@@ -114,7 +115,6 @@ impl Run {
             Some(_) => {}
             None => self.text(Template::Accepted, None, first),
         }
-        self.act(Action::AlertPcp);
     }
 
     pub(super) fn denied(&mut self, of: Jurisdiction) {

@@ -1,17 +1,15 @@
-//! Routes of an owner's cover: the record, what the owner reports, and the flag that a provider pulls.
+//! Routes of an owner's cover: the record, and what the owner reports.
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
-use contracts::encoding::{Bytes32, tagged_hash, to_base64url};
+use actix_web::{HttpResponse, web};
 use contracts::ids::Jurisdiction;
 use contracts::lifecycle::{Change, Event};
 use contracts::units::Day;
 use oracles::problem::Problem;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::ToSchema;
 
-use super::auth::{Flagged, OnceKey, Owner};
+use super::auth::{OnceKey, Owner};
 use super::owner::canonical;
 use super::types::Page;
 use crate::lifecycle::Coverage;
@@ -73,14 +71,6 @@ struct ChangeShape {
     sent: Option<String>,
 }
 
-/// Answer of `POST /v1/profiles/{profile}/flag`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Flag {
-    /// Bearer token of `GET /v1/flag`, for a provider: who has it sees whether the owner is covered today, and nothing else.
-    pub flag_token: String,
-}
-
 #[utoipa::path(put, path = "/v1/profiles/{profile}/coverage", params(("profile" = String, Path, description = "Id of the profile")), request_body = WatchOver, responses((status = 204, description = "Looked after"), (status = 409, description = "`not-enrolled`: the profile holds no handles that are taken today"), (status = 422, description = "`contract`: the state does not have it")))]
 pub(super) async fn watch_over(
     service: web::Data<Service>,
@@ -137,62 +127,4 @@ pub(super) async fn report(
     let source = format!("owner {}", key.0);
     service.take_event(&owner.0, &source, &event).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-#[utoipa::path(post, path = "/v1/profiles/{profile}/flag", params(("profile" = String, Path, description = "Id of the profile")), responses((status = 200, description = "The token", body = Flag), (status = 409, description = "`not-watched`: the profile's cover is not looked after"), (status = 422, description = "`idempotency-key-reused`")))]
-pub(super) async fn make_flag(
-    service: web::Data<Service>,
-    owner: Owner,
-    key: OnceKey,
-) -> Result<HttpResponse, Problem> {
-    let id = owner.0.profile;
-    service.once(&format!("{id} flag"), &key.0, b"").await?;
-    let flag_token = service.flag(&owner.0).await?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(Flag { flag_token }))
-}
-
-/// A provider's pull: FHIR R4 `Coverage` with what the flag tells and nothing else; 304 while it has not changed.
-#[utoipa::path(get, path = "/v1/flag", params(("If-None-Match" = Option<String>, Header, description = "`ETag` of an earlier answer")), responses((status = 200, description = "FHIR R4 `Coverage`", body = Object, content_type = "application/fhir+json"), (status = 304, description = "Not changed"), (status = 409, description = "`not-watched`: the profile's cover is not looked after")))]
-pub(super) async fn flag(
-    service: web::Data<Service>,
-    flagged: Flagged,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    let Flagged(profile) = flagged;
-    let covered = service.covered_on(&profile, service.clock.today()).await?;
-    let status = if covered { "active" } else { "cancelled" };
-    // Another name than the profile's: it joins this flag's pulls and nothing else.
-    let token = service.flag(&profile).await?;
-    let id = to_base64url(tagged_hash("shp/v1/flag-id", &[token.as_bytes()]));
-    let resource = json!({
-        "resourceType": "Coverage",
-        "id": id,
-        "status": status,
-        "beneficiary": {"identifier": {"system": "urn:shp:flag", "value": id}},
-        "payor": [{"display": "not disclosed"}],
-    });
-    let tag = Bytes32::from(tagged_hash(
-        "shp/v1/flag-etag",
-        &[id.as_bytes(), status.as_bytes()],
-    ));
-    let tag = format!("\"{tag}\"");
-    let known = request.headers().get(header::IF_NONE_MATCH);
-    let known = known.and_then(|value| value.to_str().ok());
-    // RFC 9110 section 13.1.2: a list of tags, weakly compared, or any.
-    let same = known.is_some_and(|known| {
-        let mut tags = known.split(',').map(|one| one.trim());
-        tags.any(|one| one == "*" || one.trim_start_matches("W/") == tag)
-    });
-    if same {
-        return Ok(HttpResponse::NotModified()
-            .insert_header((header::ETAG, tag))
-            .finish());
-    }
-    Ok(HttpResponse::Ok()
-        .insert_header((header::ETAG, tag))
-        .insert_header((header::CACHE_CONTROL, "private, no-cache"))
-        .content_type("application/fhir+json")
-        .json(resource))
 }

@@ -5,6 +5,7 @@ pub mod agency;
 mod auth;
 pub mod consents;
 pub mod coverage;
+pub mod flag;
 pub mod grants;
 mod limits;
 mod openapi;

@@ -9,7 +9,7 @@ use utoipa::OpenApi;
 
 use super::routes::{ROUTES, Route, Who};
 use super::types::{IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY};
-use super::{agency, consents, coverage, grants, owner, parties, watches};
+use super::{agency, consents, coverage, flag, grants, owner, parties, watches};
 use crate::metrics;
 
 #[derive(OpenApi)]
@@ -41,8 +41,9 @@ use crate::metrics;
         watches::list,
         watches::end_all,
         watches::end_one,
-        coverage::make_flag,
-        coverage::flag,
+        flag::make_flag,
+        flag::flag,
+        flag::tell_practice,
         parties::policies,
         agency::renew,
         agency::renewal,

@@ -12,7 +12,7 @@ use oracles::problem::Problem;
 
 use super::agency::{self, MAX_RENEWAL_BODY};
 use super::types::{MAX_ENROL_BODY, MAX_SMALL_BODY};
-use super::{auth, consents, coverage, grants, openapi, owner, parties, watches};
+use super::{auth, consents, coverage, flag, grants, openapi, owner, parties, watches};
 use crate::metrics;
 use crate::service::Service;
 
@@ -178,9 +178,15 @@ pub(crate) static ROUTES: &[Route] = &[
         it.to(watches::end_one)
     }),
     post("/v1/profiles/{profile}/flag", Who::Owner, 0, |it| {
-        it.to(coverage::make_flag)
+        it.to(flag::make_flag)
     }),
-    get("/v1/flag", Who::Provider, |it| it.to(coverage::flag)),
+    put(
+        "/v1/profiles/{profile}/flag/practice",
+        Who::Owner,
+        MAX_SMALL_BODY,
+        |it| it.to(flag::tell_practice),
+    ),
+    get("/v1/flag", Who::Provider, |it| it.to(flag::flag)),
     post("/v1/agency/renewals", Who::Agency, MAX_RENEWAL_BODY, |it| {
         it.to(agency::renew)
     }),

@@ -4,7 +4,7 @@ use contracts::ids::{AttributeId, Domain};
 use contracts::presentation::AudienceKind;
 use serde::Deserialize;
 
-use super::{ConfigError, bad};
+use super::{BaseUrl, ConfigError, Secret, bad};
 
 /// How approval by text goes.
 #[derive(Debug, Clone, Deserialize)]
@@ -179,6 +179,32 @@ impl WatchConfig {
                 "1 or more, and less than grant_days",
             )),
         }
+    }
+}
+
+/// A physician's practice that may be told that a patient's coverage flag has changed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PracticeConfig {
+    /// What owners call it; 1 to 100 bytes.
+    pub name: String,
+    /// Where it is told: the id of the flag's `Coverage` is added, and an empty `POST` made.
+    pub url: BaseUrl,
+    /// Bearer token that it knows this service by.
+    pub token: Secret,
+}
+
+impl PracticeConfig {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        shown_name("practices.name", &self.name)
+    }
+}
+
+/// Checks a name that owners are shown.
+pub(super) fn shown_name(field: &str, name: &str) -> Result<(), ConfigError> {
+    match (1..=100).contains(&name.len()) && !name.chars().any(char::is_control) {
+        true => Ok(()),
+        false => Err(bad(field, "1 to 100 bytes, as an owner would know it")),
     }
 }
 

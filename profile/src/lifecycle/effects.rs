@@ -44,8 +44,7 @@ impl Job<'_> {
             Action::Quote { .. } | Action::Enrol { .. } | Action::EndGap { .. } => {
                 self.gap(action).await
             }
-            // The provider flag follows from the state; a provider finds it changed at its next pull.
-            Action::AlertPcp => Ok(Done::default()),
+            Action::AlertPcp => self.alert().await,
             _ => Ok(Done::default()),
         }
     }

@@ -7,19 +7,19 @@
 mod agency;
 mod boundary;
 mod effects;
+mod flag;
 mod gap;
 mod owner;
 mod record;
 mod worker;
 
-use contracts::encoding::{Bytes32, tagged_hash, to_base64url};
+use contracts::encoding::{Bytes32, tagged_hash};
 use contracts::ids::Jurisdiction;
 use contracts::lifecycle::{Action, Event, Matter, State, Transition, step};
 use contracts::receipt::{Entry, EntryKind};
 use contracts::units::{Day, UnixTime};
 use oracles::problem::Problem;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use crate::oracle::random32;
 use crate::seal::SealKey;
@@ -109,6 +109,7 @@ fn lane(action: &Action) -> &'static str {
         Action::File { .. } | Action::Notify { .. } => "agency",
         Action::Quote { .. } | Action::Enrol { .. } | Action::EndGap { .. } => "insurer",
         Action::Ask { .. } => "question",
+        Action::AlertPcp => "practice",
         _ => "other",
     }
 }
@@ -173,22 +174,6 @@ impl Service {
         begin_lifecycle(&mut tx, &key, &profile.profile, index, &first, &flag).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
-    }
-
-    /// What a provider pulls a profile's coverage flag by. It follows from the operator key and is stored as a hash.
-    fn flag_of(&self, profile: &Bytes32) -> Zeroizing<String> {
-        let secret = self.root.derive("shp/v1/coverage-flag", &profile.0);
-        Zeroizing::new(to_base64url(secret.as_ref()))
-    }
-
-    /// The name of a profile's coverage flag, for its owner to give to a provider.
-    ///
-    /// # Errors
-    /// 409 when the profile's cover is not looked after.
-    pub async fn flag(&self, profile: &StoredProfile) -> Result<String, Problem> {
-        let stored = self.store.lifecycle(&profile.profile).await?;
-        stored.ok_or_else(not_watched)?;
-        Ok(self.flag_of(&profile.profile).to_string())
     }
 
     /// Takes one event, once per source: the same source again changes nothing. Says whether it was new.

@@ -47,6 +47,8 @@ use crate::store::tests::TestStore;
 pub(crate) const AUDIENCE: &str = "us.ca.dhcs";
 /// Oregon's agency.
 const OTHER_AUDIENCE: &str = "us.or.oha";
+/// The configured practice.
+pub(crate) const PRACTICE: &str = "Bay Clinic";
 pub(crate) const CONTRACT: &str = "us.medicaid.adult-group";
 const ORIGIN: &str = "log.example/test";
 const ISSUER: &str = "https://decision.example";
@@ -117,6 +119,10 @@ pub(crate) enum Lie {
     TextAnswerLost,
     /// The entry is appended and every answer is lost.
     ReceiptLost,
+    /// The physician's practice takes nothing.
+    PracticeDown,
+    /// The physician's practice does not know the patient.
+    PracticeGone,
     /// The insurer's plans are signed by somebody else.
     UnsignedPlans,
     /// The insurer quotes a cent more than its plan file says.
@@ -166,6 +172,8 @@ struct Memory {
     notices: Vec<(String, String, crate::agency::StatusNotice)>,
     /// What the agency says of an application.
     said: BTreeMap<String, Vec<crate::agency::What>>,
+    /// The flags that the practice was told of.
+    alerts: Vec<String>,
     /// Calls by path, without node numbers.
     calls: BTreeMap<String, u32>,
     /// Everything that came in, for canaries.
@@ -552,6 +560,9 @@ fn config(
         ],
         "insurers": [{
             "audience": insurer::INSURER, "url": format!("{base}/insurer"), "public_key": public(&network.insurer_key),
+        }],
+        "practices": [{
+            "name": PRACTICE, "url": format!("{base}/practice"), "token": {"file": file("practice", "practice-token")},
         }],
         "callers": [
             caller("ops", "operator", None, OPERATOR), caller("ca", "agency", Some(AUDIENCE), AGENCY),

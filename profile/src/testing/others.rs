@@ -1,4 +1,4 @@
-//! Notifier and agency.
+//! Notifier, agency and a physician's practice.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use contracts::application::{Answer, Application, Relying, reply_message, verify_application};
@@ -27,7 +27,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route(
             "/agency/applications/{id}/statements",
             web::get().to(statements),
-        );
+        )
+        .route("/practice/{flag}", web::post().to(alerted));
 }
 
 fn authorised(request: &HttpRequest) {
@@ -256,6 +257,26 @@ async fn apply(net: Net, body: web::Bytes) -> Result<HttpResponse, Problem> {
         answer.signature = Bytes(signature.to_bytes());
     }
     Ok(HttpResponse::Created().json(answer))
+}
+
+async fn alerted(
+    net: Net,
+    request: HttpRequest,
+    flag: web::Path<String>,
+    body: web::Bytes,
+) -> HttpResponse {
+    let token = request.headers().get("authorization").unwrap();
+    assert_eq!(token.to_str().unwrap(), "Bearer practice-token");
+    assert!(body.is_empty() && request.query_string().is_empty());
+    net.with(|memory| *memory.calls.entry("alert".to_owned()).or_default() += 1);
+    if net.lies(Lie::PracticeDown) {
+        return HttpResponse::ServiceUnavailable().finish();
+    }
+    if net.lies(Lie::PracticeGone) {
+        return HttpResponse::Gone().finish();
+    }
+    net.with(|memory| memory.alerts.push(flag.into_inner()));
+    HttpResponse::NoContent().finish()
 }
 
 impl super::Memory {

@@ -19,6 +19,11 @@ impl World {
         })
     }
 
+    /// The flags that the practice was told of.
+    pub(crate) fn alerts(&self) -> Vec<String> {
+        self.network.with(|memory| memory.alerts.clone())
+    }
+
     /// What decision nodes accepted.
     pub(crate) fn shown(&self) -> Vec<contracts::presentation::Presentation> {
         self.network.with(|memory| memory.shown.clone())

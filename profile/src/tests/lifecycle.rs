@@ -12,7 +12,6 @@ use contracts::units::Day;
 use serde_json::json;
 
 use crate::agency::What;
-use crate::api::coverage::Flag;
 use crate::api::types::PolicyPage;
 use crate::lifecycle::Coverage;
 use crate::testing::{AUDIENCE, CONTRACT, INSURER, Lie, Owner, World, parse};
@@ -32,7 +31,7 @@ impl World {
         owner
     }
 
-    async fn report(&self, owner: &Owner, key: &str, event: serde_json::Value) {
+    pub(super) async fn report(&self, owner: &Owner, key: &str, event: serde_json::Value) {
         let path = format!("/v1/profiles/{}/coverage/events", owner.profile);
         let (status, answer) = self
             .call("POST", &path, Some(&owner.token), Some(key), Some(&event))
@@ -78,7 +77,7 @@ impl World {
         }
     }
 
-    fn today(&self) -> Day {
+    pub(super) fn today(&self) -> Day {
         oracles::clock::Clock::system().today()
     }
 
@@ -180,58 +179,6 @@ async fn a_job_lost_ends_in_cover_with_receipts_that_tell_the_story() {
         .call("GET", &path, Some(&other.token), None, None)
         .await;
     assert_eq!(status, 404);
-    world.end().await;
-}
-
-#[actix_web::test]
-async fn a_provider_pulls_a_flag_and_nothing_else() {
-    let world = World::new().await;
-    let owner = world.watched("987-65-5003").await;
-    let path = format!("/v1/profiles/{}/flag", owner.profile);
-    let (_, body) = world
-        .call("POST", &path, Some(&owner.token), Some("flag"), None)
-        .await;
-    let Flag { flag_token } = parse(body);
-    let url = format!("{}/v1/flag", world.service.url());
-    let pull = |known: Option<String>| {
-        let request = world.client.get(&url).bearer_auth(&flag_token);
-        let request = match known {
-            Some(tag) => request.header("if-none-match", tag),
-            None => request,
-        };
-        async move { request.send().await.unwrap() }
-    };
-    let first = pull(None).await;
-    assert_eq!(first.headers()["content-type"], "application/fhir+json");
-    let tag = first.headers()["etag"].to_str().unwrap().to_owned();
-    let body: serde_json::Value = first.json().await.unwrap();
-    assert_eq!(body["resourceType"], "Coverage");
-    assert_eq!(body["status"], "cancelled");
-    let fields: Vec<&String> = body.as_object().unwrap().keys().collect();
-    assert_eq!(
-        fields,
-        ["beneficiary", "id", "payor", "resourceType", "status"]
-    );
-    assert_eq!(pull(Some(tag.clone())).await.status(), 304);
-    assert_eq!(pull(Some(format!("\"x\", W/{tag}"))).await.status(), 304);
-
-    let from = world.today();
-    let covered = json!({"event": "covered", "jurisdiction": "CA", "from": from});
-    world.report(&owner, "covered", covered).await;
-    let changed = pull(Some(tag)).await;
-    assert_eq!(changed.status(), 200);
-    let body: serde_json::Value = changed.json().await.unwrap();
-    assert_eq!(body["status"], "active");
-    // The flag's token opens nothing else, and no other token opens the flag.
-    let path = format!("/v1/profiles/{}/coverage", owner.profile);
-    let (status, _) = world
-        .call("GET", &path, Some(&flag_token), None, None)
-        .await;
-    assert_eq!(status, 401);
-    let (status, _) = world
-        .call("GET", "/v1/flag", Some(&owner.token), None, None)
-        .await;
-    assert_eq!(status, 401);
     world.end().await;
 }
 

@@ -5,6 +5,7 @@ mod acting;
 mod api;
 mod attacks;
 mod consents;
+mod flag;
 mod gap;
 mod grants;
 mod heard;

@@ -280,7 +280,7 @@ fn reinstatements() -> Vec<Ending> {
         )
             .texts("apply confirm filed free_market gap confirm gap_begins")
             .at("agency said [died] told [died]")
-            .sold("from 2026-06-21 ended 2026-06-29 billed 3575 refunded 2622"),
+            .sold("from 2026-06-21 ended 2026-06-29 billed 3575 refunded 3575"),
         reinstatement(
             "policy-runs-out",
             "denied, and the gap policy comes to its longest",
