@@ -1,7 +1,7 @@
 //! What agencies are told, and what they say.
 
 use contracts::encoding::Bytes32;
-use contracts::ids::Jurisdiction;
+use contracts::ids::{Jurisdiction, Verdict};
 use contracts::lifecycle::{Event, Notice};
 use contracts::units::Day;
 use oracles::problem::Problem;
@@ -89,7 +89,9 @@ impl Job<'_> {
             return Ok(Done::default());
         };
         let evidence = match notice {
-            Notice::Loss { .. } | Notice::Withdrawn => self.evidence(case).await?,
+            Notice::Loss { .. } => self.evidence(case, Verdict::No).await?,
+            // A dispute that ends so has shown nothing; another answer has.
+            Notice::Withdrawn => self.evidence(case, Verdict::Yes).await?,
             _ => None,
         };
         let told = StatusNotice {
@@ -97,6 +99,7 @@ impl Job<'_> {
             token: evidence,
         };
         let agency = of(self.service, jurisdiction)?;
+        // What it refuses stands in its feed all the same, and does not hold up what comes after.
         agency.tell(&application, &self.claimed.task, &told).await?;
         Ok(Done {
             notice: Some((agency.audience().to_owned(), application, told)),
@@ -104,8 +107,12 @@ impl Job<'_> {
         })
     }
 
-    /// The token of a case's question, which the agency can check for itself.
-    async fn evidence(&self, case: Option<u32>) -> Result<Option<String>, Problem> {
+    /// The token of a case's question, which the agency can check for itself: of this verdict, and not expired.
+    async fn evidence(
+        &self,
+        case: Option<u32>,
+        verdict: Verdict,
+    ) -> Result<Option<String>, Problem> {
         let Some(case) = case else { return Ok(None) };
         let question: Option<Bytes32> = self.document(&question_of(case)).await?;
         let Some(question) = question else {
@@ -118,7 +125,12 @@ impl Job<'_> {
         let key = self.service.wallet(self.profile)?;
         let key = key.question(stored.wallet_index)?;
         let decision: Option<Decision> = store.document(&key, &question, kind::DECISION).await?;
-        Ok(decision.map(|decision| decision.token))
+        let Some(Decision { token, .. }) = decision else {
+            return Ok(None);
+        };
+        let claims = self.service.oracles.claims(&token)?;
+        let stands = claims.verdict == verdict && self.service.clock.now() < claims.exp;
+        Ok(stands.then_some(token))
     }
 
     /// Takes what the agency has said since. It goes on until another application takes this one's place, or the days are

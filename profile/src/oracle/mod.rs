@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use contracts::encoding::Bytes32;
 use contracts::ids::{Committee, Domain, NodeId, max_faults};
+use contracts::token::{self, Claims};
 use contracts::trust::Trust;
 use oracles::clock::Clock;
 use oracles::hpke::{self, HpkeError};
@@ -232,6 +233,17 @@ impl Oracles {
     pub fn trust(&self) -> Arc<Trust> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&known.trust)
+    }
+
+    /// The claims of a token that was checked when it came.
+    ///
+    /// # Errors
+    /// It does not open under the committee's keys.
+    pub(crate) fn claims(&self, token: &str) -> Result<Claims, Problem> {
+        token::open(token, &self.trust().decision_keys()).map_err(|error| {
+            tracing::error!(%error, "a stored token does not open");
+            Problem::internal()
+        })
     }
 
     /// Members of the identity committee, as a navigator's device needs to know them.

@@ -52,9 +52,7 @@ impl Work<'_> {
         let service = self.service;
         let Proved { presentation, .. } = self.document(kind::PROVED).await?;
         let decision: Decision = self.document(kind::DECISION).await?;
-        let claims =
-            contracts::token::open(&decision.token, &service.oracles.trust().decision_keys())
-                .map_err(|_| Problem::internal())?;
+        let claims = service.oracles.claims(&decision.token)?;
         let jti: Bytes32 = presentation.digest();
         let reply = service
             .notifier

@@ -111,6 +111,8 @@ pub(crate) enum Lie {
     AgencyAnswerLost,
     /// The agency takes a notice and the answer is lost.
     NoticeAnswerLost,
+    /// The agency refuses what it is told.
+    NoticeRefused,
     /// The agency's statements are signed with another key.
     ForgedStatement,
     /// The decision is made and every answer is lost.

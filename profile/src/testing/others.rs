@@ -158,6 +158,11 @@ async fn notice(
 ) -> Result<HttpResponse, Problem> {
     let key = request.headers().get("idempotency-key").unwrap();
     let key = key.to_str().unwrap().to_owned();
+    if net.lies(Lie::NoticeRefused) {
+        net.with(|memory| *memory.calls.entry("refused notice".to_owned()).or_default() += 1);
+        let status = actix_web::http::StatusCode::UNPROCESSABLE_ENTITY;
+        return Err(Problem::new(status, "verdict", "Refused", "not so"));
+    }
     let told: crate::agency::StatusNotice = serde_json::from_slice(&body).unwrap();
     net.with(|memory| {
         memory.heard.push(body.to_vec());

@@ -11,7 +11,7 @@ use contracts::receipt::{EntryKind, commit};
 use contracts::units::Day;
 use serde_json::json;
 
-use crate::agency::What;
+use crate::agency::{StatusNotice, What};
 use crate::api::types::PolicyPage;
 use crate::lifecycle::Coverage;
 use crate::testing::{AUDIENCE, CONTRACT, INSURER, Lie, Owner, World, parse};
@@ -86,6 +86,26 @@ impl World {
         let since = Instant::now();
         while self.sold() != sold {
             assert!(since.elapsed() < PATIENCE, "{:?}", self.sold());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn until_calls(&self, path: &str) {
+        let since = Instant::now();
+        while self.calls(path) == 0 {
+            assert!(since.elapsed() < PATIENCE);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until the agency was told such a thing.
+    async fn until_notice(&self, wanted: impl Fn(&StatusNotice) -> bool) -> StatusNotice {
+        let since = Instant::now();
+        loop {
+            if let Some(told) = self.notices().into_iter().find(|told| wanted(told)) {
+                return told;
+            }
+            assert!(since.elapsed() < PATIENCE);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -198,16 +218,12 @@ async fn a_loss_is_told_to_owner_and_agency_and_disputed_by_text() {
     };
     let record = world.until_cover(&owner, review).await;
     let case = record.state.case.unwrap().id;
-    let told = |wanted: fn(&Notice) -> bool| {
-        let notices = world.notices();
-        notices.into_iter().find(|told| wanted(&told.notice))
-    };
-    let since = Instant::now();
-    while told(|notice| *notice == Notice::Disputed).is_none() {
-        assert!(since.elapsed() < PATIENCE);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let loss = told(|notice| matches!(notice, Notice::Loss { .. })).unwrap();
+    world
+        .until_notice(|told| told.notice == Notice::Disputed)
+        .await;
+    let loss = world
+        .until_notice(|told| matches!(told.notice, Notice::Loss { .. }))
+        .await;
     let token = loss.token.expect("a loss rests on a decision");
     let claims = contracts::token::open(&token, &world.trust().decision_keys()).unwrap();
     assert_eq!(claims.verdict, contracts::ids::Verdict::No);
@@ -222,6 +238,41 @@ async fn a_loss_is_told_to_owner_and_agency_and_disputed_by_text() {
     let record = world.until_cover(&owner, ended).await;
     let payer = record.days.last().map(|span| &span.payer);
     assert!(matches!(payer, Some(Payer::Medicaid { .. })), "{payer:?}");
+    // The NO is no ground for taking the notice back.
+    world
+        .until_notice(|told| told.notice == Notice::Withdrawn && told.token.is_none())
+        .await;
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn a_notice_that_is_refused_for_good_does_not_hold_up_the_next() {
+    let world = World::new().await;
+    let owner = world.watched("987-65-5011").await;
+    world.reinstated(&owner).await;
+    world.set_income(450_017);
+    world.set_reply(Some(Answer::No));
+    world.lie(Lie::NoticeRefused);
+    world.changed(&owner, "raise", Change::IncomeUp).await;
+    let review = |now: &Coverage| {
+        let phase = now.state.case.map(|case| case.phase);
+        matches!(phase, Some(Phase::Review { .. }))
+    };
+    world.until_cover(&owner, review).await;
+    world.until_calls("refused notice").await;
+    assert!(world.notices().is_empty());
+    world.honest();
+    world.says("CA-0", What::Reviewed { upheld: true });
+    world
+        .until_notice(|told| told.notice == Notice::Withdrawn)
+        .await;
+    assert!(
+        world
+            .notices()
+            .iter()
+            .all(|told| !matches!(told.notice, Notice::Loss { .. })),
+        "it was not sent again"
+    );
     world.end().await;
 }
 

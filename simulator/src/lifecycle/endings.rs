@@ -530,7 +530,7 @@ fn moves() -> Vec<Ending> {
             .texts("covered move confirm filed ending free_market gap confirm gap_begins accepted")
             .at("agency said [accepted closed] told [moved]")
             .at("agency-away said [accepted] told []")
-            .sold("from 2026-07-05 ended 2026-07-10 billed 5788 refunded 4824"),
+            .sold("from 2026-07-05 ended 2026-07-10 billed 15124 refunded 15124"),
         moving("move-denied", "the new state denies, the old one closes: insured from that day")
             .on(10, applied())
             .on(15, [Says(AWAY, What::Denied), Until(Ended(Outcome::Denied))])
