@@ -122,6 +122,22 @@ pub async fn begin_write(pool: &AnyPool) -> Result<Transaction<'static, Any>, Db
     }
 }
 
+/// Has transactions that name the same thing take turns, each until it ends. SQLite has one writer anyway.
+///
+/// # Errors
+/// The driver's.
+pub async fn in_turn(transaction: &mut Transaction<'_, Any>, what: &str) -> Result<(), DbError> {
+    if transaction.backend_name() == "SQLite" {
+        return Ok(());
+    }
+    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(what.as_bytes()));
+    sqlx::query("SELECT pg_advisory_xact_lock($1)::text")
+        .bind(i64::from_be_bytes([a, b, c, d, e, f, g, h]))
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
 /// Placeholders of many rows in one statement: `($1, $2), ($3, $4)` for two rows of two columns.
 ///
 /// One statement of many rows is many times quicker than as many statements. SQLite binds at most 32,766 values.
@@ -135,6 +151,9 @@ pub fn rows(rows: usize, columns: usize) -> String {
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
+/// What migrations take turns by.
+const MIGRATION: &str = "shp migration";
+
 /// Brings a module's tables up to date: runs the steps that have not run, in order, each in one transaction.
 ///
 /// A step is one SQL file (`include_str!`), never edited once released. Modules share a database, not a numbering.
@@ -142,14 +161,20 @@ pub fn rows(rows: usize, columns: usize) -> String {
 /// # Errors
 /// [`DbError::Edited`] or the driver's error.
 pub async fn migrate(pool: &AnyPool, module: &str, steps: &[&'static str]) -> Result<(), DbError> {
-    pool.execute(
-        "CREATE TABLE IF NOT EXISTS migration (
+    let mut transaction = begin_write(pool).await?;
+    in_turn(&mut transaction, MIGRATION).await?;
+    transaction
+        .execute(
+            "CREATE TABLE IF NOT EXISTS migration (
             module TEXT NOT NULL, step BIGINT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (module, step))",
-    )
-    .await?;
+        )
+        .await?;
+    transaction.commit().await?;
     for (step, sql) in (0i64..).zip(steps) {
         let digest = hex::encode(Sha256::digest(sql.as_bytes()));
         let mut transaction = begin_write(pool).await?;
+        // Processes that start at once on one database find each other's work done.
+        in_turn(&mut transaction, MIGRATION).await?;
         let applied = sqlx::query("SELECT digest FROM migration WHERE module = $1 AND step = $2")
             .bind(module)
             .bind(step)

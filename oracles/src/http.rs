@@ -194,7 +194,7 @@ fn shape(error: &serde_json::Error) -> String {
 }
 
 /// Gives a request's body [`BODY_TIMEOUT`] to arrive. Time for its head, and for a TLS handshake, the server bounds itself.
-pub(crate) async fn bounded_body(
+pub async fn bounded_body(
     mut request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {

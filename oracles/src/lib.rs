@@ -24,6 +24,7 @@ pub mod keys;
 pub mod ledger;
 pub mod metrics;
 pub mod node;
+pub mod pages;
 pub mod peer;
 pub mod probe;
 pub mod problem;

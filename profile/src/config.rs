@@ -21,7 +21,7 @@ pub use self::sections::{
     StockConfig, WatchConfig, WorkerConfig,
 };
 
-use self::sections::shown_name;
+pub(crate) use self::sections::shown_name;
 use crate::api::access::{CallerConfig, LimitsConfig, check_callers};
 
 /// The commented example, which a test keeps readable by this version.
@@ -64,7 +64,7 @@ pub enum ConfigError {
     },
 }
 
-fn bad(field: impl Into<String>, problem: impl Into<String>) -> ConfigError {
+pub(crate) fn bad(field: impl Into<String>, problem: impl Into<String>) -> ConfigError {
     ConfigError::Field {
         field: field.into(),
         problem: problem.into(),

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::service::Service;
-use crate::store::consents::{StoredConsent, forget, put_consent};
+use crate::store::consents::{StoredConsent, forget, lock_consents, put_consent};
 use crate::store::{StoreError, StoredProfile};
 
 /// Body of `PUT /v1/profiles/{profile}/consents/{domain}`.
@@ -77,10 +77,8 @@ impl Service {
     /// # Errors
     /// The database's.
     pub(crate) async fn refused(&self, profile: &Bytes32) -> Result<BTreeSet<Domain>, Problem> {
-        let today = self.clock.today();
-        let said = self.store.consents(profile).await?.into_iter();
-        let refused = said.filter(|consent| !consent.holds(today));
-        Ok(refused.map(|consent| consent.domain).collect())
+        let said = self.store.consents(profile).await?;
+        Ok(without(&said, self.clock.today()))
     }
 
     /// What is read of whom, and whether it may be.
@@ -136,6 +134,7 @@ impl Service {
             withdrawn_at: given.is_none().then(|| self.clock.now()),
         };
         let mut tx = self.store.begin().await?;
+        lock_consents(&mut tx, &profile.profile).await?;
         put_consent(&mut tx, &profile.profile, &consent).await?;
         if given.is_none() {
             forget(&mut tx, &profile.profile, domain).await?;
@@ -144,6 +143,12 @@ impl Service {
         tracing::info!(%domain, given = given.is_some(), "consent changed");
         self.consent_list(profile).await
     }
+}
+
+/// Domains without consent on a day.
+pub(crate) fn without(said: &[StoredConsent], today: Day) -> BTreeSet<Domain> {
+    let refused = said.iter().filter(|consent| !consent.holds(today));
+    refused.map(|consent| consent.domain).collect()
 }
 
 /// Whether a fact may not be read of a domain without consent: `identity.person` is read of no source.

@@ -14,6 +14,7 @@ mod guard;
 mod heard;
 pub mod lifecycle;
 mod metrics;
+pub mod navigator;
 pub mod notifier;
 pub mod oracle;
 mod practice;
@@ -36,6 +37,7 @@ mod watch;
 
 pub use cli::run_role;
 pub use guard::no_core_dumps;
+pub use navigator::run_navigator;
 pub use self_held::run_wallet;
 pub use server::{Running, StartError, start};
 pub use service::Service;

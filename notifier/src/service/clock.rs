@@ -79,6 +79,8 @@ impl Service {
                 .collect()
                 .await;
             let mut write = self.store.write().await?;
+            let messages = answers.iter().map(|(message, _)| message);
+            self.store.lock_phones(&mut write, messages).await?;
             for (message, answer) in answers {
                 if let Ok(Some((delivery, cause))) = answer {
                     self.progress(&mut write, &message, None, delivery, cause, now)

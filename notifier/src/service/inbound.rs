@@ -13,6 +13,9 @@ use crate::text::Template;
 /// Within how many seconds the same words of a phone, from a provider that gives texts no id, are the same text.
 const SAME: i64 = 60;
 
+/// Times that a text is taken in before a deadlock is an error.
+const ATTEMPTS: u8 = 3;
+
 /// A text as it came in.
 pub(super) struct Heard<'a> {
     /// The provider's id of it.
@@ -46,7 +49,6 @@ impl Service {
         text: &str,
         answered: Option<Reserved>,
     ) -> Result<(), StoreError> {
-        let mut write = self.store.write().await?;
         let heard = Heard {
             id,
             phone: &self.phones.index(from),
@@ -54,8 +56,21 @@ impl Service {
             whole: true,
             answered,
         };
-        self.take_in(&mut write, &heard).await?;
-        write.commit().await?;
+        for left in (0..ATTEMPTS).rev() {
+            let taken = async {
+                let mut write = self.store.write().await?;
+                self.take_in(&mut write, &heard).await?;
+                write.commit().await
+            };
+            match taken.await {
+                // Not every carrier sends a text again that was not taken.
+                Err(error) if error.is_deadlock() && left > 0 => {
+                    tracing::warn!(%error, "a text is taken in once more");
+                }
+                Err(error) => return Err(error),
+                Ok(()) => break,
+            }
+        }
         self.queued.notify_one();
         Ok(())
     }

@@ -317,6 +317,8 @@ impl Service {
         }
         let now = self.now();
         let mut write = self.store.write().await?;
+        let messages = outcomes.iter().map(|outcome| &outcome.message);
+        self.store.lock_phones(&mut write, messages).await?;
         for outcome in outcomes {
             self.record_one(&mut write, outcome, now).await?;
         }

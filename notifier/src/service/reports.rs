@@ -95,6 +95,8 @@ impl Service {
         cause: Cause,
         now: i64,
     ) -> Result<(), StoreError> {
+        // Before anything else, as whoever hears a text does: two that wait for each other would both lose.
+        self.store.lock_phone(write, &message.phone_index).await?;
         if let Some((provider, id)) = taken {
             self.store
                 .taken(write, &message.id, provider, id, now)
@@ -182,6 +184,7 @@ impl Service {
         reason: &str,
         now: i64,
     ) -> Result<bool, StoreError> {
+        self.store.lock_phone(write, &message.phone_index).await?;
         // A text that arrived after all, or ended before, ends nothing now.
         if !self
             .store

@@ -60,7 +60,7 @@ impl Store {
         let lock = if self.sqlite {
             ""
         } else {
-            "FOR UPDATE OF m, p SKIP LOCKED"
+            "FOR UPDATE OF m, p, c SKIP LOCKED"
         };
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {}, {}, {}, (SELECT COUNT(*) FROM message l WHERE {lately}) AS lately, \

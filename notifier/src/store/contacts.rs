@@ -1,9 +1,11 @@
 //! Contacts and phones.
 
+use std::collections::BTreeSet;
+
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Store, StoreError, Write};
+use super::{Message, Store, StoreError, Write};
 use crate::text::Language;
 
 /// Where a contact stands.
@@ -152,6 +154,30 @@ impl Store {
         Ok(())
     }
 
+    /// Locks the phones of several messages, in an order that is everybody's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn lock_phones<'a>(
+        &self,
+        write: &mut Write,
+        messages: impl Iterator<Item = &'a Message>,
+    ) -> Result<(), StoreError> {
+        let phones: BTreeSet<&str> = messages.map(|it| it.phone_index.as_str()).collect();
+        for phone in phones {
+            self.lock_phone(write, phone).await?;
+        }
+        Ok(())
+    }
+
+    /// Locks a phone until the transaction ends.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn lock_phone(&self, write: &mut Write, phone_index: &str) -> Result<(), StoreError> {
+        self.lock(write, "$1", phone_index).await
+    }
+
     /// Locks the phone that `index`, an expression over `$1`, names. Whatever is decided over a phone takes turns by it; SQLite
     /// has one writer anyway.
     pub(super) async fn lock(
@@ -213,7 +239,7 @@ impl Store {
         write: &mut Write,
         phone_index: &str,
     ) -> Result<Vec<Contact>, StoreError> {
-        self.lock(write, "$1", phone_index).await?;
+        self.lock_phone(write, phone_index).await?;
         sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} {FROM} WHERE c.phone_index = $1 ORDER BY c.created_at DESC, c.id LIMIT 20"
         )))

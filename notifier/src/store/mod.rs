@@ -50,6 +50,16 @@ pub enum StoreError {
     Lost,
 }
 
+impl StoreError {
+    /// Whether Postgres ended the transaction because another waited for it (`40P01`): tried again, it may succeed.
+    pub fn is_deadlock(&self) -> bool {
+        match self {
+            Self::Sql(sqlx::Error::Database(error)) => error.code().as_deref() == Some("40P01"),
+            _ => false,
+        }
+    }
+}
+
 /// The notifier's database.
 #[derive(Clone)]
 pub struct Store {

@@ -187,6 +187,8 @@ impl Store {
         ];
         let subject = to_base64url(tagged_hash("shp/v1/issued-subject", &question));
         let mut transaction = db::begin_write(&self.pool).await?;
+        // Two tokens on one question, issued at once, must see each other.
+        db::in_turn(&mut transaction, &subject).await?;
         for table in ["decision_issued", "decision_revoked"] {
             sqlx::query(sqlx::AssertSqlSafe(format!(
                 "DELETE FROM {table} WHERE expires < $1"

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::config::{DeskConfig, FormConfig};
 use super::{EntryKind, MAX_TEXT, StaffKey, Statement};
+use crate::pages::{Fault, fault};
 use crate::sources::{Cell, convert};
 
 /// The fields of a form as they were sent.
@@ -26,18 +27,6 @@ pub(super) struct Filled {
 
 fn wiped<'de, D: Deserializer<'de>>(text: D) -> Result<Zeroizing<String>, D::Error> {
     String::deserialize(text).map(Zeroizing::new)
-}
-
-/// A field and what is wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) field: &'static str,
-    pub(super) fix: String,
-}
-
-pub(super) fn fault(field: &'static str, fix: impl Into<String>) -> Fault {
-    let fix = fix.into();
-    Fault { field, fix }
 }
 
 /// A statement without number, desk and role.

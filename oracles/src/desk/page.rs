@@ -1,36 +1,16 @@
-//! The pages: HTML without scripts, for any browser, keyboard and screen reader (WCAG 2.2 AA in structure: labels, error
-//! summary, focus, language, contrast).
+//! The desk's pages.
 
 use contracts::catalogue::Unit;
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 
 use super::Entry;
 use super::config::{DeskConfig, FormConfig};
-use super::form::{Fault, Filled};
+use super::form::Filled;
+use crate::pages::{Fault, field, shell, summary};
 use crate::sources::Conversion;
 
-pub(super) const STYLE: &str = include_str!("desk.css");
-
 fn page(desk: &DeskConfig, title: &str, failed: bool, body: &Markup) -> String {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { @if failed { "Error: " } (title) " – " (desk.name) }
-                link rel="stylesheet" href="/desk.css";
-            }
-            body {
-                header { p { a href="/" { (desk.name) } } }
-                main {
-                    h1 { (title) }
-                    (body)
-                }
-            }
-        }
-    }
-    .into_string()
+    shell(&desk.name, title, failed, body)
 }
 
 pub(super) fn index(desk: &DeskConfig) -> String {
@@ -53,40 +33,6 @@ pub(super) fn not_found(desk: &DeskConfig) -> String {
 pub(super) fn failed(desk: &DeskConfig) -> String {
     let body = html! { p { "Nothing was entered, because of a fault here. Send the form again: it makes one entry at most." } };
     page(desk, "Out of order", true, &body)
-}
-
-fn summary(faults: &[Fault]) -> Markup {
-    html! {
-        @if !faults.is_empty() {
-            div class="faults" role="alert" tabindex="-1" {
-                h2 { "There is a problem" }
-                ul { @for fault in faults { li { a href={ "#" (fault.field) } { (fault.fix) } } } }
-            }
-        }
-    }
-}
-
-/// A labelled input with its hint and its fault.
-fn field(
-    faults: &[Fault],
-    id: &'static str,
-    label: &str,
-    hint: &str,
-    input: impl Fn(&str) -> Markup,
-) -> Markup {
-    let fault = faults.iter().find(|fault| fault.field == id);
-    let described = match fault {
-        Some(_) => format!("{id}-hint {id}-fault"),
-        None => format!("{id}-hint"),
-    };
-    html! {
-        div class="field" {
-            label for=(id) { (label) }
-            p id={ (id) "-hint" } class="hint" { (hint) }
-            @if let Some(fault) = fault { p id={ (id) "-fault" } class="fault" { "Error: " (fault.fix) } }
-            (input(&described))
-        }
-    }
 }
 
 fn value_hint(form: &FormConfig) -> &'static str {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
-use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use contracts::encoding::Bytes32;
 use contracts::units::Day;
@@ -15,19 +15,18 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::config::{DeskConfig, FormConfig};
-use super::form::{Checked, Fault, Filled, check, fault};
+use super::form::{Checked, Filled, check};
 use super::page;
 use super::store::Store;
 use super::{MAX_QUESTION_BODY, Question};
 use crate::clock::Clock;
 use crate::db::DbError;
 use crate::http;
+use crate::pages::{self, Fault, fault};
 use crate::problem::Problem;
 
 /// Largest form, in bytes.
 const MAX_FORM_BODY: usize = 8 << 10;
-/// Nothing but this desk's own style and forms; no script at all, and no other site's frame.
-const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 struct Desk {
     config: DeskConfig,
@@ -77,11 +76,6 @@ pub async fn start(config: DeskConfig) -> Result<RunningDesk, String> {
         config: config.clone(),
     }));
     let server = HttpServer::new(move || {
-        let headers = DefaultHeaders::new()
-            .add((header::CONTENT_SECURITY_POLICY, POLICY))
-            .add((header::CACHE_CONTROL, "no-store"))
-            .add((header::REFERRER_POLICY, "no-referrer"))
-            .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
         App::new()
             .app_data(desk.clone())
             .app_data(
@@ -93,9 +87,9 @@ pub async fn start(config: DeskConfig) -> Result<RunningDesk, String> {
             )
             .app_data(http::json_config(MAX_QUESTION_BODY))
             .wrap(from_fn(http::bounded_body))
-            .wrap(headers)
+            .wrap(pages::headers())
             .route("/", web::get().to(index))
-            .route("/desk.css", web::get().to(style))
+            .route("/style.css", web::get().to(style))
             .route("/healthz", web::get().to(health))
             .route("/form/{attribute}", web::get().to(empty))
             .route("/form/{attribute}", web::post().to(checked))
@@ -130,7 +124,7 @@ async fn index(desk: web::Data<Desk>) -> HttpResponse {
 async fn style() -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/css; charset=utf-8")
-        .body(page::STYLE)
+        .body(pages::STYLE)
 }
 
 async fn health(desk: web::Data<Desk>) -> Result<HttpResponse, Problem> {

@@ -201,7 +201,7 @@ impl PracticeConfig {
 }
 
 /// Checks a name that owners are shown.
-pub(super) fn shown_name(field: &str, name: &str) -> Result<(), ConfigError> {
+pub(crate) fn shown_name(field: &str, name: &str) -> Result<(), ConfigError> {
     match (1..=100).contains(&name.len()) && !name.chars().any(char::is_control) {
         true => Ok(()),
         false => Err(bad(field, "1 to 100 bytes, as an owner would know it")),

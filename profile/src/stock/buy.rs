@@ -11,9 +11,10 @@ use oracles::problem::Problem;
 use zeroize::Zeroizing;
 
 use super::plan::{Bound, Expected, bind};
-use crate::consent::is_refused;
+use crate::consent::{is_refused, without};
 use crate::oracle::{AttestedLeaf, OracleError, Owner, Wanted};
 use crate::service::Service;
+use crate::store::consents::lock_consents;
 use crate::store::{Fetched, Pair, StoreError, StoredLeaf, StoredProfile, facts};
 use crate::wallet::{LeafKeys, Role, Use, Wallet};
 
@@ -172,9 +173,20 @@ impl Buyer<'_> {
     ) -> Result<(), Problem> {
         let profile = self.profile.profile.to_string();
         let mut tx = self.service.store.begin().await?;
+        // Consent may have been withdrawn while the committee worked: then what it read is not kept.
+        let said = lock_consents(&mut tx, &self.profile.profile).await?;
+        let refused = without(&said, self.service.clock.today());
         for leaf in &leaves {
             let want = wanted.get(leaf.wanted).ok_or_else(Problem::internal)?;
             let bound = bound.get(leaf.wanted).ok_or_else(Problem::internal)?;
+            let fact = &want.fact.attribute;
+            if is_refused(&refused, order.domain, fact) && !want.withheld {
+                let fix = format!(
+                    "consent to {} was withdrawn meanwhile: it goes on without",
+                    order.domain
+                );
+                return Err(Problem::conflict("consent-withdrawn", fix));
+            }
             let hash = leaf.attestation.leaf.hash();
             let opening = seal_opening(
                 &want.keys,

@@ -5,6 +5,7 @@ use contracts::ids::{AttributeId, Domain};
 use contracts::leaf::PERSON;
 use contracts::units::{Day, UnixTime};
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, Tx, parsed, to_json};
 
@@ -26,31 +27,54 @@ impl StoredConsent {
     }
 }
 
+const CONSENTS: &str =
+    "SELECT domain, until_day, withdrawn_at FROM consent WHERE profile = $1 ORDER BY domain";
+
+fn consent(row: &AnyRow) -> Result<StoredConsent, StoreError> {
+    let until: Option<String> = row.try_get("until_day")?;
+    let until = until.map(|day| day.parse()).transpose();
+    let withdrawn: Option<i64> = row.try_get("withdrawn_at")?;
+    Ok(StoredConsent {
+        domain: parsed(row, "domain")?,
+        until: until.map_err(|_| StoreError::Corrupt("until_day"))?,
+        withdrawn_at: withdrawn.map(UnixTime),
+    })
+}
+
 impl Store {
     /// What an owner said, by domain.
     ///
     /// # Errors
     /// The database's.
     pub async fn consents(&self, profile: &Bytes32) -> Result<Vec<StoredConsent>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT domain, until_day, withdrawn_at FROM consent WHERE profile = $1 ORDER BY domain",
-        )
-        .bind(profile.to_string())
-        .fetch_all(self.pool())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                let until: Option<String> = row.try_get("until_day")?;
-                let until = until.map(|day| day.parse()).transpose();
-                let withdrawn: Option<i64> = row.try_get("withdrawn_at")?;
-                Ok(StoredConsent {
-                    domain: parsed(row, "domain")?,
-                    until: until.map_err(|_| StoreError::Corrupt("until_day"))?,
-                    withdrawn_at: withdrawn.map(UnixTime),
-                })
-            })
-            .collect()
+        let rows = sqlx::query(CONSENTS)
+            .bind(profile.to_string())
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(consent).collect()
     }
+}
+
+/// As [`Store::consents`]; until the transaction ends nothing else is said, and what was read is not kept by anybody else.
+///
+/// # Errors
+/// The database's.
+pub async fn lock_consents(
+    tx: &mut Tx,
+    profile: &Bytes32,
+) -> Result<Vec<StoredConsent>, StoreError> {
+    if tx.backend_name() != "SQLite" {
+        // A first withdrawal has no row of its own to lock.
+        sqlx::query("SELECT 1 FROM profile WHERE profile = $1 FOR NO KEY UPDATE")
+            .bind(profile.to_string())
+            .execute(&mut **tx)
+            .await?;
+    }
+    let rows = sqlx::query(CONSENTS)
+        .bind(profile.to_string())
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.iter().map(consent).collect()
 }
 
 /// Keeps what an owner says of a domain.

@@ -354,7 +354,8 @@ pub async fn lock_lifecycle(
 ) -> Result<Option<StoredLifecycle>, StoreError> {
     let lock = match tx.backend_name() {
         "SQLite" => "",
-        _ => " FOR UPDATE",
+        // Rows that only refer to it are inserted meanwhile.
+        _ => " FOR NO KEY UPDATE",
     };
     let sql = format!("SELECT {COLUMNS} FROM lifecycle WHERE profile = $1{lock}");
     sqlx::query(sqlx::AssertSqlSafe(sql))

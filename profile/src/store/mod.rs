@@ -43,6 +43,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0010_grant.sql"),
     include_str!("../../migrations/0011_consent.sql"),
     include_str!("../../migrations/0012_watch.sql"),
+    include_str!("../../migrations/0013_once.sql"),
 ];
 
 /// A transaction of either database.

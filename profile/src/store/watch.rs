@@ -51,8 +51,10 @@ pub struct StoredChange {
     pub digest: Bytes32,
     /// The attribute, sealed.
     pub sealed: String,
-    /// When the quorum stood.
+    /// When the quorum stood, for the latest time.
     pub since: UnixTime,
+    /// How often it was told.
+    pub times: i64,
 }
 
 /// How far a node was read, held by whoever claimed it.
@@ -106,7 +108,8 @@ const GRANT: &str = "SELECT watch, profile, domain, expires, ended, nodes, seale
 fn for_update(tx: &Tx) -> &'static str {
     match tx.backend_name() {
         "SQLite" => "",
-        _ => " FOR UPDATE",
+        // Rows that only refer to it are inserted meanwhile.
+        _ => " FOR NO KEY UPDATE",
     }
 }
 
@@ -192,14 +195,18 @@ impl Store {
         Ok(())
     }
 
-    /// Notes what the owner was told.
+    /// Notes what the owner was told of an agreement, unless another has taken its place.
     ///
     /// # Errors
     /// The database's.
-    pub async fn told_of_watches(&self, profile: &Bytes32, told: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE watch_consent SET told = $2 WHERE profile = $1")
-            .bind(profile.to_string())
+    pub async fn told_of_watches(&self, of: &StoredConsent, told: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE watch_consent SET told = $2 WHERE profile = $1 AND until_day = $3 AND told = $4",
+        )
+            .bind(of.profile.to_string())
             .bind(told)
+            .bind(of.until.to_string())
+            .bind(&of.told)
             .execute(self.pool())
             .await?;
         Ok(())
@@ -290,7 +297,7 @@ impl Store {
     /// The database's.
     pub async fn changes(&self, profile: &Bytes32) -> Result<Vec<StoredChange>, StoreError> {
         let rows = sqlx::query(
-            "SELECT digest, sealed, since FROM watch_change WHERE profile = $1 ORDER BY digest",
+            "SELECT digest, sealed, since, times FROM watch_change WHERE profile = $1 ORDER BY digest",
         )
         .bind(profile.to_string())
         .fetch_all(self.pool())
@@ -300,6 +307,7 @@ impl Store {
                 digest: bytes(row, "digest")?,
                 sealed: row.try_get("sealed")?,
                 since: time(row, "since")?,
+                times: row.try_get("times")?,
             })
         };
         rows.iter().map(change).collect()
@@ -429,6 +437,19 @@ pub async fn drop_consent(tx: &mut Tx, profile: &Bytes32) -> Result<(), StoreErr
     Ok(())
 }
 
+/// The watches of a profile.
+///
+/// # Errors
+/// The database's.
+pub async fn grants_of(tx: &mut Tx, profile: &Bytes32) -> Result<Vec<StoredGrant>, StoreError> {
+    let sql = format!("{GRANT} WHERE profile = $1");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(profile.to_string())
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.iter().map(grant).collect()
+}
+
 /// A watch by its id.
 ///
 /// # Errors
@@ -493,7 +514,7 @@ pub async fn put_change(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO watch_change (profile, digest, sealed, since) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (profile, digest) DO NOTHING",
+         ON CONFLICT (profile, digest) DO UPDATE SET since = $4, times = watch_change.times + 1",
     )
     .bind(profile.to_string())
     .bind(change.digest.to_string())
@@ -509,20 +530,23 @@ pub async fn put_change(
     Ok(())
 }
 
-/// Takes a change away: it is an event now, or nothing follows from it. False when another worker was quicker.
+/// Takes a change away: it is an event now, or nothing follows from it. False when another worker was quicker, or it was told once
+/// more meanwhile.
 ///
 /// # Errors
 /// The database's.
 pub async fn take_change(
     tx: &mut Tx,
     profile: &Bytes32,
-    digest: &Bytes32,
+    change: &StoredChange,
 ) -> Result<bool, StoreError> {
-    let taken = sqlx::query("DELETE FROM watch_change WHERE profile = $1 AND digest = $2")
-        .bind(profile.to_string())
-        .bind(digest.to_string())
-        .execute(&mut **tx)
-        .await?;
+    let taken =
+        sqlx::query("DELETE FROM watch_change WHERE profile = $1 AND digest = $2 AND times = $3")
+            .bind(profile.to_string())
+            .bind(change.digest.to_string())
+            .bind(change.times)
+            .execute(&mut **tx)
+            .await?;
     Ok(taken.rows_affected() == 1)
 }
 

@@ -50,15 +50,15 @@ impl Service {
         if from > now {
             return Ok(Some(from));
         }
-        let mut settled: Vec<(Domain, Bytes32, Option<Change>)> = Vec::new();
+        let mut settled: Vec<(Domain, &StoredChange, Option<Change>)> = Vec::new();
         let mut again = None;
         for change in &changes {
             let attribute = self.changed(&profile.profile, change)?;
             let domain = catalogue().get(&attribute).ok_or_else(Problem::internal)?;
             let domain = domain.domain;
             match self.becomes(profile, &attribute, change.since).await? {
-                Becomes::Event(event) => settled.push((domain, change.digest, Some(event))),
-                Becomes::Nothing => settled.push((domain, change.digest, None)),
+                Becomes::Event(event) => settled.push((domain, change, Some(event))),
+                Becomes::Nothing => settled.push((domain, change, None)),
                 Becomes::Waits => again = Some(UnixTime(now.0 + LOOK_EVERY)),
             }
         }
@@ -74,7 +74,7 @@ impl Service {
     async fn take_settled(
         &self,
         profile: &StoredProfile,
-        settled: Vec<(Domain, Bytes32, Option<Change>)>,
+        settled: Vec<(Domain, &StoredChange, Option<Change>)>,
     ) -> Result<(), Problem> {
         let (id, today) = (&profile.profile, self.clock.today());
         let mut tx = self.store.begin().await?;
@@ -84,8 +84,8 @@ impl Service {
         };
         let mut watched = BTreeSet::new();
         let mut moved = None;
-        for (domain, digest, change) in settled {
-            if !take_change(&mut tx, id, &digest).await? || !lets(&consent, domain, today) {
+        for (domain, told, change) in settled {
+            if !take_change(&mut tx, id, told).await? || !lets(&consent, domain, today) {
                 continue;
             }
             match change {

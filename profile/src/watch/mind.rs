@@ -345,7 +345,7 @@ impl Service {
             };
             self.notifier.tell(&text).await?;
         }
-        Ok(self.store.told_of_watches(&profile.profile, told).await?)
+        Ok(self.store.told_of_watches(consent, told).await?)
     }
 }
 

@@ -25,7 +25,9 @@ use crate::lifecycle::not_watched;
 use crate::oracle::Reader;
 use crate::seal::SealKey;
 use crate::service::Service;
-use crate::store::watch::{StoredConsent, StoredGrant, end_grant, lock_consent, put_consent};
+use crate::store::watch::{
+    StoredConsent, StoredGrant, end_grant, grants_of, lock_consent, put_consent,
+};
 use crate::store::{StoreError, StoredProfile, Tx};
 
 impl Service {
@@ -172,9 +174,12 @@ impl Service {
         stored.ok_or_else(not_watched)?;
         let ends =
             |grant: &StoredGrant| !domains.contains(&grant.domain) || grant.expires > agreed.until;
-        let domains: Vec<Domain> = domains.iter().copied().collect();
-        self.change_agreement(id, &domains, agreed.until, ends)
-            .await
+        self.change_agreement(
+            id,
+            |_| Some((domains.iter().copied().collect(), agreed.until)),
+            ends,
+        )
+        .await
     }
 
     /// Takes the agreement back: of one watch's domain, or all of it. From here on nothing that nodes tell of it counts.
@@ -192,36 +197,35 @@ impl Service {
         if watch.is_some() && named.is_none() {
             return Err(Problem::not_found("no such watch of this profile"));
         }
-        let Some(consent) = self.store.consent(id).await? else {
-            return Ok(());
-        };
         let over = |domain: Domain| named.is_none_or(|grant| grant.domain == domain);
-        let left: Vec<Domain> = consent
-            .domains
-            .iter()
-            .copied()
-            .filter(|domain| !over(*domain))
-            .collect();
-        self.change_agreement(id, &left, consent.until, |grant| over(grant.domain))
+        let left = |consent: Option<StoredConsent>| {
+            let StoredConsent { domains, until, .. } = consent?;
+            let left = domains.into_iter().filter(|domain| !over(*domain));
+            Some((left.collect(), until))
+        };
+        self.change_agreement(id, left, |grant| over(grant.domain))
             .await
     }
 
+    /// Writes down what `next` makes of the agreement as it stands, and ends the watches that `ends` names; nothing where there is
+    /// none to change.
     async fn change_agreement(
         &self,
         id: &Bytes32,
-        domains: &[Domain],
-        until: Day,
+        next: impl FnOnce(Option<StoredConsent>) -> Option<(Vec<Domain>, Day)>,
         ends: impl Fn(&StoredGrant) -> bool,
     ) -> Result<(), Problem> {
-        let grants = self.store.watch_grants(id).await?;
         let mut tx = self.store.begin().await?;
-        lock_consent(&mut tx, id).await?;
-        for grant in grants {
+        // Read under its lock: what another call has just taken back stays taken back.
+        let Some((domains, until)) = next(lock_consent(&mut tx, id).await?) else {
+            return Ok(());
+        };
+        for grant in grants_of(&mut tx, id).await? {
             if !grant.ended && ends(&grant) {
                 self.end(&mut tx, &grant).await?;
             }
         }
-        put_consent(&mut tx, id, domains, until, self.clock.now()).await?;
+        put_consent(&mut tx, id, &domains, until, self.clock.now()).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }

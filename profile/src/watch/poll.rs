@@ -12,7 +12,7 @@ use oracles::wire::watch::{ChangeNotice, Changes};
 use super::mind::backoff;
 use crate::service::Service;
 use crate::store::watch::{
-    Cursor, StoredChange, grant_of, lock_tally, move_cursor, put_change, save_tally,
+    Cursor, StoredChange, grant_of, lock_consent, lock_tally, move_cursor, put_change, save_tally,
 };
 use crate::store::{StoreError, Tx};
 
@@ -131,6 +131,8 @@ impl Service {
         notices: Vec<ChangeNotice>,
     ) -> Result<(), Problem> {
         let domain = cursor.domain;
+        // As whoever takes an agreement back does: agreement first.
+        lock_consent(tx, profile).await?;
         let Some(sealed) = lock_tally(tx, profile, domain).await? else {
             return Ok(());
         };
@@ -148,6 +150,7 @@ impl Service {
                 digest,
                 sealed: self.seal_watch(profile, &format!("change {digest}"), &attribute),
                 since: self.clock.now(),
+                times: 1,
             };
             put_change(tx, profile, &change).await?;
         }
