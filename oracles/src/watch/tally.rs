@@ -261,14 +261,6 @@ mod tests {
     }
 
     #[test]
-    fn a_tally_that_was_stored_when_voices_had_no_days_is_read_on_from_where_it_was() {
-        let stored =
-            format!(r#"{{"after":{{"2":7}},"told":{{"{WATCH}":{{"income.magi_monthly":[2]}}}}}}"#);
-        let tally: Tally = serde_json::from_str(&stored).unwrap();
-        assert_eq!((tally.after(node(2)), tally.after(node(1))), (7, 0));
-    }
-
-    #[test]
     fn attack_a_node_that_tells_a_change_every_day_is_one_node() {
         let mut tally = Tally::default();
         for seq in 1..100 {
