@@ -80,8 +80,8 @@ impl Heard {
             voices.map(|(node, voice)| (voice.day, *node))
         };
         // If some intervals share a day, they share the first day of one of them.
-        let first = self.voices.values().map(|voice| voice.since);
-        let Some(at) = first.into_iter().find(|at| speak(*at).count() >= threshold) else {
+        let mut first = self.voices.values().map(|voice| voice.since);
+        let Some(at) = first.find(|at| speak(*at).count() >= threshold) else {
             return false;
         };
         let mut by: Vec<_> = speak(at).collect();
