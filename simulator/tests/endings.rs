@@ -17,10 +17,12 @@ fn endings_leave_balanced_days_and_books_that_agree() {
         "declined",
         "undone",
         "denied",
+        "watched-loss-of-income",
+        "watched-job-found",
     ];
-    let (held, text) = endings(&names);
+    let (held, text) = endings(&[&["--together", "8"][..], &names].concat());
     assert!(held, "{text}");
-    assert!(text.contains("6 endings in"), "{text}");
+    assert!(text.contains("8 endings in"), "{text}");
     assert!(text.contains(", 0 went wrong"), "{text}");
 }
 
@@ -43,6 +45,8 @@ fn every_ending_that_the_rules_name_has_a_name() {
         "second-change-after-filing",
         "member-dies",
         "two-states",
+        "watched-loss-of-income",
+        "watched-job-found",
     ] {
         assert!(
             text.lines().any(|line| line.starts_with(name)),

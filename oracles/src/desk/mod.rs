@@ -41,7 +41,40 @@ pub struct Question {
     pub attribute: AttributeId,
 }
 
-/// Its answer, newest first.
+/// Most records in one answer about what was entered lately.
+pub const MAX_TOUCHED: usize = 500;
+
+/// What a node's feed asks: whose records were entered into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TouchedQuestion {
+    /// Name of the source key, such as `mrn`.
+    pub key_name: String,
+    /// The number of the first entry that is asked after.
+    pub since: u64,
+}
+
+/// The answer to a [`TouchedQuestion`]. No `Debug`: record numbers name people.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TouchedAnswer {
+    /// At most [`MAX_TOUCHED`], ascending by number.
+    pub touched: Vec<TouchedRecord>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// That somebody entered something into a record, and not what.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TouchedRecord {
+    /// The entry's number.
+    pub number: u64,
+    /// Whose record.
+    pub key_value: String,
+}
+
+/// The answer to a [`Question`], newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {

@@ -1,4 +1,4 @@
-//! The desk's one door: pages for staff, `/v1/entries` for nodes, `/healthz`.
+//! The desk's one door: pages for staff, `/v1/entries` and `/v1/touched` for nodes, `/healthz`.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::config::{DeskConfig, FormConfig};
 use super::form::{Checked, Filled, check};
 use super::page;
 use super::store::Store;
-use super::{MAX_QUESTION_BODY, Question};
+use super::{MAX_QUESTION_BODY, Question, TouchedQuestion};
 use crate::clock::Clock;
 use crate::db::DbError;
 use crate::http;
@@ -95,6 +95,7 @@ pub async fn start(config: DeskConfig) -> Result<RunningDesk, String> {
             .route("/form/{attribute}", web::post().to(checked))
             .route("/form/{attribute}/sign", web::post().to(signed))
             .route("/v1/entries", web::post().to(entries))
+            .route("/v1/touched", web::post().to(touched))
     })
     .workers(1)
     .disable_signals()
@@ -151,6 +152,26 @@ impl Desk {
             StatusCode::INTERNAL_SERVER_ERROR,
             page::failed(&self.config),
         )
+    }
+
+    /// Lets nodes in that show a key of theirs.
+    fn admit(&self, request: &HttpRequest) -> Result<(), Problem> {
+        let shown = request.headers().get(header::AUTHORIZATION);
+        let shown = shown.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let digest: [u8; 32] = Sha256::digest(shown.unwrap_or_default()).into();
+        let keys = self.config.reader_key_sha256.iter();
+        let known = keys.fold(subtle::Choice::from(0), |known, key| {
+            known | key.0.ct_eq(&digest)
+        });
+        if shown.is_none() || !bool::from(known) {
+            return Err(Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "Not authorised",
+                "send Authorization: Bearer with a key whose SHA-256 is in the desk's reader_key_sha256",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -252,21 +273,17 @@ async fn entries(
     request: HttpRequest,
     question: web::Json<Question>,
 ) -> Result<HttpResponse, Problem> {
-    let shown = request.headers().get(header::AUTHORIZATION);
-    let shown = shown.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let digest: [u8; 32] = Sha256::digest(shown.unwrap_or_default()).into();
-    let keys = desk.config.reader_key_sha256.iter();
-    let known = keys.fold(subtle::Choice::from(0), |known, key| {
-        known | key.0.ct_eq(&digest)
-    });
-    if shown.is_none() || !bool::from(known) {
-        return Err(Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "Not authorised",
-            "send Authorization: Bearer with a key whose SHA-256 is in the desk's reader_key_sha256",
-        ));
-    }
+    desk.admit(&request)?;
     let answer = desk.store.entries(&question).await.map_err(internal)?;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+async fn touched(
+    desk: web::Data<Desk>,
+    request: HttpRequest,
+    question: web::Json<TouchedQuestion>,
+) -> Result<HttpResponse, Problem> {
+    desk.admit(&request)?;
+    let answer = desk.store.touched(&question).await.map_err(internal)?;
     Ok(HttpResponse::Ok().json(answer))
 }

@@ -4,7 +4,10 @@ use contracts::encoding::Bytes32;
 use contracts::units::UnixTime;
 use sqlx::{AnyPool, Row as _};
 
-use super::{Answer, Entry, MAX_ENTRIES, Question, StaffKey, Statement};
+use super::{
+    Answer, Entry, MAX_ENTRIES, MAX_TOUCHED, Question, StaffKey, Statement, TouchedAnswer,
+    TouchedQuestion, TouchedRecord,
+};
 use crate::db::{self, DbError};
 
 const STEPS: [&str; 1] = [include_str!("schema.sql")];
@@ -97,6 +100,36 @@ impl Store {
             entries: entries.collect::<Result<_, _>>()?,
         })
     }
+
+    /// Whose records were entered into, from an entry's number on.
+    pub(super) async fn touched(
+        &self,
+        question: &TouchedQuestion,
+    ) -> Result<TouchedAnswer, DbError> {
+        let rows = sqlx::query(
+            "SELECT number, key_value FROM desk_entry WHERE number >= $1 AND key_name = $2
+             ORDER BY number LIMIT $3",
+        )
+        .bind(i64::try_from(question.since).unwrap_or(i64::MAX))
+        .bind(question.key_name.as_str())
+        .bind(MAX_TOUCHED as i64 + 1)
+        .fetch_all(&self.pool)
+        .await?;
+        let record = |row: &sqlx::any::AnyRow| {
+            Ok::<_, DbError>(TouchedRecord {
+                number: row.try_get::<i64, _>(0)?.unsigned_abs(),
+                key_value: row.try_get(1)?,
+            })
+        };
+        Ok(TouchedAnswer {
+            touched: rows
+                .iter()
+                .take(MAX_TOUCHED)
+                .map(record)
+                .collect::<Result<_, _>>()?,
+            more: rows.len() > MAX_TOUCHED,
+        })
+    }
 }
 
 fn parsed(text: &str) -> Result<Entry, DbError> {
@@ -174,6 +207,35 @@ mod tests {
                 .entries
                 .is_empty()
         );
+    }
+
+    #[tokio::test]
+    async fn records_entered_into_are_named_in_order_page_by_page() {
+        let (_folder, url) = database_url().await;
+        let store = Store::open(&url, 366).await.unwrap();
+        let key = StaffKey::generate();
+        let most = MAX_TOUCHED as u64;
+        for form in 0..=most {
+            let mut once = [0; 32];
+            once[..8].copy_from_slice(&form.to_be_bytes());
+            let mut statement = statement(120, 1_795_000_000);
+            statement.key_value = format!("A{form}");
+            store
+                .enter(&Bytes32::from(once), statement, &key)
+                .await
+                .unwrap();
+        }
+        let touched = async |key_name: &str, since| {
+            let key_name = key_name.to_owned();
+            let question = TouchedQuestion { key_name, since };
+            let answer = store.touched(&question).await.unwrap();
+            let numbers: Vec<u64> = answer.touched.iter().map(|it| it.number).collect();
+            (numbers, answer.more)
+        };
+        assert_eq!(touched("mrn", 0).await, ((1..=most).collect(), true));
+        assert_eq!(touched("mrn", most).await, (vec![most, most + 1], false));
+        assert_eq!(touched("mrn", u64::MAX).await, (Vec::new(), false));
+        assert_eq!(touched("ssn", 0).await, (Vec::new(), false));
     }
 
     #[tokio::test]

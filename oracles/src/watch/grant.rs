@@ -28,8 +28,9 @@ struct Checked {
 }
 
 impl Watcher {
-    /// Checks a grant, reads its facts for the first time, and answers once the watch is durable. The same grant again, under
-    /// a fresh nonce, answers again and leaves what is stored.
+    /// Checks a grant, reads its facts for the first time, and answers once the watch is durable. It holds for those facts
+    /// that this node reads; the answer names the others. The same grant again, under a fresh nonce, answers again and leaves
+    /// what is stored.
     pub(super) async fn grant(
         &self,
         domain: Domain,
@@ -52,21 +53,30 @@ impl Watcher {
             .nonces
             .redeem(purpose, domain, &reference, &nonce, now);
         redeemed.map_err(AttestError::from)?;
-        let answer = WatchAnswer {
-            node: seat.node,
-            watch: grant.watch,
+        let answer = |watched: &[WatchedFact]| {
+            let unread = grant.facts.iter().filter(|fact| !watched.contains(fact));
+            WatchAnswer {
+                node: seat.node,
+                watch: grant.watch,
+                unread: unread.map(|fact| fact.attribute.clone()).collect(),
+            }
         };
 
         let owner = self.keys.owner(&grant.authorisation_key);
         if let Some(held) = self.store.find(&grant.watch).await? {
             let same = held.domain == domain
                 && (held.owner, held.reader, held.expires) == (owner, grant.reader, grant.expires)
-                && held.facts == grant.facts;
+                && held.facts.iter().all(|fact| grant.facts.contains(fact));
             return if same {
-                Ok(answer)
+                Ok(answer(&held.facts))
             } else {
                 Err(WatchError::Taken)
             };
+        }
+        let read = |fact: &&WatchedFact| shared.sources.reads(&fact.attribute);
+        let facts: Vec<WatchedFact> = grant.facts.iter().filter(read).cloned().collect();
+        if let ([], [first, ..]) = (facts.as_slice(), grant.facts.as_slice()) {
+            return Err(WatchError::NotRead(first.attribute.clone()));
         }
         let caller = use_of(&grant.authorisation_key, now);
         shared.quota.count(caller).await?;
@@ -77,14 +87,14 @@ impl Watcher {
             reader: grant.reader,
             handle: self.keys.seal(&grant.watch, &handle.plain.source_keys)?,
             expires: grant.expires,
-            facts: self.baseline(domain, &grant, &handle).await?,
+            facts: self.baseline(domain, &grant, &facts, &handle).await?,
             again: Some(now),
-            people: self.people(&grant.facts, &handle),
+            people: self.people(&facts, &handle),
         };
         let most = self.config.watches_per_person;
         let row = std::slice::from_ref(&row);
         self.store.insert(row, most, Some(caller), now).await?;
-        Ok(answer)
+        Ok(answer(&facts))
     }
 
     /// What later values are compared with. A source that fails leaves nothing to compare with, so the grant is refused;
@@ -93,13 +103,11 @@ impl Watcher {
         &self,
         domain: Domain,
         grant: &WatchGrant,
+        facts: &[WatchedFact],
         handle: &SignedHandle,
     ) -> Result<Vec<FactRow>, WatchError> {
-        let readings = grant.facts.iter().map(|watched| async move {
+        let readings = facts.iter().map(|watched| async move {
             let attribute = attribute(domain, &watched.attribute)?;
-            if !self.shared.sources.reads(&attribute.id) {
-                return Err(WatchError::NotRead(attribute.id.clone()));
-            }
             let keys = &handle.plain.source_keys;
             let read = fact(&self.shared.sources, attribute, keys, grant.day).await?;
             let digest = match read {
@@ -157,6 +165,7 @@ impl Watcher {
         Ok(WatchAnswer {
             node: seat.node,
             watch: revoke.watch,
+            unread: Vec::new(),
         })
     }
 }

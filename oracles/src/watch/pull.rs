@@ -1,6 +1,6 @@
 //! Following feeds: whoever a source touched is looked up by a keyed hash, and only that person's watched facts are read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 
 use super::fact::{Fact, fact};
-use super::seen::{Due, DueFact, Outcome, Seen};
+use super::seen::{Due, DueFact, NewMark, Outcome, Seen};
 use super::store::digest_text;
 use super::{WatchError, Watcher};
 use crate::attest::attribute;
@@ -54,20 +54,29 @@ impl Watcher {
 
     async fn looked(&self, feed: &FeedConfig) -> Result<bool, WatchError> {
         let clock = self.shared.clock;
-        let stored = self.store.marker(&feed.name).await?;
-        let since = stored.clone();
+        let stored = self.store.mark(&feed.name).await?;
+        let since = stored.marker.clone();
         let since = since.unwrap_or_else(|| feed.first(clock.now()));
+        let today = clock.today();
         let touches = self.shared.sources.touched(feed, &since, clock.now());
         let touches = touches.await?;
         let hash = |key: &String| self.keys.person(&feed.source, &feed.key, key);
         let people: BTreeSet<_> = touches.keys.iter().map(hash).collect();
-        let today = clock.today();
         let due = self.store.of_people(&people, today).await?;
-        let seen = self.read(due, Some(&feed.source), today).await;
-        let moved = stored.as_ref() != Some(&touches.marker);
+        let seen = self.read(due, Some(&feed.source), today).await?;
+        // What is beyond a cap has not been looked at yet.
+        let looked = match touches.complete {
+            true => today.number(),
+            false => stored.looked,
+        };
+        let moved = stored.marker.as_ref() != Some(&touches.marker) || stored.looked != looked;
         if moved || !seen.is_empty() {
-            let mark = Some((feed.name.as_str(), touches.marker.as_str()));
-            let commit = self.store.commit(mark, seen, today, clock.now());
+            let mark = NewMark {
+                feed: &feed.name,
+                marker: &touches.marker,
+                looked,
+            };
+            let commit = self.store.commit(Some(mark), seen, today, clock.now());
             commit.await?;
         }
         Ok(touches.complete)
@@ -87,7 +96,7 @@ impl Watcher {
         let clock = self.shared.clock;
         let today = clock.today();
         let due = self.store.due(today, clock.now()).await?;
-        let seen = self.read(due, None, today).await;
+        let seen = self.read(due, None, today).await?;
         if !seen.is_empty() {
             let commit = self.store.commit(None, seen, today, clock.now());
             commit.await?;
@@ -96,8 +105,19 @@ impl Watcher {
     }
 
     /// Reads the facts of watches, those that a source is asked for where one is named, and compares.
-    async fn read(&self, due: Vec<Due>, source: Option<&str>, today: Day) -> Vec<Seen> {
-        let reading = due.into_iter().map(|due| self.compare(due, source, today));
+    async fn read(
+        &self,
+        due: Vec<Due>,
+        source: Option<&str>,
+        today: Day,
+    ) -> Result<Vec<Seen>, WatchError> {
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let looked = &self.store.looked().await?;
+        let reading = due
+            .into_iter()
+            .map(|due| self.compare(due, source, looked, today));
         let reading: Vec<_> = reading.collect();
         let mut reading = stream::iter(reading).buffer_unordered(AT_ONCE);
         let mut all = Vec::new();
@@ -108,16 +128,17 @@ impl Watcher {
                 Err(error) => tracing::error!(%error, "a watch cannot be read and is passed over"),
             }
         }
-        all
+        Ok(all)
     }
 
     fn compare<'a>(
         &'a self,
         due: Due,
         source: Option<&'a str>,
+        looked: &'a BTreeMap<String, i64>,
         today: Day,
     ) -> BoxFuture<'a, Result<Vec<Seen>, WatchError>> {
-        self.compared(due, source, today).boxed()
+        self.compared(due, source, looked, today).boxed()
     }
 
     /// The plaintext keys and values of a person live in here, and nowhere else.
@@ -125,6 +146,7 @@ impl Watcher {
         &self,
         due: Due,
         source: Option<&str>,
+        looked: &BTreeMap<String, i64>,
         today: Day,
     ) -> Result<Vec<Seen>, WatchError> {
         let sources = &self.shared.sources;
@@ -139,6 +161,7 @@ impl Watcher {
         let keys = self.keys.open(&due.watch, &due.handle)?;
         let mut seen = Vec::with_capacity(facts.len());
         for held in facts {
+            let since = self.known(&held, looked);
             let attribute = attribute(due.domain, &held.attribute)?;
             let watched = WatchedFact::new(attribute.id.clone(), attribute.period);
             let outcome = match fact(sources, attribute, &keys.0, today).await? {
@@ -156,9 +179,26 @@ impl Watcher {
                 attribute: held.attribute,
                 before: held.digest,
                 tries: held.tries,
+                since,
                 outcome,
             });
         }
         Ok(seen)
+    }
+
+    /// The last day on which a fact was known to be as its digest has it: that of a reading, or later, where every source of
+    /// it has a feed, of the last look at them all. While readings fail it stays where it was when they began to.
+    fn known(&self, held: &DueFact, looked: &BTreeMap<String, i64>) -> i64 {
+        if held.tries > 0 {
+            return held.known;
+        }
+        let of = |source: &str| {
+            let feeds = self.config.feed.iter().filter(|it| it.source == source);
+            let looks = feeds.map(|feed| looked.get(&feed.name).copied().unwrap_or(0));
+            looks.min().unwrap_or(0)
+        };
+        let sources = self.shared.sources.sources_of(&held.attribute);
+        let vouched = sources.map(of).min().unwrap_or(0);
+        held.known.max(vouched)
     }
 }

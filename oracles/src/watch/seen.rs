@@ -33,6 +33,23 @@ pub(super) struct DueFact {
     /// The digest as it is stored.
     pub(super) digest: String,
     pub(super) tries: i64,
+    /// The last day on which the digest was borne out, as it is stored.
+    pub(super) known: i64,
+}
+
+/// A feed as it was left.
+#[derive(Default)]
+pub(super) struct Mark {
+    pub(super) marker: Option<String>,
+    /// The day of the last whole look.
+    pub(super) looked: i64,
+}
+
+/// A feed as it is to be left.
+pub(super) struct NewMark<'a> {
+    pub(super) feed: &'a str,
+    pub(super) marker: &'a str,
+    pub(super) looked: i64,
 }
 
 /// What a reading came to.
@@ -49,17 +66,30 @@ pub(super) struct Seen {
     pub(super) attribute: AttributeId,
     pub(super) before: String,
     pub(super) tries: i64,
+    /// The last day on which the value was known to be as before.
+    pub(super) since: i64,
     pub(super) outcome: Outcome,
 }
 
 impl WatchStore {
     /// A feed's mark.
-    pub(super) async fn marker(&self, feed: &str) -> Result<Option<String>, WatchError> {
-        let row = sqlx::query("SELECT marker FROM watch_feed WHERE feed = $1")
+    pub(super) async fn mark(&self, feed: &str) -> Result<Mark, WatchError> {
+        let row = sqlx::query("SELECT marker, looked FROM watch_feed WHERE feed = $1")
             .bind(feed)
             .fetch_optional(&self.pool)
             .await?;
-        Ok(row.map(|row| row.get(0)))
+        Ok(row.map_or_else(Mark::default, |row| Mark {
+            marker: Some(row.get(0)),
+            looked: row.get(1),
+        }))
+    }
+
+    /// The day of the last whole look at each feed.
+    pub(super) async fn looked(&self) -> Result<BTreeMap<String, i64>, WatchError> {
+        let rows = sqlx::query("SELECT feed, looked FROM watch_feed")
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     /// The watches of people, by the hashes of their keys; as many queries as hashes demand, whoever else is watched.
@@ -136,7 +166,7 @@ impl WatchStore {
                 false => String::new(),
             };
             let sql = format!(
-                "SELECT watch, attribute, digest, tries FROM watch_fact WHERE watch IN {named} {failed}"
+                "SELECT watch, attribute, digest, tries, known FROM watch_fact WHERE watch IN {named} {failed}"
             );
             let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
             for watch in chunk {
@@ -151,6 +181,7 @@ impl WatchStore {
                         attribute: AttributeId(row.get(1)),
                         digest: row.get(2),
                         tries: row.get(3),
+                        known: row.get(4),
                     });
                 }
             }
@@ -164,7 +195,7 @@ impl WatchStore {
     /// cannot be told.
     pub(super) async fn commit(
         &self,
-        feed: Option<(&str, &str)>,
+        feed: Option<NewMark<'_>>,
         mut seen: Vec<Seen>,
         today: Day,
         now: UnixTime,
@@ -178,18 +209,21 @@ impl WatchStore {
         for it in seen {
             match &it.outcome {
                 Outcome::Same if it.tries == 0 => {}
-                Outcome::Same => retry(&mut transaction, &it, None, 0).await?,
+                Outcome::Same => {
+                    retry(&mut transaction, &it, None, 0, today.number()).await?;
+                }
                 Outcome::Again => {
                     let pause = FIRST_PAUSE << it.tries.clamp(0, 16);
                     let at = now.0 + pause.min(LONGEST_PAUSE);
-                    retry(&mut transaction, &it, Some(at), it.tries + 1).await?;
+                    retry(&mut transaction, &it, Some(at), it.tries + 1, it.since).await?;
                 }
                 Outcome::Changed(digest) => {
                     let replaced = sqlx::query(
-                        "UPDATE watch_fact SET digest = $1, tries = 0, retry_at = NULL
-                         WHERE watch = $2 AND attribute = $3 AND digest = $4",
+                        "UPDATE watch_fact SET digest = $1, tries = 0, retry_at = NULL, known = $2
+                         WHERE watch = $3 AND attribute = $4 AND digest = $5",
                     )
                     .bind(digest.to_string())
+                    .bind(today.number())
                     .bind(it.watch.to_string())
                     .bind(it.attribute.0.as_str())
                     .bind(it.before.as_str())
@@ -198,18 +232,19 @@ impl WatchStore {
                     if replaced.rows_affected() == 1 {
                         notify(&mut transaction, &it, today).await?;
                     } else {
-                        retry(&mut transaction, &it, Some(now.0), 0).await?;
+                        retry(&mut transaction, &it, Some(now.0), 0, it.since).await?;
                     }
                 }
             }
         }
-        if let Some((feed, marker)) = feed {
+        if let Some(mark) = feed {
             sqlx::query(
-                "INSERT INTO watch_feed (feed, marker) VALUES ($1, $2)
-                 ON CONFLICT (feed) DO UPDATE SET marker = excluded.marker",
+                "INSERT INTO watch_feed (feed, marker, looked) VALUES ($1, $2, $3)
+                 ON CONFLICT (feed) DO UPDATE SET marker = excluded.marker, looked = excluded.looked",
             )
-            .bind(feed)
-            .bind(marker)
+            .bind(mark.feed)
+            .bind(mark.marker)
+            .bind(mark.looked)
             .execute(&mut *transaction)
             .await?;
         }
@@ -229,12 +264,14 @@ async fn retry(
     seen: &Seen,
     at: Option<i64>,
     tries: i64,
+    known: i64,
 ) -> Result<(), WatchError> {
     sqlx::query(
-        "UPDATE watch_fact SET retry_at = $1, tries = $2 WHERE watch = $3 AND attribute = $4",
+        "UPDATE watch_fact SET retry_at = $1, tries = $2, known = $3 WHERE watch = $4 AND attribute = $5",
     )
     .bind(at)
     .bind(tries)
+    .bind(known)
     .bind(seen.watch.to_string())
     .bind(seen.attribute.0.as_str())
     .execute(&mut **transaction)
@@ -266,14 +303,15 @@ async fn notify(
     .await?
     .get(0);
     sqlx::query(
-        "INSERT INTO watch_notice (domain, reader, seq, watch, attribute, day)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO watch_notice (domain, reader, seq, watch, attribute, since, day)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(domain)
     .bind(reader)
     .bind(seq)
     .bind(seen.watch.to_string())
     .bind(seen.attribute.0.as_str())
+    .bind(seen.since.clamp(0, today.number()))
     .bind(today.number())
     .execute(&mut **transaction)
     .await?;

@@ -69,7 +69,8 @@ impl WatchStore {
     /// # Errors
     /// The database's.
     pub async fn open(pool: AnyPool) -> Result<Self, DbError> {
-        db::migrate(&pool, "watch", &[include_str!("schema.sql")]).await?;
+        let steps = [include_str!("schema.sql"), include_str!("dated.sql")];
+        db::migrate(&pool, "watch", &steps).await?;
         Ok(Self { pool })
     }
 
@@ -181,7 +182,7 @@ impl WatchStore {
         after: u64,
     ) -> Result<Changes, WatchError> {
         let sql = format!(
-            "SELECT seq, watch, attribute, day FROM watch_notice
+            "SELECT seq, watch, attribute, since, day FROM watch_notice
              WHERE domain = $1 AND reader = $2 AND seq > $3 ORDER BY seq LIMIT {}",
             MAX_NOTICES + 1
         );
@@ -197,7 +198,8 @@ impl WatchStore {
                     .map_err(|_| WatchError::Stored("watch_notice.seq"))?,
                 watch: bytes(&row.get::<String, _>(1), "watch_notice.watch")?,
                 attribute: AttributeId(row.get(2)),
-                day: day(row.get(3))?,
+                since: day(row.get(3))?,
+                day: day(row.get(4))?,
             })
         };
         let notices = rows.iter().take(MAX_NOTICES).map(notice);
@@ -242,8 +244,8 @@ async fn insert(
         return Err(WatchError::Taken);
     }
     let sql = format!(
-        "INSERT INTO watch_fact (watch, attribute, days, digest, tries, retry_at) VALUES {}",
-        db::rows(new.facts.len(), 6)
+        "INSERT INTO watch_fact (watch, attribute, days, digest, tries, retry_at, known) VALUES {}",
+        db::rows(new.facts.len(), 7)
     );
     let mut facts = sqlx::query(sqlx::AssertSqlSafe(sql));
     for row in &new.facts {
@@ -254,7 +256,8 @@ async fn insert(
             .bind(digest_text(row.digest.as_ref()))
             // Not 0, so that a reading that finds the same ends it.
             .bind(i64::from(new.again.is_some()))
-            .bind(new.again.map(|at| at.0));
+            .bind(new.again.map(|at| at.0))
+            .bind(unix_day(today));
     }
     facts.execute(&mut **transaction).await?;
     let people: Vec<_> = new.people.iter().collect();

@@ -187,6 +187,9 @@ pub struct WatchAnswer {
     pub node: NodeId,
     /// The watch.
     pub watch: Bytes32,
+    /// Facts of the grant that this node does not read and so does not watch, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<AttributeId>,
 }
 
 /// Asks a node what changed among all watches of a reader; plaintext of [`SealedWatch`].
@@ -253,6 +256,8 @@ pub struct ChangeNotice {
     pub watch: Bytes32,
     /// The attribute.
     pub attribute: AttributeId,
+    /// The last day (UTC) on which the node knew the value to be the old one: the change came on it or later.
+    pub since: Day,
     /// The day on which the node saw it (UTC).
     pub day: Day,
 }

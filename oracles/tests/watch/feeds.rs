@@ -234,7 +234,7 @@ async fn the_feeds_of_the_example_fit_its_sources_and_misfits_are_named() {
     let attributes: Vec<AttributeConfig> = attest["attribute"].clone().try_into().unwrap();
     let sources = Sources::new(&sources, &attributes).unwrap();
     let watch: oracles::watch::WatchConfig = config.role("watch").unwrap().unwrap();
-    assert_eq!(watch.feed.len(), 3);
+    assert_eq!(watch.feed.len(), 4);
     for feed in &watch.feed {
         sources.check_feed(feed).unwrap();
         let misfits: [fn(&mut FeedConfig); 4] = [
@@ -263,4 +263,8 @@ async fn the_feeds_of_the_example_fit_its_sources_and_misfits_are_named() {
                 .contains("kind")
         );
     }
+    let mut entries = watch.feed[3].clone();
+    entries.start = Some("2026-01-01T00:00:00Z".into());
+    let error = sources.check_feed(&entries).unwrap_err().to_string();
+    assert!(error.contains("an entry's number"), "{error}");
 }

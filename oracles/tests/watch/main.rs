@@ -18,6 +18,7 @@ mod server;
 mod watcher;
 
 mod attacks;
+mod desk;
 mod feeds;
 mod killed;
 mod told;

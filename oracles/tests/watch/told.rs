@@ -9,10 +9,14 @@ use serde_json::{Value, json};
 
 use crate::externals::{SSN, edit, report};
 use crate::network::Network;
-use crate::owner::{enrol, today};
+use crate::owner::{code, enrol, today};
 use crate::server::serve;
-use crate::watcher::{CHANGE_TABLE, Watch, count, feeds, passed, registry_feed};
+use crate::watcher::{
+    CHANGE_TABLE, Watch, changes, count, feeds, followed, fresh_nonces, passed, registry_feed,
+    send, sign,
+};
 
+const BORN: &str = "identity.birth_date";
 const STATUS: &str = "identity.medicaid_immigration_status";
 
 /// An EHR with one condition of one patient: when it was updated, and whether it is active.
@@ -139,16 +143,76 @@ async fn days_of_downtime_are_caught_up_without_a_duplicate_and_a_watch_ends_on_
         assert_eq!(watch.told(&network, node).await, told, "node {node}");
     }
 
-    network.sleep_days(3).await;
+    // What a look has vouched for on a day did not change before it, though nothing was read.
+    let (first, caught_up) = (watch.grant.day, network.today());
+    network.sleep_days(1).await;
+    let today = network.today();
+    let looked = "SELECT looked FROM watch_feed WHERE feed = 'registry'";
+    followed(&network, looked, today.number()).await;
     let sql = "UPDATE person SET status_code = 'XXX' WHERE person_id = 'P-1';
                INSERT INTO person_change VALUES ('P-1', 3)";
     edit(&network.registry, sql).await;
+    assert_eq!(watch.wait(&network).await, [STATUS]);
     passed(&network, 3).await;
+    let told = changes(&network, 1, Domain::Identity, &watch.reader, 0).await;
+    let days = told.unwrap().notices.into_iter();
+    let days: Vec<_> = days.map(|notice| (notice.since, notice.day)).collect();
+    assert_eq!(days, [(first, first), (first, caught_up), (today, today)]);
+
+    network.sleep_days(2).await;
+    let sql = "UPDATE person SET status_code = 'USC' WHERE person_id = 'P-1';
+               INSERT INTO person_change VALUES ('P-1', 4)";
+    edit(&network.registry, sql).await;
+    passed(&network, 4).await;
     for node in 1..=4 {
         let rows = "SELECT (SELECT COUNT(*) FROM watch) + (SELECT COUNT(*) FROM watch_fact)
                     + (SELECT COUNT(*) FROM watch_key) + (SELECT COUNT(*) FROM watch_notice)";
         assert_eq!(count(&network, node, rows).await, 0, "node {node}");
     }
+}
+
+#[actix_web::test]
+async fn a_node_that_does_not_read_a_fact_watches_the_others_of_the_grant() {
+    let mut network = Network::start_with_more(&[], &registry_feed(1)).await;
+    edit(&network.registry, CHANGE_TABLE).await;
+    let ana = enrol(&network, SSN).await;
+    let attest = network.configs[3].roles.get_mut("attest").unwrap();
+    let mapped = attest.get_mut("attribute").unwrap().as_array_mut().unwrap();
+    mapped.retain(|it| it["id"].as_str() != Some(STATUS));
+    network.restart(4).await;
+
+    let domain = Domain::Identity;
+    let lone = Watch::draft(&network, &ana, domain, &[STATUS], 30).await;
+    let refused = send(&network, 4, &lone.grant, &ana).await;
+    assert_eq!(code(refused), "bad-request", "nothing of it is read");
+    let both = [BORN, STATUS];
+    let mut watch = Watch::draft(&network, &ana, domain, &both, 30).await;
+    for node in 1..=4 {
+        for _ in 0..2 {
+            let answer = send(&network, node, &watch.grant, &ana).await.unwrap();
+            let unread = if node == 4 {
+                vec![STATUS.into()]
+            } else {
+                Vec::new()
+            };
+            assert_eq!(answer.unread, unread, "node {node}, also when asked again");
+            fresh_nonces(&network, &mut watch.grant).await;
+            sign(&mut watch.grant, &ana.owner.keys[&domain]);
+        }
+    }
+    let sql = "UPDATE person SET status_code = 'XXX' WHERE person_id = 'P-1';
+               INSERT INTO person_change VALUES ('P-1', 1)";
+    edit(&network.registry, sql).await;
+    assert_eq!(watch.wait(&network).await, [STATUS]);
+    passed(&network, 1).await;
+    assert_eq!(watch.told(&network, 4).await, 0, "it does not read that");
+    // Of what it reads it has a voice that counts.
+    network.stop(1).await;
+    let sql = "UPDATE person SET birth_date = '1992-08-01' WHERE person_id = 'P-1';
+               UPDATE vital_record SET birth_date = '1992-08-01' WHERE ssn = '987-65-4321';
+               INSERT INTO person_change VALUES ('P-1', 2)";
+    edit(&network.registry, sql).await;
+    assert_eq!(watch.wait(&network).await, [BORN]);
 }
 
 #[actix_web::test]

@@ -322,6 +322,11 @@ pub async fn count(network: &Network, node: u16, sql: &'static str) -> i64 {
 pub async fn passed(network: &Network, marker: i64) {
     let sql =
         "SELECT COALESCE(MAX(CAST(marker AS INTEGER)), -1) FROM watch_feed WHERE feed = 'registry'";
+    followed(network, sql, marker).await;
+}
+
+/// As [`passed`], of the feed whose marker `sql` reads.
+pub async fn followed(network: &Network, sql: &'static str, marker: i64) {
     for peer in up(network) {
         let mut left = 300;
         while count(network, peer.id.get(), sql).await < marker {

@@ -2,7 +2,7 @@
 
 use contracts::bip340;
 use contracts::encoding::{Bytes, Bytes32};
-use contracts::ids::{Domain, NodeId};
+use contracts::ids::{AttributeId, Domain, NodeId};
 use contracts::units::Day;
 use futures::future::join_all;
 use oracles::hpke::NodeKeyPair;
@@ -82,8 +82,9 @@ fn wrong(error: impl std::fmt::Display) -> Failure {
 }
 
 impl Oracles {
-    /// Grants a watch at every member that gives a nonce in time; returns those that hold it durably, at least a quorum. The
-    /// same again changes nothing at those that hold it, and brings it to those that were away.
+    /// Grants a watch at every member that gives a nonce in time; returns those that hold it durably, at least a quorum. Each
+    /// holds it for the facts that it reads. The same again changes nothing at those that hold it, and brings it to those that
+    /// were away.
     ///
     /// # Errors
     /// [`OracleError`], naming the committee and what each member did.
@@ -140,9 +141,20 @@ impl Oracles {
         if answers.good.len() < usize::from(quorum) {
             return Err(answers.into_error(GRANT, committee, quorum));
         }
-        Ok(answers.good.into_iter().map(|(node, ())| node).collect())
+        for fact in granting.facts {
+            let watching = answers
+                .good
+                .iter()
+                .filter(|(_, unread)| !unread.contains(&fact.attribute));
+            if watching.count() < usize::from(quorum) {
+                let attribute = &fact.attribute.0;
+                tracing::warn!(%domain, %attribute, "too few nodes read a fact for its changes to be told");
+            }
+        }
+        Ok(answers.good.into_iter().map(|(node, _)| node).collect())
     }
 
+    /// Has a node do something about a watch; the facts that it does not read.
     async fn hold(
         &self,
         node: NodeId,
@@ -150,14 +162,14 @@ impl Oracles {
         call: &'static str,
         body: SealedWatch,
         watch: Bytes32,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<AttributeId>, Failure> {
         let path = format!("/v1/{domain}/{call}");
         let timeout = self.coordinate_timeout();
         let answer: WatchAnswer = self
             .post(node, &path, &body, timeout, super::ANSWER_CAP)
             .await?;
         match (answer.node, answer.watch) == (node, watch) {
-            true => Ok(()),
+            true => Ok(answer.unread),
             false => Err(wrong("an answer about another watch")),
         }
     }
@@ -191,7 +203,7 @@ impl Oracles {
                 match self.hold(node, domain, "watch/revoke", call, *watch).await {
                     // It never came there, has expired, or was ended before.
                     Err(Failure::Refused(problem)) if problem.code() == "not-found" => Ok(()),
-                    other => other,
+                    other => other.map(|_| ()),
                 }
             }
         });

@@ -110,7 +110,11 @@ async fn grant(
         assert_eq!(watching.nonces.remove(&(node, own)), Some(reference));
         watching.grants.entry((node, watch)).or_insert(grant);
     });
-    Ok(HttpResponse::Ok().json(WatchAnswer { node: id, watch }))
+    Ok(HttpResponse::Ok().json(WatchAnswer {
+        node: id,
+        watch,
+        unread: Vec::new(),
+    }))
 }
 
 async fn revoke(
@@ -136,7 +140,11 @@ async fn revoke(
     match held {
         Some(grant) => {
             assert_eq!(grant.authorisation_key, revoke.authorisation_key);
-            Ok(HttpResponse::Ok().json(WatchAnswer { node: id, watch }))
+            Ok(HttpResponse::Ok().json(WatchAnswer {
+                node: id,
+                watch,
+                unread: Vec::new(),
+            }))
         }
         None => Err(Problem::not_found("no such watch of this owner")),
     }
@@ -198,6 +206,7 @@ impl World {
                 seq: notices.len() as u64 + 1,
                 watch: grant.watch,
                 attribute: attribute.into(),
+                since: day,
                 day,
             });
         });

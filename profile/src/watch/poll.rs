@@ -116,7 +116,8 @@ impl Service {
             tracing::debug!(%domain, "a notice of no watch");
             return Ok(None);
         };
-        let fits = grant.domain == domain && !grant.ended && notice.day <= grant.expires;
+        let dated = notice.since <= notice.day && notice.day <= grant.expires;
+        let fits = grant.domain == domain && !grant.ended && dated;
         if !fits || !self.attributes(&grant)?.contains(&notice.attribute) {
             return Ok(None);
         }

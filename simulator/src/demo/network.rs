@@ -295,6 +295,20 @@ impl<'a> Network<'a> {
         self.body(party, request).await.map(|_| ())
     }
 
+    /// `DELETE` through a party's door.
+    ///
+    /// # Errors
+    /// One line: the problem's detail, or what failed.
+    pub async fn delete(
+        &self,
+        party: &str,
+        path: &str,
+        bearer: Option<&str>,
+    ) -> Result<(), String> {
+        let request = self.call(Method::DELETE, party, path, bearer);
+        self.body(party, request).await.map(|_| ())
+    }
+
     /// `GET` JSON through a party's door.
     ///
     /// # Errors

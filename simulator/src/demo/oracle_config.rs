@@ -133,6 +133,41 @@ pub fn roles(sources: &SourceAccess<'_>) -> Result<BTreeMap<String, toml::Value>
         .map_err(|error| DemoError::Other(format!("oracle roles: {error}")))
 }
 
+/// The settings of a node that watches: the feeds of payroll and registry. The EHR has none here, so what changes there alone
+/// is not seen.
+///
+/// # Errors
+/// They are none.
+pub fn watch() -> Result<toml::Value, DemoError> {
+    toml::from_str(FEEDS).map_err(|error| DemoError::Other(format!("feeds: {error}")))
+}
+
+/// Looked at every second: a run's days are seconds long.
+const FEEDS: &str = r#"
+[[feed]]
+name = "payroll"
+source = "payroll"
+key = "case_number"
+every_s = 1
+[feed.read]
+kind = "json"
+path = "api/v1/changes"
+query = { since = "{since}" }
+records = "/changes"
+key = "/case_number"
+marker = "/changed_at"
+
+[[feed]]
+name = "registry"
+source = "registry"
+key = "person_id"
+every_s = 1
+start = "0"
+[feed.read]
+kind = "sql"
+query = "SELECT person_id AS key, change AS marker FROM record_change WHERE change >= $1 ORDER BY change"
+"#;
+
 fn roles_text(sources: &SourceAccess<'_>) -> String {
     let registry = sources.registry.display();
     let (payroll, payroll_key) = (&sources.payroll, sources.payroll_key);

@@ -81,14 +81,17 @@ impl Story<'_> {
             ehr: self.network.url("ehr"),
             ehr_key: &ehr_key,
         };
-        let configs = oracle_config::configs(
+        let mut configs = oracle_config::configs(
             self.folder,
             &self.network,
             &sources,
             self.clock_offset,
             ORACLES,
         )?;
-        for config in &configs {
+        for config in &mut configs {
+            config
+                .roles
+                .insert("watch".to_owned(), oracle_config::watch()?);
             self.network
                 .start("oracle", &oracle_name(config.id), &to_toml(config)?)
                 .await?;
@@ -213,6 +216,7 @@ impl Story<'_> {
                 insurers,
                 clock_offset: self.clock_offset,
                 ask: None,
+                watch: Some(json!({"enabled": true, "poll_seconds": 1})),
                 undo_seconds: self.setting.undo_seconds,
                 lease_seconds: self.setting.lease_seconds,
                 database: self.setting.database.clone(),
@@ -283,6 +287,8 @@ pub struct ProfileAccess<'a> {
     pub clock_offset: i64,
     /// `[ask]`, where the defaults do not serve.
     pub ask: Option<serde_json::Value>,
+    /// `[watch]`, where anything is watched.
+    pub watch: Option<serde_json::Value>,
     /// Seconds within which a YES can be taken back; ten minutes in a real configuration.
     pub undo_seconds: u32,
     /// Seconds after which another worker may take a task.
@@ -375,8 +381,10 @@ pub fn profile_config(
         "worker": {"interval_ms": 100, "poll_seconds": 1, "lease_seconds": access.lease_seconds},
         "approval": {"wait_seconds": 5, "undo_seconds": access.undo_seconds},
     });
-    if let Some(ask) = &access.ask {
-        config["ask"] = ask.clone();
+    for (section, settings) in [("ask", &access.ask), ("watch", &access.watch)] {
+        if let Some(settings) = settings {
+            config[section] = settings.clone();
+        }
     }
     to_toml(&config)
 }

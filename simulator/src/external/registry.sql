@@ -29,3 +29,23 @@ CREATE TABLE household (
   size INTEGER NOT NULL CHECK (size BETWEEN 1 AND 20),
   caretaker_relative INTEGER NOT NULL CHECK (caretaker_relative IN (0, 1))
 );
+-- Whose records were touched, in order: what those who keep copies ask after.
+CREATE TABLE record_change (
+  change INTEGER PRIMARY KEY AUTOINCREMENT,
+  person_id TEXT NOT NULL
+);
+CREATE TRIGGER person_updated AFTER UPDATE ON person BEGIN
+  INSERT INTO record_change (person_id) VALUES (new.person_id);
+END;
+CREATE TRIGGER residence_updated AFTER UPDATE ON residence BEGIN
+  INSERT INTO record_change (person_id) VALUES (new.person_id);
+END;
+CREATE TRIGGER household_inserted AFTER INSERT ON household BEGIN
+  INSERT INTO record_change (person_id) VALUES (new.person_id);
+END;
+CREATE TRIGGER household_updated AFTER UPDATE ON household BEGIN
+  INSERT INTO record_change (person_id) VALUES (new.person_id);
+END;
+CREATE TRIGGER household_deleted AFTER DELETE ON household BEGIN
+  INSERT INTO record_change (person_id) VALUES (old.person_id);
+END;

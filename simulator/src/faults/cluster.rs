@@ -313,6 +313,7 @@ impl<'a> Cluster<'a> {
                     "coordinate_timeout_ms": bounds.coordinate_ms(),
                     "attempts": ATTEMPTS,
                 })),
+                watch: None,
                 undo_seconds: 1,
                 lease_seconds: 30,
                 database: None,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use contracts::gap::{Policy, Statement};
-use contracts::lifecycle::{Action, Event, Gap, Payer, State, step};
+use contracts::lifecycle::{Action, Change, Event, Gap, Payer, State, step};
 use contracts::receipt::{EntryKind, commit};
 use contracts::trust::{MAX_TRUST_BYTES, Trust};
 use contracts::units::{Cents, Day};
@@ -173,6 +173,10 @@ pub async fn gather(world: &World<'_>, owner: &Owner) -> Result<Ends, Failed> {
             ));
         }
     }
+    let watched = record.events.iter().filter(|event| {
+        let of_watch = |change| matches!(change, Change::Watched { .. });
+        matches!(event.event, Event::Changed { change } if of_watch(change))
+    });
     let known = policies_of(&record);
     let mut policies: Vec<String> = sold(world.folder())
         .await?
@@ -187,6 +191,7 @@ pub async fn gather(world: &World<'_>, owner: &Owner) -> Result<Ends, Failed> {
         texts,
         agencies,
         policies,
+        watched: watched.count(),
     })
 }
 

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use oracles::clock::Clock;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Row as _};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{ConnectOptions as _, Row as _, Sqlite};
 
 use super::world::Failed;
 use crate::demo::folder::Folder;
@@ -21,6 +21,7 @@ const SOON: i64 = 60;
 const PROFILE: &str = "SELECT
     (SELECT COUNT(*) FROM lifecycle_task WHERE done_at IS NULL AND due_at <= $1 AND lane NOT LIKE 'await %' AND lane NOT LIKE 'follow%')
     + (SELECT COUNT(*) FROM lifecycle WHERE due_at <= $1)
+    + (SELECT COUNT(*) FROM watch_consent WHERE due_at <= $1)
     + (SELECT COUNT(*) FROM outbox WHERE sent_at IS NULL) AS open,
     (SELECT COUNT(*) FROM lifecycle_event) + (SELECT COUNT(*) FROM lifecycle_task WHERE done_at IS NOT NULL)
     + (SELECT COALESCE(SUM(version), 0) FROM question) AS done";
@@ -61,17 +62,38 @@ async fn look(
     query: &'static str,
     soon: i64,
 ) -> Result<(i64, i64), Failed> {
+    let row = read(folder, database, query, soon).await?;
+    let number = |name| {
+        row.try_get(name)
+            .map_err(|error| format!("{database}: {error}"))
+    };
+    Ok((number("open")?, number("done")?))
+}
+
+/// The only row of a query about a value, from a database in the run's folder.
+///
+/// # Errors
+/// A database that cannot be read.
+pub(super) async fn read<'q, T>(
+    folder: &Folder,
+    database: &str,
+    query: &'static str,
+    about: T,
+) -> Result<SqliteRow, Failed>
+where
+    T: sqlx::Encode<'q, Sqlite> + sqlx::Type<Sqlite> + Send + 'q,
+{
     let read = async {
         let mut database = SqliteConnectOptions::new()
             .filename(folder.path(database))
             .read_only(true)
             .connect()
             .await?;
-        let row = sqlx::query(query)
-            .bind(soon)
+        sqlx::query(query)
+            .bind(about)
             .fetch_one(&mut database)
-            .await?;
-        Ok::<_, sqlx::Error>((row.try_get("open")?, row.try_get("done")?))
+            .await
     };
-    read.await.map_err(|error| format!("{database}: {error}"))
+    read.await
+        .map_err(|error: sqlx::Error| format!("{database}: {error}"))
 }

@@ -8,8 +8,8 @@ use super::script::Sight::{
     Uninsured,
 };
 use super::script::Step::{
-    Dispute, Household, JobFound, JobLost, Moves, Reply, ReplyAgain, Report, Says, Texted, Told,
-    Until,
+    Agree, Dispute, Household, JobFound, JobLost, Kill, Moves, Reply, ReplyAgain, Report, Restart,
+    Says, Seen, TakeBack, Texted, Told, Until,
 };
 use super::script::{Ending, Step, day};
 use super::world::HERE;
@@ -61,6 +61,14 @@ fn told() -> Vec<Step> {
     ]
 }
 
+/// As [`covered`], and nobody reports that the job was lost: the owner lets facts be watched.
+fn covered_watched() -> Vec<Step> {
+    let mut steps = covered();
+    steps.retain(|step| !matches!(step, Report(_)));
+    steps.insert(0, Agree);
+    steps
+}
+
 fn reinstatement(name: &'static str, differs: &'static str) -> Ending {
     Ending::new(name, Reinstatement, differs)
 }
@@ -75,7 +83,7 @@ fn moving(name: &'static str, differs: &'static str) -> Ending {
 
 /// Every ending.
 pub fn all() -> Vec<Ending> {
-    [reinstatements(), losses(), moves()].concat()
+    [reinstatements(), losses(), moves(), watched()].concat()
 }
 
 fn reinstatements() -> Vec<Ending> {
@@ -549,6 +557,41 @@ fn moves() -> Vec<Ending> {
             .ends(Outcome::NoReply, ["CA 2026-06-01"])
             .texts("covered move move")
             .at("agency said [accepted] told [moved]"),
+    ]
+}
+
+/// Nobody reports anything: oracles see what changes at payroll.
+fn watched() -> Vec<Ending> {
+    vec![
+        reinstatement(
+            "watched-loss-of-income",
+            "nobody reports the job lost: a watch tells; what changes after it is taken back is not told",
+        )
+        .on(0, covered_watched())
+        .on(4, [TakeBack, JobFound, Seen])
+        .on(10, [])
+        .ends(Outcome::Accepted, ["CA 2026-06-01"])
+        .texts("covered watch_begins")
+        .at("agency said [accepted] told []")
+        .watched(1),
+        Ending::new(
+            "watched-job-found",
+            Loss,
+            "nobody reports the work found: a watch tells, once, though an oracle is dead for ten days",
+        )
+        .on(0, covered_watched())
+        .on(5, [Kill(4)])
+        .on(9, [JobFound, Until(Known), Told(HERE, "loss"), Texted("change", 1), Seen])
+        .on(10, [Reply("YES"), Texted("gap", 2), Reply("YES"), Until(Taken)])
+        .on(15, [Restart(4)])
+        .on(16, [Seen])
+        .on(20, [Says(HERE, closed("2026-09-01")), Until(Ended(Outcome::Lost)), Until(Insured)])
+        .on(22, [Texted("gap_begins", 1)])
+        .ends(Outcome::Lost, ["CA 2026-06-01", "gap 2026-09-01"])
+        .texts("covered change noted free_market gap confirm gap_begins ending watch_begins")
+        .at("agency said [accepted closed] told [loss]")
+        .sold("from 2026-09-01 up to 2026-12-30")
+        .watched(2),
     ]
 }
 

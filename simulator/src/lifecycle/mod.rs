@@ -5,5 +5,6 @@ mod calm;
 pub mod endings;
 pub mod play;
 pub mod script;
+mod watching;
 mod words;
 pub mod world;

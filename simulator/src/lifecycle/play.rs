@@ -213,6 +213,11 @@ async fn take(world: &World<'_>, owner: &Owner, step: &Step) -> Result<(), Faile
             let body = json!({"event": "changed", "change": change});
             world.report(owner, &body).await
         }
+        Step::Agree => world.agree(owner).await,
+        Step::TakeBack => world.take_back(owner).await,
+        Step::Kill(node) => world.kill(*node).await,
+        Step::Restart(node) => world.restart(*node).await,
+        Step::Seen => world.until_seen(owner).await,
         Step::Report(change) => {
             let body = json!({"event": "changed", "change": change});
             world.report(owner, &body).await
@@ -273,6 +278,12 @@ pub fn differences(should: &Ends, is: &Ends) -> Vec<String> {
     let mut wrong = Vec::new();
     if should.outcome != is.outcome {
         wrong.push(format!("ended {:?}, not {:?}", is.outcome, should.outcome));
+    }
+    if should.watched != is.watched {
+        wrong.push(format!(
+            "watches told {} changes, not {}",
+            is.watched, should.watched
+        ));
     }
     for (what, should, is) in [
         ("days", &should.days, &is.days),

@@ -42,6 +42,8 @@ pub struct Ends {
     pub agencies: Vec<String>,
     /// Policies sold, each with its days.
     pub policies: Vec<String>,
+    /// Changes that a watch told.
+    pub watched: usize,
 }
 
 /// One thing that happens, or that is waited for.
@@ -55,6 +57,16 @@ pub enum Step {
     Household(u8),
     /// The owner lives in the other state.
     Moves,
+    /// The owner lets facts be watched, and every node watches them.
+    Agree,
+    /// The owner takes that back, and every node has forgotten them.
+    TakeBack,
+    /// An oracle dies.
+    Kill(u16),
+    /// It is started again.
+    Restart(u16),
+    /// Waits until all oracles that run have seen payroll's last word on the owner, and the profile knows what they saw.
+    Seen,
     /// The owner reports a change.
     Report(Change),
     /// The owner disputes the open case, or the last, other than by text.
@@ -185,6 +197,12 @@ impl Ending {
     /// A policy that was sold.
     pub fn sold(mut self, policy: &str) -> Self {
         self.ends.policies.push(policy.to_owned());
+        self
+    }
+
+    /// How many changes a watch told.
+    pub fn watched(mut self, changes: usize) -> Self {
+        self.ends.watched = changes;
         self
     }
 

@@ -1,7 +1,7 @@
 //! Which text a phone got, read from its words as its owner would read them.
 
 /// A part of each text that no other has before it in this list, and the text's name at the notifier.
-const CUES: [(&str, &str); 29] = [
+const CUES: [(&str, &str); 30] = [
     ("Did you ask us to text you", "verify"),
     ("You may be able to get your state health plan", "apply"),
     ("get a plan in your new state", "move"),
@@ -18,6 +18,7 @@ const CUES: [(&str, &str); 29] = [
     ("asks for a form to keep", "show"),
     ("Your state plan will end", "ending"),
     ("Your state is late", "overdue"),
+    ("You let us look out for news", "watch_begins"),
     ("HealthCare.gov", "free_market"),
     ("First ask for free help", "free"),
     ("Your plan for now is set", "gap_begins"),

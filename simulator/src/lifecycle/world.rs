@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use contracts::encoding::Bytes32;
 use contracts::ids::Jurisdiction;
 use contracts::units::Day;
 use futures::stream::{self, StreamExt as _};
 use profile::agency::What;
 use profile::lifecycle::Coverage;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::demo::folder::{Enrolled, Folder};
 use crate::demo::navigator::Navigator;
@@ -26,9 +29,9 @@ use crate::role::CALENDAR;
 /// The party that is the agency of the state lived in at first.
 pub const HERE: &str = "agency";
 /// Longest wait for something to come about.
-const PATIENCE: Duration = Duration::from_secs(240);
+pub(super) const PATIENCE: Duration = Duration::from_secs(240);
 /// How often it is looked for.
-const LOOK: Duration = Duration::from_millis(100);
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// Enrolments under way at once.
 const AT_ONCE: usize = 4;
 /// Seconds in a day.
@@ -54,6 +57,8 @@ pub struct Owner {
     /// References of texts that were replied to.
     replied: Mutex<BTreeSet<String>>,
     reports: AtomicI64,
+    /// When payroll was last told something, as it says.
+    told_payroll: Mutex<String>,
 }
 
 impl<'a> World<'a> {
@@ -178,6 +183,7 @@ impl<'a> World<'a> {
                     enrolled,
                     replied: Mutex::default(),
                     reports: AtomicI64::new(0),
+                    told_payroll: Mutex::default(),
                 })
             }
         });
@@ -276,10 +282,19 @@ impl<'a> World<'a> {
         let (key, _) = self.secret("payroll-operator")?;
         let event = if found { "job-found" } else { "job-lost" };
         let body = json!({"event": event, "case_number": owner.double.case_number()});
-        let _: Value = self
+        let answer: Value = self
             .network()
             .post("payroll", "/admin/events", Some(&key), None, &body)
             .await?;
+        let at = answer["recorded_at"]
+            .as_i64()
+            .ok_or("payroll names no time")?;
+        let at = OffsetDateTime::from_unix_timestamp(at).map_err(|error| error.to_string())?;
+        let at = at.format(&Rfc3339).map_err(|error| error.to_string())?;
+        *owner
+            .told_payroll
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = at;
         Ok(())
     }
 
@@ -478,6 +493,20 @@ impl<'a> World<'a> {
 }
 
 impl Owner {
+    pub(super) fn profile(&self) -> Bytes32 {
+        self.enrolled.profile
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.enrolled.owner_token
+    }
+
+    /// When payroll was last told something about the owner, RFC 3339; empty before.
+    pub(super) fn last_event(&self) -> String {
+        let told = self.told_payroll.lock();
+        told.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn has_replied(&self, text: &Text) -> bool {
         let replied = self.replied.lock().unwrap_or_else(PoisonError::into_inner);
         replied.contains(&text.reference)

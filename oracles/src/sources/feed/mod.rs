@@ -3,6 +3,7 @@
 //! A feed is asked for what is at or after its high-water mark, so the last instant is read again: of two records touched in
 //! the same second none is lost. What is read twice is told apart by whoever compares values.
 
+mod desk;
 mod fhir;
 mod json;
 mod sql;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+pub use self::desk::DeskFeed;
 pub use self::fhir::FhirFeed;
 pub use self::json::JsonFeed;
 pub use self::sql::SqlFeed;
@@ -48,7 +50,7 @@ pub struct FeedConfig {
     /// Seconds from one look to the next.
     #[serde(default = "every_s")]
     pub every_s: u64,
-    /// The first marker; by default the time of the day before the first look, RFC 3339.
+    /// The first marker; by default the time of the day before the first look, RFC 3339, and of a desk its first entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
     /// Seconds before the mark that are read again, where markers are times: for sources that commit late.
@@ -88,14 +90,18 @@ pub enum FeedRead {
     Json(JsonFeed),
     /// A search by `_lastUpdated`.
     Fhir(FhirFeed),
+    /// Entries of a desk, by number.
+    Desk(DeskFeed),
 }
 
 impl FeedConfig {
     /// The marker to ask from at first.
     pub(crate) fn first(&self, now: UnixTime) -> String {
-        self.start
-            .clone()
-            .unwrap_or_else(|| written(now.0 - 86_400))
+        let by_default = || match self.read {
+            FeedRead::Desk(_) => "0".to_owned(),
+            _ => written(now.0 - 86_400),
+        };
+        self.start.clone().unwrap_or_else(by_default)
     }
 
     fn fault(&self, source: &Source) -> Option<(String, String)> {
@@ -115,9 +121,19 @@ impl FeedConfig {
             (FeedRead::Sql(_), Source::Sql(_)) => None,
             (FeedRead::Json(read), Source::Json(_) | Source::Emmy(_)) => read.fault(),
             (FeedRead::Fhir(_), Source::Fhir(_)) => None,
+            (FeedRead::Desk(_), Source::Desk(_)) => {
+                let number = |start: &String| start.parse::<u64>().is_ok();
+                match self.start.as_ref().is_none_or(number) {
+                    true => None,
+                    false => fault(
+                        "no number to start at",
+                        "write an entry's number, or nothing",
+                    ),
+                }
+            }
             _ => fault(
                 "of another kind than its source",
-                "write sql for sql, json for json and emmy, fhir for fhir",
+                "write sql for sql, json for json and emmy, fhir for fhir, desk for desk",
             ),
         }
     }
@@ -192,6 +208,9 @@ impl Sources {
                 }
                 (FeedRead::Fhir(read), Source::Fhir(source)) => {
                     fhir::look(source, read, &from).await
+                }
+                (FeedRead::Desk(_), Source::Desk(source)) => {
+                    desk::look(source, &feed.key, &from).await
                 }
                 _ => Err(unfit(name)),
             }

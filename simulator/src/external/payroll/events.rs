@@ -72,6 +72,16 @@ impl EventLog {
             .collect()
     }
 
+    /// Events recorded at or after a time, earliest first.
+    pub(super) fn since(&self, since: UnixTime) -> Vec<Event> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = inner.1.iter();
+        events
+            .filter(|event| event.recorded_at >= since)
+            .cloned()
+            .collect()
+    }
+
     /// Records that a job was lost or found; told twice, the first stands.
     pub(super) fn record(
         &self,

@@ -2,7 +2,8 @@
 //!
 //! `GET /api/v1/income_reports?case_number=…` with the agency's API key answers the case's reports, latest first. A report says
 //! what payroll knew when it was completed. `POST /admin/events` with the operator's own key records that somebody lost a job:
-//! the pay run ends, and a new report is completed.
+//! the pay run ends, and a new report is completed. `GET /api/v1/changes?since=…` tells the agency whose records such an event
+//! touched at or after an RFC 3339 time, earliest first, and nothing of what they say.
 
 mod events;
 mod records;
@@ -66,6 +67,12 @@ struct ReportsQuery {
     case_number: String,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangesQuery {
+    since: String,
+}
+
 /// What `POST /admin/events` accepts.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
@@ -99,6 +106,7 @@ pub async fn start(config: Config) -> Result<Running> {
             .app_data(web::PayloadConfig::new(MAX_EVENT))
             .route("/healthz", web::get().to(HttpResponse::Ok))
             .route("/api/v1/income_reports", web::get().to(income_reports))
+            .route("/api/v1/changes", web::get().to(changes))
             .route("/admin/events", web::post().to(record_event));
     })
 }
@@ -121,6 +129,39 @@ async fn income_reports(request: HttpRequest, state: Data<Arc<State>>) -> HttpRe
     let events = state.events.of(&account.case_number);
     match report::all(account, &events, time) {
         Ok(reports) => HttpResponse::Ok().json(reports),
+        Err(error) => internal(&error),
+    }
+}
+
+async fn changes(request: HttpRequest, state: Data<Arc<State>>) -> HttpResponse {
+    if !bears(&request, &state.config.api_key) {
+        return unauthorised();
+    }
+    let query = request.query_string();
+    if query.len() > MAX_QUERY {
+        return bad_request("the query string is too long");
+    }
+    let query = web::Query::<ChangesQuery>::from_query(query);
+    let since = query.ok().and_then(|query| report::parsed(&query.since));
+    let Some(since) = since else {
+        return bad_request("give since, an RFC 3339 time, and nothing else");
+    };
+    let events = state.events.since(since);
+    let changes: Result<Vec<_>> = events
+        .into_iter()
+        .map(
+            |Event {
+                 case_number,
+                 recorded_at,
+                 ..
+             }| {
+                let changed_at = report::rfc3339(recorded_at)?;
+                Ok(serde_json::json!({ "case_number": case_number, "changed_at": changed_at }))
+            },
+        )
+        .collect();
+    match changes {
+        Ok(changes) => HttpResponse::Ok().json(serde_json::json!({ "changes": changes })),
         Err(error) => internal(&error),
     }
 }

@@ -218,13 +218,21 @@ fn month_shifted(date: Date, months: i64) -> Result<Day> {
     Day::from_ymd(year, number, day).map_err(out_of_range)
 }
 
-fn rfc3339(time: UnixTime) -> Result<String> {
+/// A time as reports write it.
+pub(super) fn rfc3339(time: UnixTime) -> Result<String> {
     let format =
         time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
     time::OffsetDateTime::from_unix_timestamp(time.0)
         .map_err(out_of_range)?
         .format(&format)
         .map_err(out_of_range)
+}
+
+/// The second of an RFC 3339 time; none for text that is no such time.
+pub(super) fn parsed(text: &str) -> Option<UnixTime> {
+    let format = &time::format_description::well_known::Rfc3339;
+    let time = time::OffsetDateTime::parse(text, format).ok()?;
+    Some(UnixTime(time.unix_timestamp()))
 }
 
 /// A code that names one completed report.

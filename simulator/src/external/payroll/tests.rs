@@ -10,6 +10,9 @@ fn today() -> Day {
     now(0).day().unwrap()
 }
 
+/// A double of Ana.
+const DOUBLE: &str = "CA-9900-0000";
+
 async fn service(data: &std::path::Path) -> Running {
     start(Config {
         listen: crate::external::any_port(),
@@ -19,7 +22,12 @@ async fn service(data: &std::path::Path) -> Running {
         data: data.to_owned(),
         api_key: Secret::new(API),
         admin_key: Secret::new(ADMIN),
-        doubles: Vec::new(),
+        doubles: vec![AccountDouble {
+            case_number: DOUBLE.to_owned(),
+            ssn: "987-66-4000".to_owned(),
+            of: ANA.to_owned(),
+            pay_percent: 100,
+        }],
     })
     .await
     .unwrap()
@@ -157,6 +165,61 @@ async fn the_reader_cannot_record_events_and_the_operator_cannot_read() {
     let bare = format!("{}/api/v1/income_reports", service.url());
     let answer = client().get(bare).bearer_auth(API).send().await.unwrap();
     assert_eq!(answer.status(), 400);
+    service.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_double_completes_one_report_a_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = service(folder.path()).await;
+    let reports = reports(&service, DOUBLE).await;
+    let completed: Vec<_> = reports
+        .iter()
+        .map(|report| report["completed_at"].as_str().unwrap())
+        .collect();
+    assert!(completed.is_sorted_by(|a, b| a > b), "{completed:?}");
+    assert!(completed[0].starts_with(&today().plus(-1).unwrap().to_string()));
+    service.shutdown().await;
+}
+
+#[tokio::test]
+async fn changes_name_whose_records_events_touched_and_nothing_of_what_they_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = service(folder.path()).await;
+    let changes = async |since: &str, key: &str| {
+        let url = format!("{}/api/v1/changes?since={since}", service.url());
+        let answer = client().get(url).bearer_auth(key).send().await.unwrap();
+        (
+            answer.status().as_u16(),
+            answer.json::<Value>().await.unwrap(),
+        )
+    };
+    let start = today().start();
+    let midnight = report::rfc3339(start).unwrap();
+    assert_eq!(
+        changes(&midnight, API).await,
+        (200, json!({ "changes": [] }))
+    );
+    assert_eq!(lose_job(&service, ADMIN, BRUNO).await, 201);
+    assert_eq!(lose_job(&service, ADMIN, ANA).await, 201);
+    assert_eq!(lose_job(&service, ADMIN, BRUNO).await, 201);
+    let (_, told) = changes(&midnight, API).await;
+    let told = told["changes"].as_array().unwrap().clone();
+    let cases: Vec<_> = told.iter().map(|it| it["case_number"].clone()).collect();
+    assert_eq!(cases, [BRUNO, ANA], "told twice is one event");
+    let last = told[1]["changed_at"].as_str().unwrap();
+    let (_, again) = changes(last, API).await;
+    assert!(
+        again["changes"].as_array().unwrap().contains(&told[1]),
+        "the last instant is told again"
+    );
+    let tomorrow = report::rfc3339(contracts::units::UnixTime(start.0 + 86_400)).unwrap();
+    assert_eq!(
+        changes(&tomorrow, API).await,
+        (200, json!({ "changes": [] }))
+    );
+    assert_eq!(changes(&midnight, ADMIN).await.0, 401);
+    assert_eq!(changes("yesterday", API).await.0, 400);
     service.shutdown().await;
 }
 
