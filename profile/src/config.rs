@@ -422,6 +422,12 @@ impl ProfileConfig {
             3_600,
         )?;
         within("worker.poll_seconds", worker.poll_seconds.into(), 0, 86_400)?;
+        within(
+            "worker.spread_seconds",
+            worker.spread_seconds.into(),
+            0,
+            43_200,
+        )?;
         for source in &self.sources {
             shown_name("sources.name", &source.name)?;
         }

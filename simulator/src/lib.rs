@@ -8,4 +8,5 @@ pub mod drill;
 pub mod external;
 pub mod faults;
 pub mod lifecycle;
+pub mod linking;
 pub mod role;

@@ -11,6 +11,7 @@ use simulator::demo::{self, DemoOptions};
 use simulator::drill::{lifecycle, notifier};
 use simulator::faults::{self, FaultOptions};
 use simulator::lifecycle::play;
+use simulator::linking;
 use simulator::role::{self, Role};
 
 #[derive(Parser)]
@@ -39,6 +40,8 @@ enum Command {
     },
     /// Every way in which the three scenarios end, over one network on a simulated calendar.
     Endings(play::Options),
+    /// Whether two agencies and an insurer can match owners by all that they receive in a year.
+    Linking(linking::Options),
     /// Figures as ratios: a table on stderr, JSON lines on stdout.
     Bench {
         /// Which benchmark; all without a name.
@@ -79,6 +82,7 @@ async fn main() -> ExitCode {
         }) => role::run(role, &config, &ready).await,
         Some(Command::Bench { name }) => simulator::bench::run(name.as_deref()).map_err(Into::into),
         Some(Command::Faults(options)) => faults::run(options).await.map_err(Into::into),
+        Some(Command::Linking(options)) => linking::run(&options).await.map_err(Into::into),
         Some(Command::Endings(options)) => play::run(&options).await.map_err(Into::into),
         Some(Command::Drill {
             part: Drill::Notifier(options),

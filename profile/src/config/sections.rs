@@ -100,6 +100,8 @@ pub struct WorkerConfig {
     pub lease_seconds: u32,
     /// Seconds between two looks for a reply or an agency's word.
     pub poll_seconds: u32,
+    /// Seconds over which, within the day, a second party hears of what a first one heard or said: the moment must not join the two.
+    pub spread_seconds: u32,
 }
 
 impl Default for WorkerConfig {
@@ -109,6 +111,7 @@ impl Default for WorkerConfig {
             interval_ms: 1_000,
             lease_seconds: 300,
             poll_seconds: 30,
+            spread_seconds: 6 * 3_600,
         }
     }
 }

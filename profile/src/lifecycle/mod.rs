@@ -11,6 +11,7 @@ mod flag;
 mod gap;
 mod owner;
 mod record;
+mod spread;
 mod worker;
 
 use contracts::encoding::{Bytes32, tagged_hash};
@@ -218,6 +219,7 @@ impl Service {
         }
         let key = self.lifecycle_key(profile, &stored)?;
         let now = self.clock.now();
+        let spread = self.worker.spread_seconds;
         let date = self.clock.today();
         let state: State = stored.state(&key)?;
         let (next, actions) = step(&state, event, date);
@@ -236,6 +238,7 @@ impl Service {
         let entry = Entry::new(EntryKind::CoverageEvent, &taken.salt, &taken.transition);
         insert_event(tx, &key, id, (seq, source), &taken, &entry).await?;
         for (within, action) in actions.into_iter().enumerate() {
+            let due_at = spread::due(&action, now, spread);
             let (lane, payload) = match action {
                 Action::Log { .. } => ("ledger", Task::Append { seq, entry }),
                 Action::Timer { .. } => continue,
@@ -246,7 +249,7 @@ impl Service {
                 lane,
                 place: (seq, within),
                 payload: &payload,
-                due_at: now,
+                due_at,
             };
             insert_task(tx, &key, id, &new).await?;
         }
@@ -255,7 +258,7 @@ impl Service {
         for matter in closed {
             drop_lane(tx, id, &await_lane(&matter), now).await?;
         }
-        let due = next.timer.map(Day::start);
+        let due = next.timer.map(|day| spread::begins(day, spread));
         save_lifecycle(tx, &key, id, seq, &next, due).await?;
         tracing::info!(event = event.name(), seq, "a lifecycle took an event");
         Ok(true)

@@ -574,7 +574,7 @@ fn config(
         ],
         "limits": {"owner": 60_000, "navigator": 60_000, "anyone": 60_000},
         "approval": {"wait_seconds": 0, "undo_seconds": 2},
-        "worker": {"interval_ms": 20, "lease_seconds": 60, "poll_seconds": 1},
+        "worker": {"interval_ms": 20, "lease_seconds": 60, "poll_seconds": 1, "spread_seconds": 0},
         "ask": {"nonce_wait_ms": 300, "call_timeout_ms": 1500, "coordinate_timeout_ms": 1500},
     });
     let text = toml::to_string(&config).unwrap();

@@ -12,12 +12,14 @@ pub enum Direction {
 }
 
 /// One whole message.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// Which way it went.
     pub direction: Direction,
     /// Method and path of the request, or of the request that a response answers; the query is left out.
     pub route: String,
+    /// The first line and the headers, as they crossed.
+    pub head: Vec<u8>,
     /// The body, chunks joined.
     pub body: Vec<u8>,
 }
@@ -39,19 +41,22 @@ impl Scanner {
         match direction {
             Direction::Request => {
                 self.inward.extend_from_slice(bytes);
-                while let Some((route, body, used)) = parse_request(&self.inward) {
+                while let Some((route, head, body, used)) = parse_request(&self.inward) {
+                    let head = self.inward.get(..head).unwrap_or_default().to_vec();
                     self.inward.drain(..used);
                     self.waiting.push_back(route.clone());
                     messages.push(Message {
                         direction,
                         route,
+                        head,
                         body,
                     });
                 }
             }
             Direction::Response => {
                 self.outward.extend_from_slice(bytes);
-                while let Some((status, body, used)) = parse_response(&self.outward) {
+                while let Some((status, head, body, used)) = parse_response(&self.outward) {
+                    let head = self.outward.get(..head).unwrap_or_default().to_vec();
                     self.outward.drain(..used);
                     if status < 200 {
                         continue;
@@ -60,6 +65,7 @@ impl Scanner {
                     messages.push(Message {
                         direction,
                         route,
+                        head,
                         body,
                     });
                 }
@@ -69,7 +75,7 @@ impl Scanner {
     }
 }
 
-fn parse_request(bytes: &[u8]) -> Option<(String, Vec<u8>, usize)> {
+fn parse_request(bytes: &[u8]) -> Option<(String, usize, Vec<u8>, usize)> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     let httparse::Status::Complete(head) = request.parse(bytes).ok()? else {
@@ -78,10 +84,10 @@ fn parse_request(bytes: &[u8]) -> Option<(String, Vec<u8>, usize)> {
     let path = request.path?.split('?').next().unwrap_or_default();
     let route = format!("{} {path}", request.method?);
     let (body, used) = parse_body(request.headers, bytes.get(head..)?)?;
-    Some((route, body, head + used))
+    Some((route, head, body, head + used))
 }
 
-fn parse_response(bytes: &[u8]) -> Option<(u16, Vec<u8>, usize)> {
+fn parse_response(bytes: &[u8]) -> Option<(u16, usize, Vec<u8>, usize)> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(head) = response.parse(bytes).ok()? else {
@@ -92,7 +98,7 @@ fn parse_response(bytes: &[u8]) -> Option<(u16, Vec<u8>, usize)> {
         100..=199 | 204 | 304 => (Vec::new(), 0),
         _ => parse_body(response.headers, bytes.get(head..)?)?,
     };
-    Some((status, body, head + used))
+    Some((status, head, body, head + used))
 }
 
 fn header<'a>(headers: &[httparse::Header<'a>], name: &str) -> Option<&'a str> {

@@ -4,7 +4,7 @@ pub(crate) mod decisions;
 mod evidence;
 mod fault;
 pub(crate) mod folder;
-mod http_scan;
+pub(crate) mod http_scan;
 pub mod live;
 pub(crate) mod navigator;
 pub(crate) mod network;
@@ -18,6 +18,7 @@ pub(crate) mod story;
 pub(crate) mod tap;
 mod tls_scan;
 pub mod trap;
+pub mod witness;
 
 use std::path::{Path, PathBuf};
 

@@ -218,7 +218,12 @@ impl Story<'_> {
                 ask: None,
                 watch: Some(json!({"enabled": true, "poll_seconds": 1})),
                 undo_seconds: self.setting.undo_seconds,
-                lease_seconds: self.setting.lease_seconds,
+                worker: json!({
+                    "interval_ms": 100,
+                    "poll_seconds": self.setting.poll_seconds,
+                    "lease_seconds": self.setting.lease_seconds,
+                    "spread_seconds": self.setting.spread_seconds,
+                }),
                 database: self.setting.database.clone(),
             },
         )?;
@@ -291,8 +296,8 @@ pub struct ProfileAccess<'a> {
     pub watch: Option<serde_json::Value>,
     /// Seconds within which a YES can be taken back; ten minutes in a real configuration.
     pub undo_seconds: u32,
-    /// Seconds after which another worker may take a task.
-    pub lease_seconds: u32,
+    /// `[worker]`.
+    pub worker: serde_json::Value,
     /// The database, where it is not a file in the run's folder.
     pub database: Option<String>,
 }
@@ -378,7 +383,7 @@ pub fn profile_config(
         },
         "enquiries": enquiries,
         "insurers": access.insurers,
-        "worker": {"interval_ms": 100, "poll_seconds": 1, "lease_seconds": access.lease_seconds},
+        "worker": access.worker,
         "approval": {"wait_seconds": 5, "undo_seconds": access.undo_seconds},
     });
     for (section, settings) in [("ask", &access.ask), ("watch", &access.watch)] {

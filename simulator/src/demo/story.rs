@@ -44,6 +44,10 @@ pub struct Setting {
     pub undo_seconds: u32,
     /// Seconds after which another worker may take a task.
     pub lease_seconds: u32,
+    /// Seconds between two looks for a reply or an agency's word.
+    pub poll_seconds: u32,
+    /// Seconds over which a second party hears of what a first one heard.
+    pub spread_seconds: u32,
     /// Profile services that share the work.
     pub profiles: u16,
     /// Their database, where it is not a file in the run's folder.
@@ -56,6 +60,8 @@ impl Default for Setting {
             cast: Vec::new(),
             undo_seconds: 1,
             lease_seconds: 30,
+            poll_seconds: 1,
+            spread_seconds: 0,
             profiles: 1,
             database: None,
         }

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::http_scan::{Direction, Message, Scanner};
 use super::tls_scan::{Protocol, TlsScan};
 use super::trap::{Hold, Moment, Trap};
+use super::witness::Witness;
 
 /// What crossed one door under one route.
 #[derive(Debug, Clone, Default)]
@@ -70,6 +71,7 @@ pub struct Tap {
     line: watch::Sender<Line>,
     seen: Arc<Mutex<Seen>>,
     trap: watch::Sender<Option<Arc<Trap>>>,
+    witness: watch::Sender<Option<Arc<Witness>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -100,11 +102,12 @@ impl Tap {
         let (target, target_of) = watch::channel(None);
         let (line, line_of) = watch::channel(Line::Good);
         let (trap, trap_of) = watch::channel(None);
+        let (witness, witness_of) = watch::channel(None);
         let seen = Arc::new(Mutex::new(Seen::default()));
         let task = tokio::spawn(accept(
             listener,
             (party.to_owned(), speaks),
-            (target_of, line_of, trap_of),
+            (target_of, line_of, trap_of, witness_of),
             seen.clone(),
             record,
         ));
@@ -116,6 +119,7 @@ impl Tap {
             line,
             seen,
             trap,
+            witness,
             task,
         })
     }
@@ -154,33 +158,40 @@ impl Tap {
         self.trap.send_replace(Some(trap));
     }
 
+    /// Has what crosses told to a witness, for connections that come from now on. It reads HTTP only.
+    pub fn set_witness(&self, witness: Arc<Witness>) {
+        self.witness.send_replace(Some(witness));
+    }
+
     /// What has crossed so far, by route.
     pub fn crossings(&self) -> BTreeMap<String, Crossing> {
         lock(&self.seen).routes.clone()
     }
 }
 
-/// What can change while a door is open: where it leads, its line, and its trap.
+/// What can change while a door is open: where it leads, its line, its trap, and its witness.
 type Settings = (
     watch::Receiver<Option<SocketAddr>>,
     watch::Receiver<Line>,
     watch::Receiver<Option<Arc<Trap>>>,
+    watch::Receiver<Option<Arc<Witness>>>,
 );
 
 async fn accept(
     listener: TcpListener,
     (party, speaks): (String, Speaks),
-    (target, line, trap): Settings,
+    (target, line, trap, witness): Settings,
     seen: Arc<Mutex<Seen>>,
     record: Arc<Mutex<std::fs::File>>,
 ) {
-    while let Ok((client, _)) = listener.accept().await {
+    while let Ok((client, from)) = listener.accept().await {
         let Some(address) = *target.borrow() else {
             drop(client);
             continue;
         };
         let (line, seen, record) = (line.clone(), seen.clone(), record.clone());
         let (party, trap) = (party.clone(), trap.borrow().clone());
+        let witness = witness.borrow().clone();
         tokio::spawn(async move {
             let Ok(server) = TcpStream::connect(address).await else {
                 return;
@@ -193,6 +204,9 @@ async fn accept(
                         // search.
                         let _ = lock(&record).write_all(bytes);
                         let messages = lock(&scanner).push(direction, bytes);
+                        if let Some(witness) = &witness {
+                            witness.sees(&party, from.port(), &messages);
+                        }
                         let held = trap.as_ref().and_then(|trap| {
                             let mut messages = messages.iter();
                             messages

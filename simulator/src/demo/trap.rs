@@ -190,7 +190,7 @@ impl Trap {
 }
 
 /// A route with `_` in place of every id.
-fn nameless(route: &str) -> String {
+pub(crate) fn nameless(route: &str) -> String {
     let parts = route.split('/').map(|part| match part.len() > MAX_NAME {
         true => "_",
         false => part,

@@ -315,7 +315,9 @@ impl<'a> Cluster<'a> {
                 })),
                 watch: None,
                 undo_seconds: 1,
-                lease_seconds: 30,
+                worker: json!({
+                    "interval_ms": 100, "poll_seconds": 1, "lease_seconds": 30, "spread_seconds": 0,
+                }),
                 database: None,
             },
         )?;

@@ -32,6 +32,11 @@ impl Sold {
         self.policy.terms.policy.to_string()
     }
 
+    /// Whether it was ended before its longest term.
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
     /// First day, and first day that it does not cover.
     fn days(&self) -> (Day, Day) {
         let offer = &self.policy.terms.offer;

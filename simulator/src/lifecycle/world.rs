@@ -44,6 +44,7 @@ pub type Failed = String;
 pub struct World<'a> {
     story: Story<'a>,
     begins: Day,
+    /// Seconds since the beginning.
     moved: AtomicI64,
 }
 
@@ -115,8 +116,10 @@ impl<'a> World<'a> {
     /// # Errors
     /// Past the calendar's end.
     pub fn today(&self) -> Result<Day, Failed> {
-        let moved = self.moved.load(Ordering::SeqCst);
-        self.begins.plus(moved).map_err(|error| error.to_string())
+        // The beginning is a noon.
+        let seconds = self.moved.load(Ordering::SeqCst) + DAY / 2;
+        let begins = self.begins.plus(seconds.div_euclid(DAY));
+        begins.map_err(|error| error.to_string())
     }
 
     /// Moves every process's clock to so many days after the beginning.
@@ -124,10 +127,25 @@ impl<'a> World<'a> {
     /// # Errors
     /// The calendar's file.
     pub fn move_to(&self, days: i64) -> Result<(), Failed> {
-        self.moved.store(days, Ordering::SeqCst);
-        let seconds = (days * DAY).to_string();
-        let written = self.story.folder.write(CALENDAR, seconds.as_bytes());
+        self.move_by(days * DAY - self.moved.load(Ordering::SeqCst))
+    }
+
+    /// Moves every process's clock by so many seconds more.
+    ///
+    /// # Errors
+    /// The calendar's file.
+    pub fn move_by(&self, seconds: i64) -> Result<(), Failed> {
+        let moved = self.moved.fetch_add(seconds, Ordering::SeqCst) + seconds;
+        let written = self
+            .story
+            .folder
+            .write(CALENDAR, moved.to_string().as_bytes());
         written.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// Seconds that the processes' clocks are ahead of ours.
+    pub fn ahead(&self) -> i64 {
+        self.story.clock_offset + self.moved.load(Ordering::SeqCst)
     }
 
     /// Waits until what today asks for is done, so that the calendar may move. (On SQLite.)
@@ -135,8 +153,7 @@ impl<'a> World<'a> {
     /// # Errors
     /// A database that cannot be read.
     pub async fn calm(&self) -> Result<(), Failed> {
-        let moved = self.moved.load(Ordering::SeqCst) * DAY;
-        super::calm::wait(self.folder(), self.story.clock_offset + moved).await
+        super::calm::wait(self.folder(), self.ahead()).await
     }
 
     /// Enrols the cast and has their cover looked after. What an earlier run in the folder did is not done again.
