@@ -308,7 +308,7 @@ pub(crate) struct World {
     pub(crate) client: reqwest::Client,
     pub(crate) config: ProfileConfig,
     server: ServerHandle,
-    _folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 /// An enrolled owner.
@@ -389,7 +389,7 @@ impl World {
             client: oracles::http::client(),
             config,
             server: handle,
-            _folder: folder,
+            folder,
         }
     }
 

@@ -16,6 +16,8 @@ type Net = web::Data<Network>;
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/notifier/v1/messages", web::post().to(message))
+        .route("/notifier/v1/contacts", web::post().to(register))
+        .route("/notifier/v1/contacts/{contact}", web::get().to(contact))
         .route("/notifier/v1/replies/{decision}", web::get().to(reply))
         .route("/notifier/v1/events", web::get().to(events))
         .route(
@@ -34,6 +36,33 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 fn authorised(request: &HttpRequest) {
     let header = request.headers().get("authorization").unwrap();
     assert_eq!(header.to_str().unwrap(), "Bearer notifier-token");
+}
+
+fn navigator(request: &HttpRequest) {
+    let header = request.headers().get("authorization").unwrap();
+    assert_eq!(header.to_str().unwrap(), "Bearer contacts-token");
+}
+
+async fn register(net: Net, request: HttpRequest, body: web::Json<Value>) -> HttpResponse {
+    navigator(&request);
+    assert!(body["phone"].is_string() && body["language"].is_string());
+    let contact = net.with(|memory| {
+        let calls = memory.calls.entry("contact".to_owned()).or_default();
+        *calls += 1;
+        let contact = format!("registered-{calls}");
+        memory.unverified.insert(contact.clone());
+        contact
+    });
+    HttpResponse::Created()
+        .json(json!({"contact": contact, "state": "unverified", "recovery_code": "KMNP-QRST-VWXY"}))
+}
+
+async fn contact(net: Net, request: HttpRequest, contact: web::Path<String>) -> HttpResponse {
+    navigator(&request);
+    let waits = net.with(|memory| memory.unverified.contains(&*contact));
+    let state = if waits { "unverified" } else { "verified" };
+    HttpResponse::Ok()
+        .json(json!({"contact": *contact, "state": state, "stopped": false, "shared": false}))
 }
 
 async fn message(
@@ -299,6 +328,22 @@ impl super::Memory {
 }
 
 impl World {
+    /// Every phone that was registered says YES.
+    pub(crate) fn verify_contacts(&self) {
+        self.network.with(|memory| memory.unverified.clear());
+    }
+
+    /// Members of the identity committee, as its operators publish their keys.
+    pub(crate) fn recipients(&self) -> Vec<oracles::wire::enrol::Recipient> {
+        let keys = self.network.hpke.iter();
+        keys.map(|(node, keys)| oracles::wire::enrol::Recipient {
+            node: *node,
+            key_epoch: 1,
+            hpke_key: *keys.public(),
+        })
+        .collect()
+    }
+
     /// The notifier has something to tell.
     pub(crate) fn event(&self, kind: &str, subject: &str, detail: &str) {
         let event = (kind.to_owned(), subject.to_owned(), detail.to_owned());

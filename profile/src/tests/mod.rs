@@ -10,6 +10,7 @@ mod gap;
 mod grants;
 mod heard;
 mod lifecycle;
+mod navigator;
 mod renewals;
 mod resume;
 mod retention;
