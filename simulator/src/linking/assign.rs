@@ -1,6 +1,10 @@
 //! The cheapest assignment of rows to columns: the Hungarian method with potentials, O(n³).
 
 /// For each row of a square matrix, its column.
+#[allow(
+    clippy::needless_range_loop,
+    reason = "rows and columns are numbers in the method"
+)]
 pub(super) fn cheapest(costs: &[Vec<f64>]) -> Vec<usize> {
     let n = costs.len();
     let at = |row: usize, column: usize| -> f64 {

@@ -245,7 +245,7 @@ impl Pair<'_> {
                         *of_row = *at;
                     }
                 }
-                let by = format!("{place} | {other}");
+                let by = format!("{place} ~ {other}");
                 let score = (self.hits(&of_row), by);
                 scores.entry(family).or_default().push(score);
                 together(near.entry(family).or_default(), &sorted, &others_sorted);
