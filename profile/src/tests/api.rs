@@ -59,7 +59,7 @@ async fn an_owners_token_opens_no_other_profile() {
         );
         tried.insert(route.path);
     }
-    assert_eq!(tried.len(), 20);
+    assert_eq!(tried.len(), 21);
     let path = format!("/v1/questions/{question}");
     let (_, body) = world
         .call("GET", &path, Some(&owner.token), None, None)

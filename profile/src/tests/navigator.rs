@@ -40,14 +40,10 @@ impl World {
             "identity": identity,
         });
         let config = NavigatorConfig::parse(&toml::to_string(&config).unwrap()).unwrap();
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap();
         Browser {
             form: start(&config).unwrap(),
-            client,
+            // It follows no redirect by itself.
+            client: oracles::http::client(),
         }
     }
 }
