@@ -1,4 +1,5 @@
-"""Reads `cargo test --no-run --message-format=json-render-diagnostics` and prints the test programs of the packages named, each with its folder."""
+"""Reads `cargo test --no-run --message-format=json-render-diagnostics` and prints the test programs of the packages named, each with its folder;
+of a package named PACKAGE/lib only its library's own."""
 
 import json
 import os
@@ -12,8 +13,9 @@ for line in sys.stdin:
         continue
     folder = os.path.dirname(message["manifest_path"])
     package = os.path.basename(folder)
-    if package in wanted:
-        found.add(package)
+    names = {package, f"{package}/lib"} if "lib" in message["target"]["kind"] else {package}
+    if names & wanted:
+        found |= names & wanted
         print(folder, message["executable"], sep="\t")
 if found != wanted:
     sys.exit(f"no test programs of {', '.join(sorted(wanted - found))}")

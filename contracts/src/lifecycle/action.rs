@@ -216,7 +216,10 @@ pub enum Action {
         on: Day,
     },
     /// Tell the primary-care physician that the coverage flag changed.
-    AlertPcp,
+    AlertPcp {
+        /// The day from which it is another, or was.
+        on: Day,
+    },
     /// Enter the transition in the ledger.
     Log {
         /// It.

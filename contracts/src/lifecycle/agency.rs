@@ -88,7 +88,7 @@ impl Run {
         self.state.no_gap = None;
         if !continues {
             self.end_gap(from);
-            self.act(Action::AlertPcp);
+            self.act(Action::AlertPcp { on: from });
         }
     }
 
@@ -176,7 +176,7 @@ impl Run {
         });
         self.state.engagement |= engagement;
         self.text(Template::Ending, None, Some(on));
-        self.act(Action::AlertPcp);
+        self.act(Action::AlertPcp { on });
         self.uncover(on);
         match self.state.case {
             // Moving, or renewing with a form that is out: the case goes on, to begin cover again.

@@ -34,7 +34,7 @@ impl Run {
             self.state.gap = Gap::None;
         }
         self.drop_offer();
-        self.act(Action::AlertPcp);
+        self.act(Action::AlertPcp { on: ends });
         self.state.days.end(ends);
         self.state.waiting.clear();
         self.state.again = None;

@@ -331,7 +331,7 @@ impl Run {
         };
         self.state.days.begin(payer, from);
         self.state.gap = Gap::Active { policy, from };
-        self.act(Action::AlertPcp);
+        self.act(Action::AlertPcp { on: from });
     }
 
     pub(super) fn lapsed(&mut self, ended: &str, on: Day) {

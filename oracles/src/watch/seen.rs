@@ -210,7 +210,17 @@ impl WatchStore {
             match &it.outcome {
                 Outcome::Same if it.tries == 0 => {}
                 Outcome::Same => {
-                    retry(&mut transaction, &it, None, 0, today.number()).await?;
+                    // A reading that failed since this one began is still to be made up for.
+                    sqlx::query(
+                        "UPDATE watch_fact SET retry_at = NULL, tries = 0, known = $1
+                         WHERE watch = $2 AND attribute = $3 AND tries = $4",
+                    )
+                    .bind(today.number())
+                    .bind(it.watch.to_string())
+                    .bind(it.attribute.0.as_str())
+                    .bind(it.tries)
+                    .execute(&mut *transaction)
+                    .await?;
                 }
                 Outcome::Again => {
                     let pause = FIRST_PAUSE << it.tries.clamp(0, 16);
@@ -219,7 +229,9 @@ impl WatchStore {
                 }
                 Outcome::Changed(digest) => {
                     let replaced = sqlx::query(
-                        "UPDATE watch_fact SET digest = $1, tries = 0, retry_at = NULL, known = $2
+                        "UPDATE watch_fact SET digest = $1, known = $2,
+                             retry_at = CASE WHEN tries = $6 THEN NULL ELSE retry_at END,
+                             tries = CASE WHEN tries = $6 THEN 0 ELSE tries END
                          WHERE watch = $3 AND attribute = $4 AND digest = $5",
                     )
                     .bind(digest.to_string())
@@ -227,6 +239,7 @@ impl WatchStore {
                     .bind(it.watch.to_string())
                     .bind(it.attribute.0.as_str())
                     .bind(it.before.as_str())
+                    .bind(it.tries)
                     .execute(&mut *transaction)
                     .await?;
                     if replaced.rows_affected() == 1 {
@@ -316,4 +329,66 @@ async fn notify(
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WATCH: [u8; 32] = [1; 32];
+
+    async fn store() -> (tempfile::TempDir, WatchStore) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = db::sqlite_url(&folder.path().join("watch.db"));
+        let store = WatchStore::open(db::connect(&url).await.unwrap())
+            .await
+            .unwrap();
+        sqlx::query(
+            "INSERT INTO watch_fact (watch, attribute, days, digest, tries, retry_at, known)
+             VALUES ($1, 'income.magi_monthly', 30, 'before', 1, 10, 5)",
+        )
+        .bind(Bytes32::from(WATCH).to_string())
+        .execute(&store.pool)
+        .await
+        .unwrap();
+        (folder, store)
+    }
+
+    fn seen(tries: i64, outcome: Outcome) -> Vec<Seen> {
+        vec![Seen {
+            watch: WATCH.into(),
+            attribute: AttributeId("income.magi_monthly".to_owned()),
+            before: "before".to_owned(),
+            tries,
+            since: 5,
+            outcome,
+        }]
+    }
+
+    async fn waits(store: &WatchStore) -> (i64, Option<i64>) {
+        let row = sqlx::query("SELECT tries, retry_at FROM watch_fact")
+            .fetch_one(&store.pool)
+            .await
+            .unwrap();
+        (row.get(0), row.get(1))
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_failed_meanwhile_is_made_up_for_whatever_an_earlier_one_said() {
+        let today: Day = "2026-06-20".parse().unwrap();
+        for earlier in [Outcome::Same, Outcome::Changed([7; 32].into())] {
+            let (_folder, store) = store().await;
+            // Both began when one reading had failed; the feed's failed too, and is stored first.
+            let feed = store.commit(None, seen(1, Outcome::Again), today, UnixTime(1_000));
+            feed.await.unwrap();
+            let (tries, at) = waits(&store).await;
+            assert_eq!((tries, at), (2, Some(1_000 + 2 * FIRST_PAUSE)));
+            let again = store.commit(None, seen(1, earlier), today, UnixTime(1_001));
+            again.await.unwrap();
+            assert_eq!(waits(&store).await, (tries, at));
+            let made_up = store.commit(None, seen(2, Outcome::Same), today, UnixTime(2_000));
+            made_up.await.unwrap();
+            assert_eq!(waits(&store).await, (0, None));
+        }
+    }
 }

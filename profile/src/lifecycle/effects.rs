@@ -44,7 +44,7 @@ impl Job<'_> {
             Action::Quote { .. } | Action::Enrol { .. } | Action::EndGap { .. } => {
                 self.gap(action).await
             }
-            Action::AlertPcp => self.alert().await,
+            Action::AlertPcp { on } => self.alert(*on).await,
             _ => Ok(Done::default()),
         }
     }

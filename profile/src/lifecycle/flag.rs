@@ -1,11 +1,13 @@
 //! The flag that says whether an owner is covered today: who may pull it, and who is told that it changed.
 
 use contracts::encoding::{Bytes32, tagged_hash, to_base64url};
+use contracts::lifecycle::Action;
+use contracts::units::Day;
 use oracles::problem::Problem;
 use zeroize::Zeroizing;
 
-use super::not_watched;
 use super::worker::{Done, Job};
+use super::{Task, not_watched};
 use crate::practice::Practice;
 use crate::service::Service;
 use crate::store::lifecycle::keep_document;
@@ -70,8 +72,16 @@ impl Service {
 }
 
 impl Job<'_> {
-    /// Tells the practice that the owner named.
-    pub(super) async fn alert(&self) -> Result<Done, Problem> {
+    /// Tells the practice that the owner named, on the day from which the flag is another.
+    pub(super) async fn alert(&self, on: Day) -> Result<Done, Problem> {
+        if on > self.service.clock.today() {
+            let action = Action::AlertPcp { on };
+            // In a lane of its own: what changes before that day is told before.
+            return Ok(Done {
+                follow_up: Some((format!("practice {on}"), Task::Act { action })),
+                ..Done::default()
+            });
+        }
         let named: Option<Option<String>> = self.document(PRACTICE).await?;
         if let Some(name) = named.flatten() {
             match self.service.practice(&name) {

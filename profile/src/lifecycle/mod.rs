@@ -110,7 +110,7 @@ fn lane(action: &Action) -> &'static str {
         Action::File { .. } | Action::Notify { .. } => "agency",
         Action::Quote { .. } | Action::Enrol { .. } | Action::EndGap { .. } => "insurer",
         Action::Ask { .. } => "question",
-        Action::AlertPcp => "practice",
+        Action::AlertPcp { .. } => "practice",
         _ => "other",
     }
 }

@@ -71,7 +71,8 @@ mod tests {
             assert_eq!(due(&ending(), late, 21_600).day().unwrap(), day);
         }
         assert_eq!(due(&ending(), late, 0), late);
-        assert_eq!(due(&Action::AlertPcp, late, 21_600), late);
+        let alert = Action::AlertPcp { on: day };
+        assert_eq!(due(&alert, late, 21_600), late);
         assert_eq!(begins(day, 0), day.start());
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::web;
 use contracts::encoding::Bytes32;
-use contracts::lifecycle::Event;
+use contracts::lifecycle::{Action, Event};
 use contracts::units::UnixTime;
 use oracles::problem::Problem;
 
@@ -177,7 +177,10 @@ impl Job<'_> {
                 place: (0, 0),
                 payload: task,
                 due_at: match task {
-                    Task::Lapse { on, .. } => on.start(),
+                    Task::Lapse { on, .. }
+                    | Task::Act {
+                        action: Action::AlertPcp { on },
+                    } => on.start(),
                     _ => now,
                 },
             };

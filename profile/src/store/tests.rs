@@ -16,7 +16,8 @@ pub(crate) struct TestStore {
 }
 
 impl TestStore {
-    pub(crate) async fn open() -> Self {
+    /// A database without tables, and the folder it may be in.
+    async fn empty() -> (tempfile::TempDir, String) {
         let folder = tempfile::tempdir().unwrap();
         let url = match std::env::var("DATABASE_URL") {
             Ok(url) if url.starts_with("postgres") => {
@@ -31,6 +32,11 @@ impl TestStore {
             }
             _ => db::sqlite_url(&folder.path().join("profile.db")),
         };
+        (folder, url)
+    }
+
+    pub(crate) async fn open() -> Self {
+        let (folder, url) = Self::empty().await;
         let store = Store::open(&url).await.unwrap();
         Self {
             store,
@@ -269,4 +275,73 @@ async fn an_idempotency_key_with_another_body_is_another_call() {
     assert_eq!(other.unwrap(), Remembered::Other);
     let scope = idempotency::remember(&mut tx, "t", "k", b"b", "r4", now).await;
     assert_eq!(scope.unwrap(), Remembered::First);
+}
+
+#[tokio::test]
+async fn one_seed_is_one_profile() {
+    let (test, _) = with_profile().await;
+    let operator = SealKey::new(Zeroizing::new([1; 32]));
+    let new = NewProfile {
+        profile: Bytes32::from([17; 32]),
+        token_hash: [18; 32].into(),
+        seed: "sealed",
+        seed_key: &operator::key_id(&operator),
+        // As the other profile's: the same seed.
+        enrol_id: [9; 32].into(),
+        created_at: UnixTime(1),
+    };
+    let mut tx = test.store.begin().await.unwrap();
+    let second = profiles::insert_profile(&mut tx, &new).await;
+    assert!(matches!(second, Err(StoreError::Db(_))), "{second:?}");
+}
+
+#[tokio::test]
+async fn a_change_that_is_told_again_meanwhile_is_not_taken_away_with_the_first() {
+    use super::watch::{StoredChange, put_change, take_change};
+    let (test, profile) = with_profile().await;
+    let told = |at: i64| StoredChange {
+        digest: [5; 32].into(),
+        sealed: "sealed".to_owned(),
+        since: UnixTime(at),
+        times: 1,
+    };
+    let put = async |at: i64| {
+        let mut tx = test.store.begin().await.unwrap();
+        watch::put_consent(
+            &mut tx,
+            &profile,
+            &[Domain::Residence],
+            "2026-12-01".parse().unwrap(),
+            UnixTime(1),
+        )
+        .await
+        .unwrap();
+        put_change(&mut tx, &profile, &told(at)).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let take = async |change: &StoredChange| {
+        let mut tx = test.store.begin().await.unwrap();
+        let taken = take_change(&mut tx, &profile, change).await.unwrap();
+        tx.commit().await.unwrap();
+        taken
+    };
+    put(2).await;
+    let first = test.store.changes(&profile).await.unwrap().remove(0);
+    put(3).await;
+    assert!(!take(&first).await, "it was told once more since");
+    let second = test.store.changes(&profile).await.unwrap().remove(0);
+    assert_eq!((second.since, second.times), (UnixTime(3), 2));
+    assert!(take(&second).await);
+    assert!(!take(&second).await, "once");
+}
+
+#[tokio::test]
+async fn services_that_start_at_once_on_a_new_database_both_start() {
+    for _ in 0..4 {
+        let test = TestStore::empty().await;
+        let starts = (0..4).map(|_| Store::open(&test.1));
+        for started in futures::future::join_all(starts).await {
+            started.unwrap();
+        }
+    }
 }

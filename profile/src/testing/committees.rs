@@ -206,6 +206,9 @@ async fn batches(
     call: web::Json<AttestCall>,
 ) -> Result<HttpResponse, Problem> {
     net.door(node, &format!("{domain}/attest")).await?;
+    if net.lies(Lie::SlowSigning) {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
     let leaves = net.with(|memory| memory.requests[&call.request].clone());
     let hashes: Vec<Bytes32> = leaves.iter().map(|(_, leaf)| leaf.hash()).collect();
     let dummies: Vec<_> = (0..Batch::dummies_for(hashes.len()))

@@ -57,6 +57,8 @@ const NODES: u16 = 4;
 /// What a test makes a party do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Lie {
+    /// Nodes take a second to sign a batch.
+    SlowSigning,
     /// A node accepts connections and never answers.
     Hang(u16),
     /// A node answers every call with 503.

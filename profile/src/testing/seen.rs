@@ -8,6 +8,15 @@ impl World {
             .with(|memory| memory.calls.get(path).copied().unwrap_or(0))
     }
 
+    /// Waits for the first call of a path.
+    pub(crate) async fn until_called(&self, path: &str) {
+        let since = std::time::Instant::now();
+        while self.calls(path) == 0 {
+            assert!(since.elapsed() < std::time::Duration::from_secs(60));
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
     pub(crate) fn counts(&self) -> (usize, usize, usize, usize) {
         self.network.with(|memory| {
             (

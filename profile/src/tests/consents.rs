@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api::types::{Outcome, Question, State};
 use crate::consent::ConsentList;
-use crate::testing::{Owner, World, code, fresh, parse};
+use crate::testing::{Lie, Owner, World, code, fresh, parse};
 
 const INCOME: &str = "income.magi_monthly";
 
@@ -120,5 +120,24 @@ async fn consent_ends_with_its_last_day() {
     world.config.clock_offset_seconds = 86_400;
     world.restart().await;
     assert!(!given(&world.consents(&owner).await, Domain::Medical));
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn attack_what_a_committee_was_still_signing_at_a_withdrawal_is_not_kept() {
+    let world = World::new().await;
+    let owner = world.owner("987-65-6109").await;
+    let question = world.ask(&owner, "q").await.question;
+    world.lie(Lie::SlowSigning);
+    let withdrawal = async {
+        world.until_called("income/attest").await;
+        world.withdraw(&owner, "income").await;
+    };
+    let (advanced, ()) = futures::join!(world.try_advance(&owner, &question), withdrawal);
+    assert_eq!((advanced.0, code(&advanced.1)), (409, "consent-withdrawn"));
+    world.honest();
+    let done = world.until(&owner, &question, State::Done).await;
+    assert_eq!(done.outcome, Some(Outcome::NeedsInfo));
+    assert_eq!(done.consent_missing, [Domain::Income]);
     world.end().await;
 }

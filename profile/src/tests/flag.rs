@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sqlx::Row as _;
 
+use crate::agency::What;
 use crate::api::flag::Flag;
 use crate::testing::{Lie, Owner, PRACTICE, World, code, parse};
 
@@ -112,6 +114,29 @@ async fn a_practice_is_told_that_the_flag_changed_and_finds_it_by_its_id() {
     let after: Value = world.pull(&flag_token, None).await.json().await.unwrap();
     assert_eq!(after["status"], "active");
     assert_eq!(after["id"], before["id"]);
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn a_practice_is_told_of_an_ending_on_the_day_that_cover_ends() {
+    let world = World::new().await;
+    let owner = world.watched("987-65-5008").await;
+    assert_eq!(world.name_practice(&owner, json!(PRACTICE)).await.0, 204);
+    world.reinstated(&owner).await;
+    world.soon(async || !world.alerts().is_empty()).await;
+    let on = world.today().plus(20).unwrap();
+    world.says("CA-0", What::Closed { on });
+    let due = || async {
+        sqlx::query("SELECT due_at FROM lifecycle_task WHERE done_at IS NULL AND lane = $1")
+            .bind(format!("practice {on}"))
+            .fetch_optional(world.store.store.pool())
+            .await
+            .unwrap()
+            .map(|row| row.get::<i64, _>("due_at"))
+    };
+    world.soon(async || due().await.is_some()).await;
+    assert_eq!(due().await, Some(on.start().0));
+    assert_eq!(world.calls("alert"), 1, "not yet");
     world.end().await;
 }
 

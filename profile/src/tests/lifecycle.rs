@@ -90,14 +90,6 @@ impl World {
         }
     }
 
-    async fn until_calls(&self, path: &str) {
-        let since = Instant::now();
-        while self.calls(path) == 0 {
-            assert!(since.elapsed() < PATIENCE);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
     /// Waits until the agency was told such a thing.
     async fn until_notice(&self, wanted: impl Fn(&StatusNotice) -> bool) -> StatusNotice {
         let since = Instant::now();
@@ -259,7 +251,7 @@ async fn a_notice_that_is_refused_for_good_does_not_hold_up_the_next() {
         matches!(phase, Some(Phase::Review { .. }))
     };
     world.until_cover(&owner, review).await;
-    world.until_calls("refused notice").await;
+    world.until_called("refused notice").await;
     assert!(world.notices().is_empty());
     world.honest();
     world.says("CA-0", What::Reviewed { upheld: true });

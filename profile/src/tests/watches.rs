@@ -460,3 +460,21 @@ async fn an_address_in_another_state_is_read_and_becomes_a_move() {
     assert_eq!(world.changes(&owner).await.len(), 1);
     world.end().await;
 }
+
+#[actix_web::test]
+async fn watches_that_are_taken_back_at_once_all_stay_taken_back() {
+    let world = World::watching().await;
+    let owner = world.watched_owner("987-65-6019", 4).await;
+    let watches = world.watches_of(&owner).await.watches;
+    assert_eq!(watches.len(), Domain::ALL.len());
+    let ends = watches.iter().map(|it| {
+        let watch = format!("/{}", it.watch);
+        let (world, owner) = (&world, &owner);
+        async move { world.end_watches(owner, &watch).await }
+    });
+    futures::future::join_all(ends).await;
+    let left = world.watches_of(&owner).await;
+    assert_eq!(left.agreed, None);
+    assert!(left.watches.iter().all(|it| it.ended), "{left:?}");
+    world.end().await;
+}
