@@ -305,6 +305,12 @@ async fn a_change_that_is_told_again_meanwhile_is_not_taken_away_with_the_first(
         since: UnixTime(at),
         times: 1,
     };
+    let key = SealKey::new(Zeroizing::new([2; 32]));
+    let mut tx = test.store.begin().await.unwrap();
+    lifecycle::begin_lifecycle(&mut tx, &key, &profile, 0, &"first", &[6; 32].into())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
     let put = async |at: i64| {
         let mut tx = test.store.begin().await.unwrap();
         watch::put_consent(

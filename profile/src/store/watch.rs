@@ -212,7 +212,8 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a watch down before its grant leaves, and has its nodes read from `now` on.
+    /// Writes a watch down before its grant leaves, and has its nodes read from `now` on. False, and nothing is written, where its
+    /// owner has taken the agreement back meanwhile.
     ///
     /// # Errors
     /// The database's.
@@ -222,8 +223,14 @@ impl Store {
         tally: &str,
         members: &[NodeId],
         now: UnixTime,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
+        let consent = lock_consent(&mut tx, &new.profile).await?;
+        let agreed =
+            consent.is_some_and(|it| it.domains.contains(&new.domain) && new.expires <= it.until);
+        if !agreed {
+            return Ok(false);
+        }
         sqlx::query(
             "INSERT INTO watch_grant (watch, profile, domain, expires, nodes, sealed)
              VALUES ($1, $2, $3, $4, $5, $6)",
@@ -257,7 +264,7 @@ impl Store {
             .await?;
         }
         tx.commit().await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Notes which nodes hold a watch, or have not forgotten it.

@@ -234,8 +234,13 @@ impl Service {
         };
         let tally = poll::silence(self, &id, domain);
         let now = self.clock.now();
-        self.store.insert_grant(&new, &tally, members, now).await?;
-        Ok(new)
+        match self.store.insert_grant(&new, &tally, members, now).await? {
+            true => Ok(new),
+            false => Err(Problem::conflict(
+                "watch-over",
+                "the agreement was taken back meanwhile",
+            )),
+        }
     }
 
     async fn grant_at_nodes(
