@@ -143,14 +143,11 @@ pub async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, 
     Ok(body)
 }
 
-/// Sends a request and reads a JSON answer of at most `cap` bytes; an error status becomes [`HttpError::Problem`].
+/// Sends a request and reads an answer of at most `cap` bytes; an error status becomes [`HttpError::Problem`].
 ///
 /// # Errors
 /// See [`HttpError`].
-pub async fn send_json<T: DeserializeOwned>(
-    request: RequestBuilder,
-    cap: usize,
-) -> Result<T, HttpError> {
+pub async fn send(request: RequestBuilder, cap: usize) -> Result<Vec<u8>, HttpError> {
     let response = request.send().await?;
     let status = response.status();
     let body = read_capped(response, cap).await?;
@@ -160,6 +157,18 @@ pub async fn send_json<T: DeserializeOwned>(
             &body,
         ))));
     }
+    Ok(body)
+}
+
+/// As [`send`], and reads the answer as JSON.
+///
+/// # Errors
+/// See [`HttpError`].
+pub async fn send_json<T: DeserializeOwned>(
+    request: RequestBuilder,
+    cap: usize,
+) -> Result<T, HttpError> {
+    let body = send(request, cap).await?;
     serde_json::from_slice(&body).map_err(|error| HttpError::Json(shape(&error)))
 }
 

@@ -175,8 +175,8 @@ impl Agency {
         self.jurisdiction
     }
 
-    /// Tells it something about the case of an application; false when it refuses this notice for good. The same key again is the
-    /// same notice.
+    /// Tells it something about the case of an application. The same key again is the same notice. One that it refuses for good is
+    /// not sent again.
     ///
     /// # Errors
     /// 503 when it cannot be reached or busy.
@@ -185,17 +185,17 @@ impl Agency {
         application: &str,
         key: &Bytes32,
         notice: &StatusNotice,
-    ) -> Result<bool, Problem> {
+    ) -> Result<(), Problem> {
         let request = self
             .http
             .post(self.url.endpoint(&format!("/{application}/notices")))
             .header("idempotency-key", key.to_string())
             .json(notice);
         match http::send_json::<serde_json::Value>(request, MAX_ANSWER).await {
-            Ok(_) => Ok(true),
+            Ok(_) => Ok(()),
             Err(HttpError::Problem(problem)) if is_refusal(problem.status) => {
                 tracing::error!(code = problem.code(), "the agency refused a notice");
-                Ok(false)
+                Ok(())
             }
             Err(error) => {
                 tracing::warn!(%error, "the agency did not take a notice");

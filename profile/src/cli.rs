@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use sha2::{Digest as _, Sha256};
+use tokio::runtime::Builder;
 
 use crate::config::{ProfileConfig, Secret};
 use crate::guard::no_core_dumps;
@@ -80,23 +81,48 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let arguments: Arguments = match oracles::cli::parse(arguments) {
+    program("profile", arguments, |arguments: Arguments| {
+        if arguments.new_operator_key {
+            println!("{}", random32());
+            return Ok(());
+        }
+        if arguments.new_token {
+            let token = random32().to_string();
+            println!("{token}\n{}", hex::encode(Sha256::digest(&token)));
+            return Ok(());
+        }
+        serve(Builder::new_multi_thread(), run(arguments))
+    })
+}
+
+/// Parses a program's arguments (the first is its name) and does what they say, without core dumps; an error is a line on standard
+/// error.
+pub(crate) fn program<A: Parser>(
+    name: &str,
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    run: impl FnOnce(A) -> Result<(), String>,
+) -> ExitCode {
+    let arguments = match oracles::cli::parse(arguments) {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    if let Err(error) = no_core_dumps() {
-        eprintln!("profile: core dumps cannot be turned off: {error}");
-        return ExitCode::FAILURE;
+    let result = no_core_dumps()
+        .map_err(|error| format!("core dumps cannot be turned off: {error}"))
+        .and_then(|()| run(arguments));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::FAILURE
+        }
     }
-    if arguments.new_operator_key {
-        println!("{}", random32());
-        return ExitCode::SUCCESS;
-    }
-    if arguments.new_token {
-        let token = random32().to_string();
-        println!("{token}\n{}", hex::encode(Sha256::digest(&token)));
-        return ExitCode::SUCCESS;
-    }
+}
+
+/// Runs a service on a runtime of its own. Logs go to standard error as JSON lines, filtered by `RUST_LOG` (`info` if not set).
+pub(crate) fn serve(
+    mut runtime: Builder,
+    service: impl Future<Output = Result<(), String>>,
+) -> Result<(), String> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     // A host program may have set up its own logging already.
@@ -105,20 +131,9 @@ where
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .try_init();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(run(arguments)),
-        Err(error) => Err(format!("no runtime: {error}")),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("profile: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let runtime = runtime.enable_all().build();
+    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    runtime.block_on(service)
 }
 
 async fn run(arguments: Arguments) -> Result<(), String> {

@@ -368,7 +368,7 @@ impl ProfileConfig {
         }
         let mut practices = BTreeSet::new();
         for practice in &self.practices {
-            practice.check()?;
+            shown_name("practices.name", &practice.name)?;
             if !practices.insert(&practice.name) {
                 return Err(bad("practices.name", "name each practice once"));
             }

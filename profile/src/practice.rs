@@ -44,31 +44,22 @@ impl Practice {
             .post(self.url.endpoint(&format!("/{flag}")))
             .bearer_auth(self.token.0.as_str())
             .header("content-length", "0");
-        let answer = async {
-            let response = request.send().await?;
-            let status = response.status();
-            http::read_capped(response, MAX_ANSWER).await?;
-            Ok::<_, HttpError>(status.as_u16())
-        };
-        match answer.await {
-            Ok(200..=299) => Ok(()),
+        match http::send(request, MAX_ANSWER).await {
+            Ok(_) => Ok(()),
             // It does not look after this patient any more: there is nobody to tell.
-            Ok(404 | 410) => {
+            Err(HttpError::Problem(problem)) if matches!(problem.status, 404 | 410) => {
                 tracing::info!(practice = self.name, "a practice does not know a flag");
                 Ok(())
             }
-            Ok(status) => Err(self.unavailable(&status)),
-            Err(error) => Err(self.unavailable(&error)),
+            Err(error) => {
+                tracing::warn!(practice = self.name, %error, "a practice did not take an alert");
+                Err(Problem::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "practice-unavailable",
+                    "The practice cannot be reached",
+                    "it is told again later",
+                ))
+            }
         }
-    }
-
-    fn unavailable(&self, why: &dyn std::fmt::Display) -> Problem {
-        tracing::warn!(practice = self.name, %why, "a practice did not take an alert");
-        Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "practice-unavailable",
-            "The practice cannot be reached",
-            "it is told again later",
-        )
     }
 }

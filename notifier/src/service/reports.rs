@@ -77,6 +77,10 @@ impl Service {
             );
             return Ok(());
         }
+        // Before anything else, as whoever hears a text does: two that wait for each other would both lose.
+        self.store
+            .lock_phone(&mut write, &message.phone_index)
+            .await?;
         let taken = provider_id.as_deref().map(|id| (provider.as_str(), id));
         self.progress(&mut write, &message, taken, *delivery, *cause, now)
             .await?;
@@ -85,7 +89,7 @@ impl Service {
         Ok(())
     }
 
-    /// Moves a text on as far as a provider says; what was heard before, or is behind, changes nothing.
+    /// Moves a text on as far as a provider says; what was heard before, or is behind, changes nothing. Its phone is locked already.
     pub(super) async fn progress(
         &self,
         write: &mut Write,
@@ -95,8 +99,6 @@ impl Service {
         cause: Cause,
         now: i64,
     ) -> Result<(), StoreError> {
-        // Before anything else, as whoever hears a text does: two that wait for each other would both lose.
-        self.store.lock_phone(write, &message.phone_index).await?;
         if let Some((provider, id)) = taken {
             self.store
                 .taken(write, &message.id, provider, id, now)
@@ -161,7 +163,8 @@ impl Service {
         }
     }
 
-    /// Notes that a text will not leave or not arrive; a decision that hangs on it ends without an answer.
+    /// Notes that a text will not leave or not arrive; a decision that hangs on it ends without an answer. Its phone is locked
+    /// already.
     pub(super) async fn end(
         &self,
         write: &mut Write,
@@ -184,7 +187,6 @@ impl Service {
         reason: &str,
         now: i64,
     ) -> Result<bool, StoreError> {
-        self.store.lock_phone(write, &message.phone_index).await?;
         // A text that arrived after all, or ended before, ends nothing now.
         if !self
             .store

@@ -197,12 +197,6 @@ pub struct PracticeConfig {
     pub token: Secret,
 }
 
-impl PracticeConfig {
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        shown_name("practices.name", &self.name)
-    }
-}
-
 /// Checks a name that owners are shown.
 pub(crate) fn shown_name(field: &str, name: &str) -> Result<(), ConfigError> {
     match (1..=100).contains(&name.len()) && !name.chars().any(char::is_control) {

@@ -157,8 +157,13 @@ impl Client {
         let request = self
             .http
             .post(self.profile.url.endpoint(&path))
-            .header(IDEMPOTENCY_KEY, random32().to_string());
-        self.as_owner(created, request.json(&body)).await
+            .header(IDEMPOTENCY_KEY, random32().to_string())
+            .bearer_auth(&created.owner_token)
+            .json(&body);
+        said(
+            "the profile service",
+            http::send_json(request, MAX_RESPONSE_BYTES).await,
+        )
     }
 
     /// Has cover looked after.
@@ -174,31 +179,8 @@ impl Client {
         let body = json!({"jurisdiction": person.state, "contract": self.contract});
         let request = self.http.put(self.profile.url.endpoint(&path)).json(&body);
         let request = request.bearer_auth(&created.owner_token);
-        let answer = async {
-            let response = request.send().await?;
-            let status = response.status();
-            let body = http::read_capped(response, MAX_RESPONSE_BYTES).await?;
-            match status.is_success() {
-                true => Ok(()),
-                false => Err(HttpError::Problem(Box::new(Problem::from_response(
-                    status.as_u16(),
-                    &body,
-                )))),
-            }
-        };
-        said("the profile service", answer.await)
-    }
-
-    async fn as_owner<T: for<'de> Deserialize<'de>>(
-        &self,
-        created: &CreatedProfile,
-        request: reqwest::RequestBuilder,
-    ) -> Result<T, Problem> {
-        let request = request.bearer_auth(&created.owner_token);
-        said(
-            "the profile service",
-            http::send_json(request, MAX_RESPONSE_BYTES).await,
-        )
+        let answer = http::send(request, MAX_RESPONSE_BYTES).await;
+        said("the profile service", answer.map(drop))
     }
 }
 

@@ -14,10 +14,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Builder;
 
 pub use self::config::{EXAMPLE, NavigatorConfig};
 pub use self::server::{RunningForm, start};
-use crate::guard::no_core_dumps;
+use crate::cli::{program, serve};
 
 /// Serves the navigator's form.
 #[derive(Debug, Parser)]
@@ -29,37 +30,19 @@ struct Arguments {
 }
 
 /// Parses arguments (the first is the program's name) and serves the form until the process is told to end. Prints its address.
+/// Logs go to standard error as JSON lines, filtered by `RUST_LOG` (`info` if not set).
 pub fn run_navigator<I, T>(arguments: I) -> ExitCode
 where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let arguments: Arguments = match oracles::cli::parse(arguments) {
-        Ok(arguments) => arguments,
-        Err(code) => return code,
-    };
-    if let Err(error) = no_core_dumps() {
-        eprintln!("navigator: core dumps cannot be turned off: {error}");
-        return ExitCode::FAILURE;
-    }
-    let serve = async {
-        let config = NavigatorConfig::load(&arguments.config).map_err(|error| error.to_string())?;
-        let form = start(&config).map_err(|error| error.to_string())?;
-        println!("http://{}/", form.address());
-        form.finished().await.map_err(|error| error.to_string())
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(serve),
-        Err(error) => Err(format!("no runtime: {error}")),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("navigator: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    program("navigator", arguments, |arguments: Arguments| {
+        serve(Builder::new_current_thread(), async move {
+            let config =
+                NavigatorConfig::load(&arguments.config).map_err(|error| error.to_string())?;
+            let form = start(&config).map_err(|error| error.to_string())?;
+            println!("http://{}/", form.address());
+            form.finished().await.map_err(|error| error.to_string())
+        })
+    })
 }

@@ -18,16 +18,12 @@ pub(super) struct Takeaway<'a> {
     pub(super) lacking: Option<&'a str>,
 }
 
-const RECORDS: [(Domain, &str, &str); 5] = [
-    (Domain::Identity, "identity", "Identity records"),
-    (Domain::Residence, "residence", "Where I live"),
-    (Domain::Income, "income", "What I earn"),
-    (Domain::Household, "household", "Whom I live with"),
-    (
-        Domain::Medical,
-        "medical",
-        "Conditions that matter for coverage",
-    ),
+const RECORDS: [(Domain, &str); 5] = [
+    (Domain::Identity, "Identity records"),
+    (Domain::Residence, "Where I live"),
+    (Domain::Income, "What I earn"),
+    (Domain::Household, "Whom I live with"),
+    (Domain::Medical, "Conditions that matter for coverage"),
 ];
 
 /// The form, empty or as it was sent with its faults; the SSN is typed again.
@@ -62,7 +58,8 @@ pub(super) fn form(config: &NavigatorConfig, filled: &Filled, faults: &[Fault]) 
             fieldset id="identity" {
                 legend { "Which records may be asked?" }
                 p class="hint" { "Each can be taken back later. Without one, what rests on it must be shown on paper." }
-                @for (domain, name, label) in RECORDS {
+                @for (domain, label) in RECORDS {
+                    @let name = domain.as_str();
                     div {
                         input type="checkbox" id={ "may-" (name) } name=(name) value="yes" checked[filled.consents_to(domain)];
                         label for={ "may-" (name) } { (label) }

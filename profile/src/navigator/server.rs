@@ -22,7 +22,6 @@ use super::config::NavigatorConfig;
 use super::form::{Filled, Person};
 use super::page::{self, Takeaway};
 use crate::api::types::CreatedProfile;
-use crate::config::ConfigError;
 use crate::oracle::random32;
 use crate::server::StartError;
 
@@ -90,7 +89,7 @@ impl RunningForm {
 /// # Errors
 /// [`StartError`], naming the field and the fix.
 pub fn start(config: &NavigatorConfig) -> Result<RunningForm, StartError> {
-    let client = Client::new(config).map_err(|error: ConfigError| StartError::from(error))?;
+    let client = Client::new(config)?;
     let listener = TcpListener::bind(config.listen).map_err(StartError::Listen)?;
     let address = listener.local_addr().map_err(StartError::Listen)?;
     let form = web::Data::from(Arc::new(Form {

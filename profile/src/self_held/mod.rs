@@ -17,7 +17,7 @@ use contracts::encoding::Bytes32;
 use contracts::jwk::ed25519_key;
 use oracles::clock::Clock;
 
-use crate::guard::no_core_dumps;
+use crate::cli::program;
 use crate::wallet::backup::{Kind, MAX_BACKUP, Saved};
 use crate::wallet::{Entropy, GAP_LIMIT, Marks, Use, Wallet};
 use input::{read_capped, read_words};
@@ -124,20 +124,9 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let arguments: Arguments = match oracles::cli::parse(arguments) {
-        Ok(arguments) => arguments,
-        Err(code) => return code,
-    };
-    let result = no_core_dumps()
-        .map_err(|error| format!("core dumps cannot be turned off: {error}"))
-        .and_then(|()| run(arguments.command));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("wallet: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    program("wallet", arguments, |arguments: Arguments| {
+        run(arguments.command)
+    })
 }
 
 fn seed(words: Option<&Path>) -> Result<Entropy, String> {

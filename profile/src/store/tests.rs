@@ -295,33 +295,53 @@ async fn one_seed_is_one_profile() {
     assert!(matches!(second, Err(StoreError::Db(_))), "{second:?}");
 }
 
-#[tokio::test]
-async fn a_change_that_is_told_again_meanwhile_is_not_taken_away_with_the_first() {
-    use super::watch::{StoredChange, put_change, take_change};
+async fn with_lifecycle() -> (TestStore, Bytes32) {
     let (test, profile) = with_profile().await;
-    let told = |at: i64| StoredChange {
-        digest: [5; 32].into(),
-        sealed: "sealed".to_owned(),
-        since: UnixTime(at),
-        times: 1,
-    };
     let key = SealKey::new(Zeroizing::new([2; 32]));
     let mut tx = test.store.begin().await.unwrap();
     lifecycle::begin_lifecycle(&mut tx, &key, &profile, 0, &"first", &[6; 32].into())
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    let put = async |at: i64| {
-        let mut tx = test.store.begin().await.unwrap();
-        watch::put_consent(
-            &mut tx,
-            &profile,
-            &[Domain::Residence],
-            "2026-12-01".parse().unwrap(),
-            UnixTime(1),
-        )
+    (test, profile)
+}
+
+async fn agree(store: &Store, profile: &Bytes32, until: &str) {
+    let mut tx = store.begin().await.unwrap();
+    let until = until.parse().unwrap();
+    watch::put_consent(&mut tx, profile, &[Domain::Residence], until, UnixTime(1))
         .await
         .unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_an_owner_was_told_of_one_agreement_is_not_noted_of_the_next() {
+    let (test, profile) = with_lifecycle().await;
+    agree(&test.store, &profile, "2026-12-01").await;
+    let first = test.store.consent(&profile).await.unwrap().unwrap();
+    agree(&test.store, &profile, "2027-01-01").await;
+    test.store.told_of_watches(&first, "ended").await.unwrap();
+    let second = test.store.consent(&profile).await.unwrap().unwrap();
+    assert_eq!(second.told, "");
+    test.store.told_of_watches(&second, "begun").await.unwrap();
+    let told = test.store.consent(&profile).await.unwrap().unwrap().told;
+    assert_eq!(told, "begun");
+}
+
+#[tokio::test]
+async fn a_change_that_is_told_again_meanwhile_is_not_taken_away_with_the_first() {
+    use super::watch::{StoredChange, put_change, take_change};
+    let (test, profile) = with_lifecycle().await;
+    let told = |at: i64| StoredChange {
+        digest: [5; 32].into(),
+        sealed: "sealed".to_owned(),
+        since: UnixTime(at),
+        times: 1,
+    };
+    let put = async |at: i64| {
+        agree(&test.store, &profile, "2026-12-01").await;
+        let mut tx = test.store.begin().await.unwrap();
         put_change(&mut tx, &profile, &told(at)).await.unwrap();
         tx.commit().await.unwrap();
     };

@@ -8,13 +8,18 @@ impl World {
             .with(|memory| memory.calls.get(path).copied().unwrap_or(0))
     }
 
-    /// Waits for the first call of a path.
-    pub(crate) async fn until_called(&self, path: &str) {
+    /// Waits until something holds.
+    pub(crate) async fn soon(&self, holds: impl AsyncFn() -> bool) {
         let since = std::time::Instant::now();
-        while self.calls(path) == 0 {
+        while !holds().await {
             assert!(since.elapsed() < std::time::Duration::from_secs(60));
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
+    }
+
+    /// Waits for the first call of a path.
+    pub(crate) async fn until_called(&self, path: &str) {
+        self.soon(async || self.calls(path) > 0).await;
     }
 
     pub(crate) fn counts(&self) -> (usize, usize, usize, usize) {

@@ -1,7 +1,5 @@
 //! The coverage flag: pulled by a provider, and a practice that is told when it changes.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 use sqlx::Row as _;
 
@@ -38,14 +36,6 @@ impl World {
         let from = self.today();
         let covered = json!({"event": "covered", "jurisdiction": "CA", "from": from});
         self.report(owner, key, covered).await;
-    }
-
-    async fn soon(&self, holds: impl AsyncFn() -> bool) {
-        let since = Instant::now();
-        while !holds().await {
-            assert!(since.elapsed() < Duration::from_secs(60));
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
     }
 
     async fn until_idle(&self, owner: &Owner) {
