@@ -15,8 +15,8 @@ use crate::units::Day;
 pub const MIN_BATCH: usize = 16;
 /// Leaves that a batch has at most.
 pub const MAX_BATCH: usize = 1 << 20;
-/// The bits of a place in the largest batch.
-const PLACE: u64 = MAX_BATCH as u64 - 1;
+/// Bits of a hash that [`ascending`] sorts by at most before it compares.
+const MAX_RADIX_BITS: u32 = 16;
 
 /// Why a batch was not built or an attestation not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -262,26 +262,9 @@ impl Batch {
             return Err(AttestationError::Size(leaves.len() as u64));
         }
         let dummies = dummies.iter().map(leaf::dummy_hash);
-        let unordered: Vec<_> = leaves
-            .iter()
-            .copied()
-            .chain(dummies)
-            .map(|hash| hash.0)
-            .collect();
-        // Hashes are uniform: their first 44 bits decide nearly always, and a number that ends in its place is sorted several
-        // times as quickly as a hash.
-        let places = unordered.iter().enumerate();
-        let mut places: Vec<_> = places
-            .map(|(place, hash)| head(hash) & !PLACE | place as u64)
-            .collect();
-        places.sort_unstable();
-        let hashes = places
-            .iter()
-            .filter_map(|place| unordered.get((place & PLACE) as usize));
-        let mut hashes: Vec<_> = hashes.copied().collect();
-        if !hashes.is_sorted() {
-            hashes.sort_unstable();
-        }
+        let mut unordered: Vec<_> = leaves.iter().map(|hash| hash.0).collect();
+        unordered.extend(dummies.map(|hash| hash.0));
+        let hashes = ascending(&unordered);
         if hashes.windows(2).any(|pair| pair.first() == pair.last()) {
             return Err(AttestationError::Duplicate);
         }
@@ -336,9 +319,33 @@ impl Batch {
     }
 }
 
-fn head(hash: &[u8; 32]) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *hash;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+/// Hashes in ascending order: counted into as many parts as there are hashes, by their first bits, then each part by
+/// comparison. Hashes are uniform, so a part holds one or two; if somebody chose them, it is one sort more.
+fn ascending(hashes: &[[u8; 32]]) -> Vec<[u8; 32]> {
+    let bits = hashes.len().max(2).ilog2().min(MAX_RADIX_BITS);
+    let part =
+        |[a, b, ..]: &[u8; 32]| usize::from(u16::from_be_bytes([*a, *b]) >> (u16::BITS - bits));
+    // The end of each part; while hashes are placed from the last to the first, it moves down to its beginning.
+    let mut bounds = vec![0; 1 << bits];
+    for hash in hashes {
+        bounds[part(hash)] += 1;
+    }
+    let mut end = 0;
+    for bound in &mut bounds {
+        end += *bound;
+        *bound = end;
+    }
+    let mut sorted = vec![[0; 32]; hashes.len()];
+    for hash in hashes {
+        let bound = &mut bounds[part(hash)];
+        *bound -= 1;
+        sorted[*bound] = *hash;
+    }
+    let ends = bounds.iter().skip(1).copied().chain([hashes.len()]);
+    for (start, end) in bounds.iter().copied().zip(ends) {
+        sorted[start..end].sort_unstable();
+    }
+    sorted
 }
 
 #[cfg(test)]
@@ -388,6 +395,14 @@ mod tests {
         let batch = Batch::new(&leaves, &[]).unwrap();
         assert!(batch.hashes().is_sorted());
         assert!(leaves.iter().all(|leaf| batch.contains(leaf)));
+    }
+
+    #[test]
+    fn leaves_of_any_number_are_ordered() {
+        for n in [16, 17, 255, 3_000, 70_000] {
+            let batch = Batch::new(&hashes(n, 5), &[]).unwrap();
+            assert!(batch.hashes().is_sorted(), "{n}");
+        }
     }
 
     #[test]

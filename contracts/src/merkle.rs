@@ -1,10 +1,6 @@
 //! RFC 6962 §2.1 Merkle trees: root, inclusion and consistency proofs and their checks.
 
-use std::num::NonZero;
-use std::panic::resume_unwind;
-use std::sync::OnceLock;
-use std::thread;
-
+use sha2::digest::consts::U64;
 use sha2::digest::generic_array::GenericArray;
 use sha2::{Digest, Sha256, compress256};
 
@@ -21,9 +17,10 @@ const INITIAL: [u32; 8] = [
     0x1f83_d9ab,
     0x5be0_cd19,
 ];
-/// The least leaves of a subtree that is worth a thread of its own, and its height.
-const PART: usize = 1 << PART_HEIGHT;
-const PART_HEIGHT: usize = 10;
+/// Pairs of a level that are laid out before any of them is hashed.
+const LANES: usize = 16;
+
+type Block = GenericArray<u8, U64>;
 
 /// Leaf hash, `SHA-256(0x00 ‖ leaf)`.
 pub fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
@@ -36,24 +33,39 @@ pub fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
 
 /// Interior node hash, `SHA-256(0x01 ‖ left ‖ right)`.
 pub fn node_hash(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
-    // The padded message is two blocks whatever the children are, and a tree is many of these: no buffering hasher.
-    let (mut first, mut second) = ([0; 64], [0; 64]);
-    first[0] = 1;
-    first[1..33].copy_from_slice(left);
-    first[33..].copy_from_slice(&right[..31]);
-    second[0] = right[31];
-    second[1] = 0x80;
-    second[56..].copy_from_slice(&(65u64 * 8).to_be_bytes());
-    let mut state = INITIAL;
-    compress256(
-        &mut state,
-        &[GenericArray::from(first), GenericArray::from(second)],
-    );
-    let mut hash = [0; 32];
-    for (bytes, word) in hash.as_chunks_mut::<4>().0.iter_mut().zip(state) {
-        *bytes = word.to_be_bytes();
+    let mut message = NodeMessage::new();
+    message.set(left, right);
+    message.hash()
+}
+
+/// What an interior node hashes, padded: two blocks whatever the children are, so no buffering hasher is needed.
+struct NodeMessage([Block; 2]);
+
+impl NodeMessage {
+    fn new() -> Self {
+        let mut blocks = [Block::default(); 2];
+        blocks[0][0] = 1;
+        blocks[1][1] = 0x80;
+        blocks[1][56..].copy_from_slice(&(65u64 * 8).to_be_bytes());
+        Self(blocks)
     }
-    hash
+
+    fn set(&mut self, left: &[u8; 32], right: &[u8; 32]) {
+        let [first, second] = &mut self.0;
+        first[1..33].copy_from_slice(left);
+        first[33..].copy_from_slice(&right[..31]);
+        second[0] = right[31];
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        let mut state = INITIAL;
+        compress256(&mut state, &self.0);
+        let mut hash = [0; 32];
+        for (bytes, word) in hash.as_chunks_mut::<4>().0.iter_mut().zip(state) {
+            *bytes = word.to_be_bytes();
+        }
+        hash
+    }
 }
 
 /// The largest power of two below `n`, for `n ≥ 2`.
@@ -101,24 +113,15 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// The tree over leaf hashes; none over none. A large one is built on all processors.
+    /// The tree over leaf hashes; none over none.
     pub fn new(leaves: Vec<[u8; 32]>) -> Option<Self> {
-        let threads = processors().min(leaves.len() / PART);
-        Self::on(threads, leaves)
-    }
-
-    /// The tree, its lowest levels built by so many threads.
-    fn on(threads: usize, leaves: Vec<[u8; 32]>) -> Option<Self> {
         if leaves.is_empty() {
             return None;
         }
+        let mut messages = std::array::from_fn(|_| NodeMessage::new());
         let mut levels = vec![leaves];
-        if threads > 1 {
-            let lower = lower_levels(&levels[0], threads);
-            levels.extend(lower);
-        }
         while let Some(level) = levels.last().filter(|level| level.len() > 1) {
-            levels.push(parents(level));
+            levels.push(parents(level, &mut messages));
         }
         Some(Self { levels })
     }
@@ -148,44 +151,19 @@ impl Tree {
     }
 }
 
-/// The level above one.
-fn parents(level: &[[u8; 32]]) -> Vec<[u8; 32]> {
+/// The level above one. Several messages are written before the first is hashed: a processor that reads back in words what
+/// it has only just written in bytes waits for it, and that doubles the time.
+fn parents(level: &[[u8; 32]], messages: &mut [NodeMessage; LANES]) -> Vec<[u8; 32]> {
     let (pairs, rest) = level.as_chunks::<2>();
-    let hashed = pairs.iter().map(|[left, right]| node_hash(left, right));
-    hashed.chain(rest.iter().copied()).collect()
-}
-
-/// The [`PART_HEIGHT`] levels above leaves. Each thread takes whole subtrees of that height, so only the last has a rest.
-fn lower_levels(leaves: &[[u8; 32]], threads: usize) -> Vec<Vec<[u8; 32]>> {
-    let each = leaves.len().div_ceil(threads).next_multiple_of(PART);
-    let climb = |leaves: &[[u8; 32]]| {
-        let mut levels = vec![parents(leaves)];
-        for height in 1..PART_HEIGHT {
-            levels.push(parents(&levels[height - 1]));
+    let mut above = Vec::with_capacity(level.len().div_ceil(2));
+    for pairs in pairs.chunks(LANES) {
+        for (message, [left, right]) in messages.iter_mut().zip(pairs) {
+            message.set(left, right);
         }
-        levels
-    };
-    thread::scope(|scope| {
-        let (first, others) = leaves.split_at(each.min(leaves.len()));
-        let others: Vec<_> = others
-            .chunks(each)
-            .map(|part| scope.spawn(move || climb(part)))
-            .collect();
-        let mut levels = climb(first);
-        for part in others {
-            let part = part.join().unwrap_or_else(|panic| resume_unwind(panic));
-            for (level, part) in levels.iter_mut().zip(part) {
-                level.extend(part);
-            }
-        }
-        levels
-    })
-}
-
-/// Threads that can run at once.
-fn processors() -> usize {
-    static PROCESSORS: OnceLock<usize> = OnceLock::new();
-    *PROCESSORS.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get))
+        above.extend(messages[..pairs.len()].iter().map(NodeMessage::hash));
+    }
+    above.extend(rest);
+    above
 }
 
 /// The root that a leaf hash, its index, the tree size and an audit path lead to (RFC 9162 §2.1.3.2).
@@ -341,26 +319,12 @@ mod tests {
     }
 
     #[test]
-    fn many_threads_build_the_tree_of_one() {
-        let whole = leaves(5 * PART + 2);
-        for n in [
-            PART,
-            2 * PART - 1,
-            2 * PART,
-            2 * PART + 1,
-            3 * PART + 513,
-            whole.len(),
-        ] {
+    fn a_tree_built_many_nodes_at_once_is_the_tree_of_one_at_a_time() {
+        let whole = leaves(40 * LANES + 3);
+        for n in (2 * LANES - 1..=2 * LANES + 3).chain([4 * LANES, 4 * LANES + 2, whole.len()]) {
             let leaves = whole.get(..n).unwrap();
-            let one = Tree::on(1, leaves.to_vec()).unwrap();
-            assert_eq!(one.root(), root(leaves));
-            for threads in 2..=7 {
-                assert_eq!(
-                    Tree::on(threads, leaves.to_vec()).as_ref(),
-                    Some(&one),
-                    "{n} leaves, {threads} threads"
-                );
-            }
+            let tree = Tree::new(leaves.to_vec()).unwrap();
+            assert_eq!(tree.root(), root(leaves), "{n} leaves");
         }
     }
 

@@ -61,6 +61,12 @@ fn told() -> Vec<Step> {
     ]
 }
 
+/// The owner moves, says so, and is asked whether to apply there.
+fn moved() -> Vec<Step> {
+    let reported = Report(Change::Moved { to: away() });
+    vec![Moves, reported, Until(Asked(1)), Texted("move", 1)]
+}
+
 /// As [`covered`], and nobody reports that the job was lost: the owner lets facts be watched.
 fn covered_watched() -> Vec<Step> {
     let mut steps = covered();
@@ -232,7 +238,7 @@ fn reinstatements() -> Vec<Ending> {
             "a move while the agency determines waits for its answer",
         )
         .on(0, applied())
-        .on(2, [Moves])
+        .on(2, [Moves, Report(Change::Moved { to: away() })])
         .on(
             4,
             [
@@ -508,8 +514,7 @@ fn losses() -> Vec<Ending> {
 }
 
 fn moves() -> Vec<Ending> {
-    let asked = Texted("move", 1);
-    let applied = || vec![Moves, asked.clone(), Reply("YES"), Until(Pending)];
+    let applied = || [moved(), vec![Reply("YES"), Until(Pending)]].concat();
     vec![
         moving("moved", "nothing: the new state's cover begins where the old one's ends")
             .on(10, applied())
@@ -551,7 +556,7 @@ fn moves() -> Vec<Ending> {
             .at("agency-away said [denied] told []")
             .sold("from 2026-08-01 up to 2026-11-29"),
         moving("move-no-reply", "no reply: nothing is filed, and the old state is told")
-            .on(10, [Moves, Until(Asked(1))])
+            .on(10, moved())
             .on(15, [Until(Asked(2))])
             .on(20, [Until(Ended(Outcome::NoReply)), Told(HERE, "moved")])
             .ends(Outcome::NoReply, ["CA 2026-06-01"])
@@ -560,7 +565,7 @@ fn moves() -> Vec<Ending> {
     ]
 }
 
-/// Nobody reports anything: oracles see what changes at payroll.
+/// Nobody reports anything: oracles see what changes at payroll and registry.
 fn watched() -> Vec<Ending> {
     vec![
         reinstatement(
@@ -592,6 +597,33 @@ fn watched() -> Vec<Ending> {
         .at("agency said [accepted closed] told [loss]")
         .sold("from 2026-09-01 up to 2026-12-30")
         .watched(2),
+        Ending::new(
+            "watched-household",
+            Loss,
+            "nobody reports that fewer live in the household: a watch of the registry tells",
+        )
+        .of(60, Some(2))
+        .on(0, [Agree, Report(Change::DependentsUp), Until(Asked(1)), Reply("YES"), Until(Pending), Texted("gap", 1)])
+        .on(0, [Says(HERE, accepted("2026-06-01")), Until(Covered(home())), Texted("accepted", 1)])
+        .on(10, [Household(1), Until(Known), Told(HERE, "loss"), Texted("change", 1)])
+        .on(10, [Reply("YES"), Texted("gap", 2), Reply("YES"), Until(Taken)])
+        .on(13, [Says(HERE, closed("2026-09-01")), Until(Ended(Outcome::Lost)), Until(Insured)])
+        .on(80, [Texted("gap_begins", 1)])
+        .ends(Outcome::Lost, ["CA 2026-06-01", "gap 2026-09-01"])
+        .texts("covered change noted free_market gap confirm gap_begins ending watch_begins")
+        .at("agency said [accepted closed] told [loss]")
+        .sold("from 2026-09-01 up to 2026-12-30")
+        .watched(1),
+        moving("watched-move", "nobody reports the move: a watch of the registry tells, and its committee where to")
+            .on(0, [Agree])
+            .on(10, [Moves, Texted("move", 1), Reply("YES"), Until(Pending)])
+            .on(22, [Says(AWAY, accepted("2026-07-12")), Until(Covered(away()))])
+            .on(22, [Told(HERE, "covered-elsewhere")])
+            .ends(Outcome::Accepted, ["CA 2026-06-01", "OR 2026-07-12"])
+            .texts("covered move confirm filed accepted watch_begins")
+            .at("agency said [accepted] told [moved covered-elsewhere]")
+            .at("agency-away said [accepted] told []")
+            .watched(1),
     ]
 }
 

@@ -207,12 +207,7 @@ async fn take(world: &World<'_>, owner: &Owner, step: &Step) -> Result<(), Faile
         Step::JobLost => world.job(owner, false).await,
         Step::JobFound => world.job(owner, true).await,
         Step::Household(size) => world.household(owner, Some(*size)).await,
-        Step::Moves => {
-            world.moves(owner, away()).await?;
-            let change = Change::Moved { to: away() };
-            let body = json!({"event": "changed", "change": change});
-            world.report(owner, &body).await
-        }
+        Step::Moves => world.moves(owner, away()).await,
         Step::Agree => world.agree(owner).await,
         Step::TakeBack => world.take_back(owner).await,
         Step::Kill(node) => world.kill(*node).await,

@@ -55,7 +55,7 @@ pub enum Step {
     JobFound,
     /// The registry learns of another size of the household.
     Household(u8),
-    /// The owner lives in the other state.
+    /// The owner lives in the other state, as the registry learns.
     Moves,
     /// The owner lets facts be watched, and every node watches them.
     Agree,
