@@ -133,8 +133,7 @@ pub fn roles(sources: &SourceAccess<'_>) -> Result<BTreeMap<String, toml::Value>
         .map_err(|error| DemoError::Other(format!("oracle roles: {error}")))
 }
 
-/// The settings of a node that watches: the feeds of payroll and registry. The EHR has none here, so what changes there alone
-/// is not seen.
+/// The settings of a node that watches: the feeds of payroll, registry and EHR.
 ///
 /// # Errors
 /// They are none.
@@ -166,6 +165,16 @@ start = "0"
 [feed.read]
 kind = "sql"
 query = "SELECT person_id AS key, change AS marker FROM record_change WHERE change >= $1 ORDER BY change"
+
+[[feed]]
+name = "ehr"
+source = "ehr"
+key = "ehr_id"
+every_s = 1
+[feed.read]
+kind = "fhir"
+resource = "condition"
+identifier_system = "https://ehr.example/mrn"
 "#;
 
 fn roles_text(sources: &SourceAccess<'_>) -> String {

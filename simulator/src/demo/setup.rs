@@ -52,6 +52,7 @@ impl Story<'_> {
         let (payroll_key, _) = self.folder.secret("payroll-reader")?;
         let (payroll_admin, _) = self.folder.secret("payroll-operator")?;
         let (ehr_key, _) = self.folder.secret("ehr-reader")?;
+        let (ehr_staff, _) = self.folder.secret("ehr-staff")?;
         let payroll = RoleConfig::Payroll(external::payroll::Config {
             listen: ([127, 0, 0, 1], 0).into(),
             day_zero: self.day_zero,
@@ -61,12 +62,17 @@ impl Story<'_> {
             admin_key: Secret::new(payroll_admin),
             doubles: accounts,
         });
+        let (pregnant, unremarkable): (Vec<_>, Vec<_>) =
+            self.setting.cast.iter().partition(|double| double.pregnant);
         let ehr = RoleConfig::Ehr(external::ehr::Config {
-            listen: ([127, 0, 0, 1], 0).into(),
-            day_zero: self.day_zero,
-            api_key: Secret::new(&ehr_key),
-            generated: 0,
-            unremarkable: self.setting.cast.iter().map(Double::mrn).collect(),
+            unremarkable: unremarkable.into_iter().map(Double::mrn).collect(),
+            pregnant: pregnant.into_iter().map(Double::mrn).collect(),
+            clock_offset_seconds: self.clock_offset,
+            staff: Some(external::ehr::Staff {
+                key: Secret::new(ehr_staff),
+                data: self.folder.make("sources/ehr")?,
+            }),
+            ..external::ehr::Config::new(self.day_zero, Secret::new(&ehr_key))
         });
         self.network
             .start("external", "payroll", &to_toml(&payroll)?)

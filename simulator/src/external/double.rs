@@ -18,6 +18,8 @@ pub struct Double {
     pub household: Option<u8>,
     /// The state lived in.
     pub state: Jurisdiction,
+    /// Whether the EHR knows of a pregnancy, and of nothing otherwise.
+    pub pregnant: bool,
 }
 
 impl Double {

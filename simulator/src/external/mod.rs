@@ -10,6 +10,7 @@ pub mod ehr;
 mod fixture;
 mod http;
 pub mod insurer;
+mod journal;
 mod keys;
 pub mod payroll;
 pub mod phone;
@@ -17,6 +18,7 @@ pub mod registers;
 pub mod registry;
 mod secret;
 pub mod smsc;
+mod times;
 
 use std::net::SocketAddr;
 use std::path::Path;

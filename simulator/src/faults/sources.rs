@@ -75,13 +75,8 @@ impl<'a> Sources<'a> {
             });
             network.start("external", party, &to_toml(&config)?).await?;
         }
-        let ehr = RoleConfig::Ehr(external::ehr::Config {
-            listen: ([127, 0, 0, 1], 0).into(),
-            day_zero: today,
-            api_key: Secret::new(&ehr_key),
-            generated: 0,
-            unremarkable: Vec::new(),
-        });
+        let ehr = external::ehr::Config::new(today, Secret::new(&ehr_key));
+        let ehr = RoleConfig::Ehr(ehr);
         network.start("external", "ehr", &to_toml(&ehr)?).await?;
         let people = external::people(today)?;
         let asked_about = people

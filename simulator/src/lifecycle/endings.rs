@@ -8,8 +8,8 @@ use super::script::Sight::{
     Uninsured,
 };
 use super::script::Step::{
-    Agree, Dispute, Household, JobFound, JobLost, Kill, Moves, Reply, ReplyAgain, Report, Restart,
-    Says, Seen, TakeBack, Texted, Told, Until,
+    Agree, Dispute, Household, JobFound, JobLost, Kill, Moves, Recovers, Reply, ReplyAgain, Report,
+    Restart, Says, Seen, TakeBack, Texted, Told, Until,
 };
 use super::script::{Ending, Step, day};
 use super::world::HERE;
@@ -565,7 +565,7 @@ fn moves() -> Vec<Ending> {
     ]
 }
 
-/// Nobody reports anything: oracles see what changes at payroll and registry.
+/// Nobody reports anything: oracles see what changes at payroll, registry and EHR.
 fn watched() -> Vec<Ending> {
     vec![
         reinstatement(
@@ -614,6 +614,18 @@ fn watched() -> Vec<Ending> {
         .at("agency said [accepted closed] told [loss]")
         .sold("from 2026-09-01 up to 2026-12-30")
         .watched(1),
+        reinstatement(
+            "watched-recovery",
+            "nobody reports that a pregnancy is over, which had kept its owner out of the group: a watch of the EHR tells",
+        )
+        .of(40, Some(1))
+        .pregnant()
+        .on(0, [Agree, Recovers, Until(Asked(1)), Texted("apply", 1), Reply("YES"), Until(Pending), Texted("gap", 1)])
+        .on(3, [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))])
+        .ends(Outcome::Accepted, ["CA 2026-06-01"])
+        .texts("covered watch_begins")
+        .at("agency said [accepted] told []")
+        .watched(1),
         moving("watched-move", "nobody reports the move: a watch of the registry tells, and its committee where to")
             .on(0, [Agree])
             .on(10, [Moves, Texted("move", 1), Reply("YES"), Until(Pending)])
@@ -622,8 +634,7 @@ fn watched() -> Vec<Ending> {
             .ends(Outcome::Accepted, ["CA 2026-06-01", "OR 2026-07-12"])
             .texts("covered move confirm filed accepted watch_begins")
             .at("agency said [accepted] told [moved covered-elsewhere]")
-            .at("agency-away said [accepted] told []")
-            .watched(1),
+            .at("agency-away said [accepted] told []"),
     ]
 }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use contracts::lifecycle::Change;
 use futures::future::join_all;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -207,6 +206,7 @@ async fn take(world: &World<'_>, owner: &Owner, step: &Step) -> Result<(), Faile
         Step::JobLost => world.job(owner, false).await,
         Step::JobFound => world.job(owner, true).await,
         Step::Household(size) => world.household(owner, Some(*size)).await,
+        Step::Recovers => world.recovers(owner).await,
         Step::Moves => world.moves(owner, away()).await,
         Step::Agree => world.agree(owner).await,
         Step::TakeBack => world.take_back(owner).await,

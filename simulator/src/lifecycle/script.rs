@@ -23,6 +23,8 @@ pub struct Ending {
     pub pay_percent: u16,
     /// People in the household; none where the registry has no record.
     pub household: Option<u8>,
+    /// Whether the EHR knows of a pregnancy.
+    pub pregnant: bool,
     /// What happens, by days after the beginning.
     pub script: Vec<(i64, Vec<Step>)>,
     /// What is left.
@@ -55,6 +57,8 @@ pub enum Step {
     JobFound,
     /// The registry learns of another size of the household.
     Household(u8),
+    /// The EHR learns that the owner's pregnancy is over.
+    Recovers,
     /// The owner lives in the other state, as the registry learns.
     Moves,
     /// The owner lets facts be watched, and every node watches them.
@@ -153,6 +157,7 @@ impl Ending {
             differs,
             pay_percent: 100,
             household: Some(1),
+            pregnant: false,
             script: Vec::new(),
             ends: Ends::default(),
         }
@@ -161,6 +166,12 @@ impl Ending {
     /// Somebody with other pay, in percent, or another household.
     pub fn of(mut self, pay_percent: u16, household: Option<u8>) -> Self {
         (self.pay_percent, self.household) = (pay_percent, household);
+        self
+    }
+
+    /// Somebody who is pregnant, as the EHR has it.
+    pub fn pregnant(mut self) -> Self {
+        self.pregnant = true;
         self
     }
 
@@ -218,6 +229,7 @@ impl Ending {
             pay_percent: self.pay_percent,
             household: self.household,
             state: home(),
+            pregnant: self.pregnant,
         }
     }
 }

@@ -315,6 +315,20 @@ impl<'a> World<'a> {
         Ok(())
     }
 
+    /// The EHR learns that whatever the owner had is over.
+    ///
+    /// # Errors
+    /// The EHR's refusal.
+    pub async fn recovers(&self, owner: &Owner) -> Result<(), Failed> {
+        let (key, _) = self.secret("ehr-staff")?;
+        let body = json!({"event": "conditions-resolved", "mrn": owner.double.mrn()});
+        let _: Value = self
+            .network()
+            .post("ehr", "/admin/events", Some(&key), None, &body)
+            .await?;
+        Ok(())
+    }
+
     /// The registry learns how large the owner's household is.
     ///
     /// # Errors

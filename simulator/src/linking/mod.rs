@@ -168,6 +168,7 @@ async fn play(options: &Options, folder: &Folder) -> Result<Evidence, DemoError>
         pay_percent: 100,
         household: Some(1),
         state: home(),
+        pregnant: false,
     });
     let setting = Setting {
         cast: cast.collect(),

@@ -1,7 +1,8 @@
 //! An electronic health record that serves `Patient`, `Condition`, `Observation` and `FamilyMemberHistory` by the rules of FHIR R4 RESTful search
 //! (<https://hl7.org/fhir/R4/search.html>).
 //!
-//! Every interaction but `/metadata` needs the reader's bearer token.
+//! Every interaction but `/metadata` needs the reader's bearer token. Where there are staff, `POST /admin/events` with their own key records that
+//! a patient's conditions are over; the server reads nothing else of what changes.
 
 pub mod generate;
 mod params;
@@ -12,6 +13,7 @@ mod store;
 mod tests;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix_web::http::{Method, StatusCode, header};
@@ -19,14 +21,14 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use contracts::units::Day;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::http::{MAX_QUERY, bears, serve};
+use super::http::{MAX_QUERY, bears, now, serve};
 use super::{Result, Running, Secret};
 use params::{Handling, Search};
 use reply::{Outcome, bundle, capability, fhir, outcome};
 use resources::Kind;
-use store::Store;
+use store::{Resolved, Store};
 
 /// What the EHR is told at its start.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,12 +47,60 @@ pub struct Config {
     /// Medical record numbers of patients with nothing on record.
     #[serde(default)]
     pub unremarkable: Vec<String>,
+    /// Medical record numbers of patients who are pregnant, and have nothing else on record.
+    #[serde(default)]
+    pub pregnant: Vec<String>,
+    /// Seconds added to the system clock.
+    #[serde(default)]
+    pub clock_offset_seconds: i64,
+    /// Who may write into records; nobody by default.
+    #[serde(default)]
+    pub staff: Option<Staff>,
+}
+
+impl Config {
+    /// A server of the fixtures' records on any port of loopback, for readers with a key.
+    pub fn new(day_zero: Day, api_key: Secret) -> Self {
+        Self {
+            listen: super::any_port(),
+            day_zero,
+            api_key,
+            generated: 0,
+            unremarkable: Vec::new(),
+            pregnant: Vec::new(),
+            clock_offset_seconds: 0,
+            staff: None,
+        }
+    }
+}
+
+/// Who may write into records.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Staff {
+    /// Their key.
+    pub key: Secret,
+    /// Folder for what they wrote.
+    pub data: PathBuf,
+}
+
+/// What `POST /admin/events` accepts.
+#[derive(Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
+enum EventRequest {
+    /// Every active condition of a patient is over.
+    ConditionsResolved {
+        /// Medical record number.
+        mrn: String,
+    },
 }
 
 struct State {
     store: Store,
     day_zero: Day,
     api_key: Secret,
+    clock_offset_seconds: i64,
+    staff: Option<Secret>,
 }
 
 /// Starts the service.
@@ -60,19 +110,27 @@ struct State {
 pub async fn start(config: Config) -> Result<Running> {
     let patients = generate::patients(config.day_zero, config.generated)?;
     let generated = patients.into_iter().flat_map(|it| it.resources);
-    let unremarkable = config.unremarkable.iter().enumerate().map(|(at, mrn)| {
-        json!({
+    let plain = config.unremarkable.iter().map(|mrn| (mrn, false));
+    let plain = plain.chain(config.pregnant.iter().map(|mrn| (mrn, true)));
+    let plain = plain.enumerate().flat_map(|(at, (mrn, pregnant))| {
+        let id = format!("plain-{at}");
+        let condition = pregnant.then(|| pregnancy(&id, config.day_zero));
+        let patient = json!({
             "resourceType": "Patient",
-            "id": format!("plain-{at}"),
+            "id": id,
             "active": true,
             "identifier": [{ "system": "https://ehr.example/mrn", "value": mrn }],
-        })
+        });
+        [Some(patient), condition].into_iter().flatten()
     });
-    let generated = generated.chain(unremarkable).collect();
+    let generated = generated.chain(plain).collect();
+    let folder = config.staff.as_ref().map(|staff| staff.data.as_path());
     let state = Data::new(Arc::new(State {
-        store: Store::load(config.day_zero, generated)?,
+        store: Store::load(config.day_zero, generated, folder)?,
         day_zero: config.day_zero,
         api_key: config.api_key,
+        clock_offset_seconds: config.clock_offset_seconds,
+        staff: config.staff.map(|staff| staff.key),
     }));
     serve(config.listen, move |service: &mut ServiceConfig| {
         service
@@ -80,6 +138,7 @@ pub async fn start(config: Config) -> Result<Running> {
             .app_data(web::PayloadConfig::new(MAX_QUERY))
             .route("/healthz", web::get().to(HttpResponse::Ok))
             .route("/metadata", web::get().to(metadata))
+            .route("/admin/events", web::post().to(record_event))
             .route("/{kind}", web::get().to(search))
             .route("/{kind}/_search", web::post().to(search_by_post))
             .route("/{kind}/{id}", web::get().to(read))
@@ -151,7 +210,8 @@ fn answer_search(
     let search = Search::parse(kind, query, handling(request))?;
     acceptable_format(request, search.format.as_deref())?;
     let base = base(request);
-    let found = state.store.search(&search, &base);
+    let records = state.store.records();
+    let found = records.search(&search, &base);
     Ok(fhir(StatusCode::OK, &bundle(&base, &search, &found)))
 }
 
@@ -165,11 +225,42 @@ async fn read(
         authorised(&request, &state)?;
         acceptable(&request)?;
         let kind = Kind::parse(&kind)?;
-        let resource = state
-            .store
+        let records = state.store.records();
+        let resource = records
             .read(kind, &id)
             .ok_or_else(|| Outcome::new(StatusCode::NOT_FOUND, "not-found", "no such resource"))?;
         Ok(fhir(StatusCode::OK, resource))
+    })())
+}
+
+async fn record_event(
+    request: HttpRequest,
+    body: web::Bytes,
+    state: Data<Arc<State>>,
+) -> HttpResponse {
+    respond((|| {
+        if !state.staff.as_ref().is_some_and(|key| bears(&request, key)) {
+            return Err(login("present the staff's key: Authorization: Bearer …"));
+        }
+        let usage = "give {\"event\": \"conditions-resolved\", \"mrn\": …}";
+        let Ok(EventRequest::ConditionsResolved { mrn }) = serde_json::from_slice(&body) else {
+            return Err(Outcome::new(StatusCode::BAD_REQUEST, "invalid", usage));
+        };
+        let recorded_at = now(state.clock_offset_seconds);
+        let recorded = state.store.resolve(Resolved { mrn, recorded_at });
+        let recorded = recorded.map_err(|error| {
+            tracing::error!(%error, "ehr");
+            let text = "the record could not be written";
+            Outcome::new(StatusCode::INTERNAL_SERVER_ERROR, "exception", text)
+        })?;
+        let nobody = || {
+            Outcome::new(
+                StatusCode::NOT_FOUND,
+                "not-found",
+                "no patient has this mrn",
+            )
+        };
+        Ok(HttpResponse::Created().json(recorded.ok_or_else(nobody)?))
     })())
 }
 
@@ -194,11 +285,29 @@ fn authorised(request: &HttpRequest, state: &State) -> std::result::Result<(), O
     if bears(request, &state.api_key) {
         return Ok(());
     }
-    Err(Outcome::new(
-        StatusCode::UNAUTHORIZED,
-        "login",
-        "present the reader's token: Authorization: Bearer …",
-    ))
+    Err(login("present the reader's token: Authorization: Bearer …"))
+}
+
+fn login(detail: &str) -> Outcome {
+    Outcome::new(StatusCode::UNAUTHORIZED, "login", detail)
+}
+
+/// A pregnancy of a patient, for 200 days.
+fn pregnancy(patient: &str, day_zero: Day) -> Value {
+    let status = |system: &str, code: &str| {
+        let system = format!("http://terminology.hl7.org/CodeSystem/{system}");
+        json!({ "coding": [{ "system": system, "code": code }] })
+    };
+    json!({
+        "resourceType": "Condition",
+        "id": format!("{patient}-pregnancy"),
+        "clinicalStatus": status("condition-clinical", "active"),
+        "verificationStatus": status("condition-ver-status", "confirmed"),
+        "category": [status("condition-category", "problem-list-item")],
+        "code": { "coding": [{ "system": "http://snomed.info/sct", "code": "77386006", "display": "Pregnancy" }] },
+        "subject": { "reference": format!("Patient/{patient}") },
+        "onsetDateTime": day_zero.plus(-200).unwrap_or(day_zero),
+    })
 }
 
 /// `Prefer: handling=strict` turns parameters that would be ignored into errors (FHIR R4 search §3.1.1.1.2).

@@ -1,9 +1,10 @@
 //! Search parameters: parsing and matching.
 
 use actix_web::http::StatusCode;
-use contracts::units::Day;
+use contracts::units::{Day, UnixTime};
 use serde_json::Value;
 
+use super::super::times::parsed;
 use super::reply::Outcome;
 use super::resources::{Definition, Kind, ParamType};
 
@@ -34,6 +35,8 @@ pub(super) struct Search {
     /// Resources on earlier pages.
     pub(super) offset: usize,
     pub(super) format: Option<String>,
+    /// Whether matches come in the order in which they were last updated.
+    pub(super) by_update: bool,
     /// Parameters that were used, as given, for the links.
     pub(super) used: Vec<(String, String)>,
 }
@@ -62,6 +65,13 @@ enum Test {
         from: Day,
         to: Day,
     },
+    Instant {
+        prefix: Prefix,
+        /// The first second meant.
+        from: UnixTime,
+        /// The last.
+        to: UnixTime,
+    },
     /// A Patient's id.
     Reference(String),
     /// Patients with this identifier (a chained parameter).
@@ -85,6 +95,20 @@ enum Prefix {
     Le,
 }
 
+impl Prefix {
+    /// How a value stands to what a parameter names, from its first to its last (§3.1.1.4.7).
+    fn holds<T: Ord>(self, value: &T, from: &T, to: &T) -> bool {
+        match self {
+            Self::Eq => (from..=to).contains(&value),
+            Self::Ne => !(from..=to).contains(&value),
+            Self::Gt => value > to,
+            Self::Lt => value < from,
+            Self::Ge => value >= from,
+            Self::Le => value <= to,
+        }
+    }
+}
+
 impl Search {
     pub(super) fn parse(kind: Kind, query: &str, handling: Handling) -> Result<Self, Outcome> {
         let mut search = Self {
@@ -93,6 +117,7 @@ impl Search {
             count: DEFAULT_COUNT,
             offset: 0,
             format: None,
+            by_update: false,
             used: Vec::new(),
         };
         for (number, (name, value)) in url::form_urlencoded::parse(query.as_bytes()).enumerate() {
@@ -120,6 +145,7 @@ impl Search {
             "_count" => self.count = number(name, value)?.min(MAX_COUNT),
             "_offset" => self.offset = number(name, value)?,
             "_format" => self.format = Some(value.to_owned()),
+            "_sort" if value == "_lastUpdated" => self.by_update = true,
             "_summary" if value == "count" => self.count = 0,
             _ => match Filter::parse(self.kind, name, value)? {
                 Some(filter) => self.filters.push(filter),
@@ -185,6 +211,7 @@ impl Filter {
                     value: unescape(&value),
                 },
                 (ParamType::Date, _) => date(&value)?,
+                (ParamType::Instant, _) => instant(&value)?,
                 (ParamType::Reference, _) => Test::Reference(unescape(&value)),
             };
             filter.tests.push(test);
@@ -223,14 +250,11 @@ impl Test {
                 .as_str()
                 .and_then(|text| text.get(..10))
                 .and_then(|text| text.parse::<Day>().ok())
-                .is_some_and(|day| match prefix {
-                    Prefix::Eq => (*from..=*to).contains(&day),
-                    Prefix::Ne => !(*from..=*to).contains(&day),
-                    Prefix::Gt => day > *to,
-                    Prefix::Lt => day < *from,
-                    Prefix::Ge => day >= *from,
-                    Prefix::Le => day <= *to,
-                }),
+                .is_some_and(|day| prefix.holds(&day, from, to)),
+            Self::Instant { prefix, from, to } => element
+                .as_str()
+                .and_then(parsed)
+                .is_some_and(|time| prefix.holds(&time, from, to)),
             Self::Reference(wanted) => {
                 referenced(element).is_some_and(|id| same_patient(wanted, id, base))
             }
@@ -297,10 +321,9 @@ fn token(value: &str) -> Result<Test, Outcome> {
     Ok(Test::Token { system, code })
 }
 
-/// A prefix and a year, month or day (§3.1.1.4.7).
-fn date(value: &str) -> Result<Test, Outcome> {
-    let bad = || invalid("a date is YYYY, YYYY-MM or YYYY-MM-DD after eq, ne, gt, lt, ge or le");
-    let (prefix, text) = match value.split_at_checked(2) {
+/// A prefix, `eq` where there is none, and what follows it.
+fn prefixed(value: &str) -> (Prefix, &str) {
+    match value.split_at_checked(2) {
         Some(("eq", rest)) => (Prefix::Eq, rest),
         Some(("ne", rest)) => (Prefix::Ne, rest),
         Some(("gt", rest)) => (Prefix::Gt, rest),
@@ -308,7 +331,28 @@ fn date(value: &str) -> Result<Test, Outcome> {
         Some(("ge", rest)) => (Prefix::Ge, rest),
         Some(("le", rest)) => (Prefix::Le, rest),
         _ => (Prefix::Eq, value),
+    }
+}
+
+/// As [`date`], or a prefix and an RFC 3339 time.
+fn instant(value: &str) -> Result<Test, Outcome> {
+    let (prefix, text) = prefixed(value);
+    if let Some(time) = parsed(text) {
+        let (from, to) = (time, time);
+        return Ok(Test::Instant { prefix, from, to });
+    }
+    let Test::Date { prefix, from, to } = date(value)? else {
+        return Err(invalid("a time is RFC 3339"));
     };
+    let to = UnixTime(to.start().0 + 86_399);
+    let from = from.start();
+    Ok(Test::Instant { prefix, from, to })
+}
+
+/// A prefix and a year, month or day (§3.1.1.4.7).
+fn date(value: &str) -> Result<Test, Outcome> {
+    let bad = || invalid("a date is YYYY, YYYY-MM or YYYY-MM-DD after eq, ne, gt, lt, ge or le");
+    let (prefix, text) = prefixed(value);
     let day = |text: String| text.parse::<Day>().map_err(|_| bad());
     let (from, to) = match text.len() {
         4 => (day(format!("{text}-01-01"))?, day(format!("{text}-12-31"))?),

@@ -21,6 +21,8 @@ pub(super) enum ParamType {
     Token,
     Text,
     Date,
+    /// A date whose element has a time, too.
+    Instant,
     /// A reference to a Patient.
     Reference,
 }
@@ -34,7 +36,14 @@ pub(super) struct Definition {
     path: &'static [&'static str],
 }
 
+const LAST_UPDATED: Definition = Definition {
+    name: "_lastUpdated",
+    kind: ParamType::Instant,
+    path: &["meta", "lastUpdated"],
+};
+
 const PATIENT: &[Definition] = &[
+    LAST_UPDATED,
     Definition {
         name: "_id",
         kind: ParamType::Id,
@@ -68,6 +77,7 @@ const PATIENT: &[Definition] = &[
 ];
 
 const CONDITION: &[Definition] = &[
+    LAST_UPDATED,
     Definition {
         name: "_id",
         kind: ParamType::Id,
@@ -111,6 +121,7 @@ const CONDITION: &[Definition] = &[
 ];
 
 const OBSERVATION: &[Definition] = &[
+    LAST_UPDATED,
     Definition {
         name: "_id",
         kind: ParamType::Id,
@@ -154,6 +165,7 @@ const OBSERVATION: &[Definition] = &[
 ];
 
 const FAMILY_MEMBER_HISTORY: &[Definition] = &[
+    LAST_UPDATED,
     Definition {
         name: "_id",
         kind: ParamType::Id,
@@ -228,7 +240,7 @@ impl ParamType {
         match self {
             Self::Id | Self::Token => "token",
             Self::Text => "string",
-            Self::Date => "date",
+            Self::Date | Self::Instant => "date",
             Self::Reference => "reference",
         }
     }

@@ -4,16 +4,12 @@ use serde_json::Value;
 const KEY: &str = "ehr-reader";
 const SNOMED: &str = "http://snomed.info/sct";
 
+fn today() -> Day {
+    "2026-11-20".parse().unwrap()
+}
+
 async fn service() -> Running {
-    start(Config {
-        listen: crate::external::any_port(),
-        day_zero: "2026-11-20".parse().unwrap(),
-        api_key: Secret::new(KEY),
-        generated: 0,
-        unremarkable: Vec::new(),
-    })
-    .await
-    .unwrap()
+    start(Config::new(today(), Secret::new(KEY))).await.unwrap()
 }
 
 fn client() -> reqwest::Client {
@@ -314,11 +310,8 @@ async fn the_record_of_every_generated_patient_is_read_for_what_it_says() {
 
     const PATIENTS: usize = 120;
     let ehr = start(Config {
-        listen: crate::external::any_port(),
-        day_zero: "2026-11-20".parse().unwrap(),
-        api_key: Secret::new("key"),
         generated: PATIENTS,
-        unremarkable: Vec::new(),
+        ..Config::new(today(), Secret::new("key"))
     })
     .await
     .unwrap();
@@ -327,7 +320,7 @@ async fn the_record_of_every_generated_patient_is_read_for_what_it_says() {
     let config = oracles::config::NodeConfig::parse(&text).unwrap();
     let attest: oracles::attest::AttestConfig = config.role("attest").unwrap().unwrap();
     let sources = Sources::new(&attest.source, &attest.attribute).unwrap();
-    let today: Day = "2026-11-20".parse().unwrap();
+    let today = today();
     let mut seen = BTreeMap::new();
     for patient in generate::patients(today, PATIENTS).unwrap() {
         let keys = [
@@ -378,5 +371,84 @@ async fn the_record_of_every_generated_patient_is_read_for_what_it_says() {
         .read(pregnant, &keys("GEN-99999", "1900-01-01"), period)
         .await;
     assert_eq!(nobody, [Ok(None)]);
+    ehr.shutdown().await;
+}
+
+async fn with_staff(folder: &std::path::Path) -> Running {
+    start(Config {
+        pregnant: vec!["MRN-7".to_owned()],
+        staff: Some(Staff {
+            key: Secret::new("staff"),
+            data: folder.to_owned(),
+        }),
+        ..Config::new(today(), Secret::new(KEY))
+    })
+    .await
+    .unwrap()
+}
+
+async fn write(ehr: &Running, key: &str, body: &str) -> u16 {
+    let url = format!("{}/admin/events", ehr.url());
+    let request = client().post(&url).bearer_auth(key).body(body.to_owned());
+    request.send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn what_staff_wrote_is_found_by_when_it_was_written_and_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let ehr = with_staff(folder.path()).await;
+    let active = format!("Condition?code={SNOMED}|77386006&clinical-status=active");
+    let before = ids(&ehr, &active).await;
+    assert!(
+        before.contains(&"plain-0-pregnancy".to_owned()),
+        "{before:?}"
+    );
+    let later = "Condition?_lastUpdated=gt2026-11-17T00:00:00Z&_sort=_lastUpdated";
+    assert!(ids(&ehr, later).await.is_empty());
+    let all = "Condition?_lastUpdated=ge2026-11-17&_count=100&_sort=_lastUpdated";
+    assert_eq!(
+        ids(&ehr, all).await.len(),
+        ids(&ehr, "Condition?_count=100").await.len()
+    );
+
+    let over = r#"{"event": "conditions-resolved", "mrn": "MRN-7"}"#;
+    assert_eq!(write(&ehr, "staff", over).await, 201);
+    assert_eq!(write(&ehr, "staff", over).await, 201);
+    ehr.shutdown().await;
+    let ehr = with_staff(folder.path()).await;
+    // The clock of this machine stands in the record, whichever side of the fixtures' day it is on.
+    let other_day = "Condition?_lastUpdated=ne2026-11-17";
+    assert_eq!(ids(&ehr, other_day).await, ["plain-0-pregnancy"]);
+    assert!(
+        !ids(&ehr, &active)
+            .await
+            .contains(&"plain-0-pregnancy".to_owned())
+    );
+    let (_, read) = get(&format!("{}/Condition/plain-0-pregnancy", ehr.url())).await;
+    assert!(read["abatementDateTime"].is_string(), "{read}");
+    ehr.shutdown().await;
+}
+
+#[tokio::test]
+async fn attack_a_reader_cannot_write_and_staff_cannot_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let ehr = with_staff(folder.path()).await;
+    let over = r#"{"event": "conditions-resolved", "mrn": "MRN-7"}"#;
+    assert_eq!(write(&ehr, KEY, over).await, 401);
+    let url = format!("{}/Condition", ehr.url());
+    let read = client()
+        .get(&url)
+        .bearer_auth("staff")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(read.status(), 401);
+    let nobody = r#"{"event": "conditions-resolved", "mrn": "MRN-8"}"#;
+    assert_eq!(write(&ehr, "staff", nobody).await, 404);
+    assert_eq!(write(&ehr, "staff", r#"{"event": "died"}"#).await, 400);
+    ehr.shutdown().await;
+    // Without staff nobody writes.
+    let ehr = service().await;
+    assert_eq!(write(&ehr, KEY, over).await, 401);
     ehr.shutdown().await;
 }

@@ -22,6 +22,7 @@ use contracts::units::Day;
 use serde::{Deserialize, Serialize};
 
 use super::http::{MAX_QUERY, bears, now, problem, serve};
+use super::times::{parsed, rfc3339};
 use super::{ExternalError, Result, Running, Secret};
 use events::{Event, EventLog};
 pub use records::AccountDouble;
@@ -142,7 +143,7 @@ async fn changes(request: HttpRequest, state: Data<Arc<State>>) -> HttpResponse 
         return bad_request("the query string is too long");
     }
     let query = web::Query::<ChangesQuery>::from_query(query);
-    let since = query.ok().and_then(|query| report::parsed(&query.since));
+    let since = query.ok().and_then(|query| parsed(&query.since));
     let Some(since) = since else {
         return bad_request("give since, an RFC 3339 time, and nothing else");
     };
@@ -155,7 +156,7 @@ async fn changes(request: HttpRequest, state: Data<Arc<State>>) -> HttpResponse 
                  recorded_at,
                  ..
              }| {
-                let changed_at = report::rfc3339(recorded_at)?;
+                let changed_at = rfc3339(recorded_at)?;
                 Ok(serde_json::json!({ "case_number": case_number, "changed_at": changed_at }))
             },
         )

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use time::Date;
 
+use super::super::times::rfc3339;
 use super::super::{ExternalError, Result};
 use super::records::{Account, Deduction, Employment, Frequency};
 
@@ -216,23 +217,6 @@ fn month_shifted(date: Date, months: i64) -> Result<Day> {
     let month = time::Month::try_from(number).map_err(out_of_range)?;
     let day = date.day().min(month.length(year));
     Day::from_ymd(year, number, day).map_err(out_of_range)
-}
-
-/// A time as reports write it.
-pub(super) fn rfc3339(time: UnixTime) -> Result<String> {
-    let format =
-        time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-    time::OffsetDateTime::from_unix_timestamp(time.0)
-        .map_err(out_of_range)?
-        .format(&format)
-        .map_err(out_of_range)
-}
-
-/// The second of an RFC 3339 time; none for text that is no such time.
-pub(super) fn parsed(text: &str) -> Option<UnixTime> {
-    let format = &time::format_description::well_known::Rfc3339;
-    let time = time::OffsetDateTime::parse(text, format).ok()?;
-    Some(UnixTime(time.unix_timestamp()))
 }
 
 /// A code that names one completed report.

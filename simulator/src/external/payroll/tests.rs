@@ -195,7 +195,7 @@ async fn changes_name_whose_records_events_touched_and_nothing_of_what_they_say(
         )
     };
     let start = today().start();
-    let midnight = report::rfc3339(start).unwrap();
+    let midnight = rfc3339(start).unwrap();
     assert_eq!(
         changes(&midnight, API).await,
         (200, json!({ "changes": [] }))
@@ -213,7 +213,7 @@ async fn changes_name_whose_records_events_touched_and_nothing_of_what_they_say(
         again["changes"].as_array().unwrap().contains(&told[1]),
         "the last instant is told again"
     );
-    let tomorrow = report::rfc3339(contracts::units::UnixTime(start.0 + 86_400)).unwrap();
+    let tomorrow = rfc3339(contracts::units::UnixTime(start.0 + 86_400)).unwrap();
     assert_eq!(
         changes(&tomorrow, API).await,
         (200, json!({ "changes": [] }))
