@@ -1,5 +1,7 @@
 //! Batches of leaves under one threshold signature, and the proof that a leaf is in one.
 
+use std::sync::OnceLock;
+
 use frost_secp256k1::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
@@ -234,10 +236,21 @@ impl Attestation {
 }
 
 /// The tree that a committee signs: leaf hashes in ascending order, so that places tell nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Batch {
-    tree: merkle::Tree,
+    /// Of leaves and dummies, in ascending order.
+    hashes: Vec<[u8; 32]>,
+    /// Built for the first audit path: who only signs the root needs none.
+    tree: OnceLock<Option<merkle::Tree>>,
 }
+
+impl PartialEq for Batch {
+    fn eq(&self, other: &Self) -> bool {
+        self.hashes == other.hashes
+    }
+}
+
+impl Eq for Batch {}
 
 impl Batch {
     /// Dummies that fill a batch of this many leaves up to [`MIN_BATCH`].
@@ -262,9 +275,8 @@ impl Batch {
             return Err(AttestationError::Size(leaves.len() as u64));
         }
         let dummies = dummies.iter().map(leaf::dummy_hash);
-        let mut unordered: Vec<_> = leaves.iter().map(|hash| hash.0).collect();
-        unordered.extend(dummies.map(|hash| hash.0));
-        let hashes = ascending(&unordered);
+        let dummies: Vec<_> = dummies.collect();
+        let hashes = ascending(leaves.iter().chain(&dummies).map(|hash| &hash.0));
         if hashes.windows(2).any(|pair| pair.first() == pair.last()) {
             return Err(AttestationError::Duplicate);
         }
@@ -276,13 +288,18 @@ impl Batch {
     /// # Errors
     /// [`AttestationError::Size`] for none.
     pub fn stored(hashes: Vec<[u8; 32]>) -> Result<Self, AttestationError> {
-        let tree = merkle::Tree::new(hashes).ok_or(AttestationError::Size(0))?;
-        Ok(Self { tree })
+        match hashes.is_empty() {
+            true => Err(AttestationError::Size(0)),
+            false => Ok(Self {
+                hashes,
+                tree: OnceLock::new(),
+            }),
+        }
     }
 
     /// The hashes of leaves and dummies, in ascending order.
     pub fn hashes(&self) -> &[[u8; 32]] {
-        self.tree.leaves()
+        &self.hashes
     }
 
     /// The statement to sign.
@@ -291,7 +308,7 @@ impl Batch {
             committee,
             epoch,
             size: self.hashes().len() as u64,
-            root: self.tree.root().into(),
+            root: merkle::root(&self.hashes).into(),
             day,
         }
     }
@@ -304,7 +321,10 @@ impl Batch {
     /// The place of a leaf and its audit path; none if it is not in the batch.
     pub fn inclusion(&self, leaf: &Bytes32) -> Option<(u64, Vec<Bytes32>)> {
         let index = self.hashes().binary_search(&leaf.0).ok()?;
-        Some((index as u64, self.tree.inclusion_path(index)?))
+        let tree = self
+            .tree
+            .get_or_init(|| merkle::Tree::new(self.hashes.clone()));
+        Some((index as u64, tree.as_ref()?.inclusion_path(index)?))
     }
 
     /// The attestation of a leaf in this batch under its signed root; none if it is not in the batch.
@@ -321,13 +341,14 @@ impl Batch {
 
 /// Hashes in ascending order: counted into as many parts as there are hashes, by their first bits, then each part by
 /// comparison. Hashes are uniform, so a part holds one or two; if somebody chose them, it is one sort more.
-fn ascending(hashes: &[[u8; 32]]) -> Vec<[u8; 32]> {
-    let bits = hashes.len().max(2).ilog2().min(MAX_RADIX_BITS);
+fn ascending<'a>(hashes: impl Iterator<Item = &'a [u8; 32]> + Clone) -> Vec<[u8; 32]> {
+    let count = hashes.clone().count();
+    let bits = count.max(2).ilog2().min(MAX_RADIX_BITS);
     let part =
         |[a, b, ..]: &[u8; 32]| usize::from(u16::from_be_bytes([*a, *b]) >> (u16::BITS - bits));
     // The end of each part; while hashes are placed from the last to the first, it moves down to its beginning.
-    let mut bounds = vec![0; 1 << bits];
-    for hash in hashes {
+    let mut bounds = vec![0u32; 1 << bits];
+    for hash in hashes.clone() {
         bounds[part(hash)] += 1;
     }
     let mut end = 0;
@@ -335,15 +356,18 @@ fn ascending(hashes: &[[u8; 32]]) -> Vec<[u8; 32]> {
         end += *bound;
         *bound = end;
     }
-    let mut sorted = vec![[0; 32]; hashes.len()];
+    let mut sorted = vec![[0; 32]; count];
     for hash in hashes {
         let bound = &mut bounds[part(hash)];
         *bound -= 1;
-        sorted[*bound] = *hash;
+        sorted[*bound as usize] = *hash;
     }
-    let ends = bounds.iter().skip(1).copied().chain([hashes.len()]);
-    for (start, end) in bounds.iter().copied().zip(ends) {
-        sorted[start..end].sort_unstable();
+    let mut rest = sorted.as_mut_slice();
+    let ends = bounds.iter().skip(1).copied().chain([end]);
+    for (start, end) in bounds.iter().zip(ends) {
+        let (part, after) = rest.split_at_mut((end - start) as usize);
+        part.sort_unstable();
+        rest = after;
     }
     sorted
 }

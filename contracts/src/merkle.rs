@@ -1,5 +1,10 @@
 //! RFC 6962 §2.1 Merkle trees: root, inclusion and consistency proofs and their checks.
 
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::sync::OnceLock;
+use std::thread;
+
 use sha2::digest::consts::U64;
 use sha2::digest::generic_array::GenericArray;
 use sha2::{Digest, Sha256, compress256};
@@ -19,6 +24,10 @@ const INITIAL: [u32; 8] = [
 ];
 /// Pairs of a level that are laid out before any of them is hashed.
 const LANES: usize = 16;
+/// Leaves of a subtree that is hashed on the stack: a power of two.
+const PART: usize = 1_024;
+/// Leaves from which on a second thread costs less than it saves.
+const WORTH_A_THREAD: usize = 4 * PART;
 
 type Block = GenericArray<u8, U64>;
 
@@ -73,16 +82,71 @@ fn split(n: usize) -> usize {
     1 << (n - 1).ilog2()
 }
 
-/// The Merkle tree hash of leaf hashes; of none, `SHA-256("")`.
+/// The Merkle tree hash of leaf hashes; of none, `SHA-256("")`. Many are hashed on two processors where there are two.
 pub fn root(leaves: &[[u8; 32]]) -> [u8; 32] {
-    match leaves {
-        [] => Sha256::digest([]).into(),
-        [leaf] => *leaf,
-        _ => {
-            let (left, right) = leaves.split_at(split(leaves.len()));
-            node_hash(&root(left), &root(right))
+    if leaves.len() <= PART {
+        return small_root(leaves);
+    }
+    // A whole part is a subtree, and what the last one comes to stands where its subtree would.
+    let roots = |leaves: &[[u8; 32]]| leaves.chunks(PART).map(small_root).collect::<Vec<_>>();
+    let half = (leaves.len() / 2).next_multiple_of(PART);
+    let above = match leaves.split_at_checked(half) {
+        Some((first, second)) if leaves.len() >= WORTH_A_THREAD && processors() > 1 => {
+            thread::scope(|scope| {
+                let second = scope.spawn(|| roots(second));
+                let mut above = roots(first);
+                above.extend(second.join().unwrap_or_else(|panic| resume_unwind(panic)));
+                above
+            })
+        }
+        _ => roots(leaves),
+    };
+    root(&above)
+}
+
+/// The Merkle tree hash of at most [`PART`] leaf hashes, without memory of the heap.
+fn small_root(leaves: &[[u8; 32]]) -> [u8; 32] {
+    if leaves.is_empty() {
+        return Sha256::digest([]).into();
+    }
+    let mut level = [[0; 32]; PART];
+    level[..leaves.len()].copy_from_slice(leaves);
+    let mut width = leaves.len();
+    while width > 1 {
+        width = climb(&mut level[..width]);
+    }
+    level[0]
+}
+
+/// Writes the level above one over its beginning, and returns how wide that is. The last node of a level of odd width stands
+/// for itself in the next, which gives the left-full tree of §2.1.
+///
+/// Several messages are written before the first is hashed: a processor that reads back in words what it has only just
+/// written in bytes waits for it, and that doubles the time.
+fn climb(level: &mut [[u8; 32]]) -> usize {
+    let mut messages: [_; LANES] = std::array::from_fn(|_| NodeMessage::new());
+    let pairs = level.len() / 2;
+    for first in (0..pairs).step_by(LANES) {
+        let messages = &mut messages[..LANES.min(pairs - first)];
+        let children = level[2 * first..].as_chunks::<2>().0.iter();
+        for (message, [left, right]) in messages.iter_mut().zip(children) {
+            message.set(left, right);
+        }
+        // No child that is still to be read is so far to the left.
+        for (node, message) in level[first..].iter_mut().zip(&*messages) {
+            *node = message.hash();
         }
     }
+    if level.len() % 2 == 1 {
+        level[pairs] = level[2 * pairs];
+    }
+    level.len().div_ceil(2)
+}
+
+/// Threads that can run at once.
+fn processors() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get))
 }
 
 /// The audit path of leaf `index` (§2.1.1), deepest sibling first; none if there is no such leaf.
@@ -107,8 +171,7 @@ pub fn inclusion_path(leaves: &[[u8; 32]], index: usize) -> Option<Vec<Bytes32>>
 /// A finished tree with every interior hash, for many audit paths of one tree: each costs a look-up per level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
-    /// Leaf hashes first, the root last. The last hash of a level of odd length stands for itself in the next, which
-    /// gives the left-full tree of §2.1.
+    /// Leaf hashes first, the root last.
     levels: Vec<Vec<[u8; 32]>>,
 }
 
@@ -118,10 +181,12 @@ impl Tree {
         if leaves.is_empty() {
             return None;
         }
-        let mut messages = std::array::from_fn(|_| NodeMessage::new());
         let mut levels = vec![leaves];
         while let Some(level) = levels.last().filter(|level| level.len() > 1) {
-            levels.push(parents(level, &mut messages));
+            let mut above = level.clone();
+            let width = climb(&mut above);
+            above.truncate(width);
+            levels.push(above);
         }
         Some(Self { levels })
     }
@@ -149,21 +214,6 @@ impl Tree {
             });
         Some(siblings.collect())
     }
-}
-
-/// The level above one. Several messages are written before the first is hashed: a processor that reads back in words what
-/// it has only just written in bytes waits for it, and that doubles the time.
-fn parents(level: &[[u8; 32]], messages: &mut [NodeMessage; LANES]) -> Vec<[u8; 32]> {
-    let (pairs, rest) = level.as_chunks::<2>();
-    let mut above = Vec::with_capacity(level.len().div_ceil(2));
-    for pairs in pairs.chunks(LANES) {
-        for (message, [left, right]) in messages.iter_mut().zip(pairs) {
-            message.set(left, right);
-        }
-        above.extend(messages[..pairs.len()].iter().map(NodeMessage::hash));
-    }
-    above.extend(rest);
-    above
 }
 
 /// The root that a leaf hash, its index, the tree size and an audit path lead to (RFC 9162 §2.1.3.2).
@@ -318,13 +368,31 @@ mod tests {
         assert_eq!(node_hash(&left, &right), <[u8; 32]>::from(whole.finalize()));
     }
 
+    /// §2.1 word for word.
+    fn defined(leaves: &[[u8; 32]]) -> [u8; 32] {
+        match leaves {
+            [] => Sha256::digest([]).into(),
+            [leaf] => *leaf,
+            _ => {
+                let (left, right) = leaves.split_at(split(leaves.len()));
+                node_hash(&defined(left), &defined(right))
+            }
+        }
+    }
+
     #[test]
-    fn a_tree_built_many_nodes_at_once_is_the_tree_of_one_at_a_time() {
-        let whole = leaves(40 * LANES + 3);
-        for n in (2 * LANES - 1..=2 * LANES + 3).chain([4 * LANES, 4 * LANES + 2, whole.len()]) {
+    fn a_tree_of_any_width_has_the_root_that_is_defined() {
+        let whole = leaves(6 * PART + 5);
+        let around = |n: usize| n - 3..=n + 3;
+        let small = (0..=3).chain(around(2 * LANES)).chain(around(4 * LANES));
+        let large = [1, 2, 3, 4, 5, 6]
+            .into_iter()
+            .flat_map(|parts| around(parts * PART));
+        for n in small.chain(large).filter(|n| *n <= whole.len()) {
             let leaves = whole.get(..n).unwrap();
-            let tree = Tree::new(leaves.to_vec()).unwrap();
-            assert_eq!(tree.root(), root(leaves), "{n} leaves");
+            let tree = Tree::new(leaves.to_vec()).map(|tree| tree.root());
+            assert_eq!(root(leaves), defined(leaves), "{n} leaves");
+            assert_eq!(tree, (n > 0).then(|| defined(leaves)), "{n} leaves");
         }
     }
 

@@ -233,6 +233,7 @@ impl KeyStore {
                     transcript: record.transcript,
                     confirmations: record.confirmations.clone(),
                     public_package: record.public_package.clone(),
+                    group: record.group.clone(),
                     secret: if active {
                         record.secret.clone()
                     } else {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use contracts::encoding::{Blob, Bytes32};
 use contracts::ids::NodeId;
@@ -68,6 +68,7 @@ impl NewKey {
             transcript: self.transcript,
             confirmations,
             public_package: Blob(self.public_package),
+            group: OnceLock::new(),
             secret: self.key_package,
         }
     }
@@ -91,6 +92,8 @@ pub struct KeyRecord {
     pub confirmations: Vec<Confirmation>,
     /// Serialised `PublicKeyPackage`.
     pub public_package: Blob,
+    /// The group's key once it was asked for: decoding a package decodes a point for every member.
+    pub(super) group: OnceLock<Blob>,
     pub(super) secret: Zeroizing<Vec<u8>>,
 }
 
@@ -142,11 +145,15 @@ impl KeyRecord {
                 .map(Blob)
                 .map_err(|_| record.decode_error())
         }
-        match self.key.suite() {
+        if let Some(known) = self.group.get() {
+            return Ok(known.clone());
+        }
+        let key = match self.key.suite() {
             Suite::Secp256k1 => bytes::<frost_secp256k1::Secp256K1Sha256>(self),
             Suite::Ed25519 => bytes::<frost_ed25519::Ed25519Sha512>(self),
             Suite::Ristretto255 => bytes::<frost_ristretto255::Ristretto255Sha512>(self),
-        }
+        }?;
+        Ok(self.group.get_or_init(|| key).clone())
     }
 }
 
@@ -230,6 +237,7 @@ impl KeyStore {
             transcript,
             confirmations: serde_json::from_str(&text(8)?).map_err(|_| malformed())?,
             public_package,
+            group: OnceLock::new(),
             secret,
         })
     }
@@ -416,6 +424,7 @@ impl KeyStore {
             transcript: *transcript,
             confirmations: confirmations.to_vec(),
             public_package: record.public_package.clone(),
+            group: record.group.clone(),
             secret: record.secret.clone(),
         });
         Ok(())

@@ -8,10 +8,13 @@ mod seed;
 
 pub use keys::{LeafKeys, SigningKey};
 pub use marks::{GAP_LIMIT, Marks};
+use path::ABOVE_INDEX;
 pub use path::{MAX_INDEX, Role, Use};
 pub use seed::{Entropy, SeedError};
 
-use bip32::XPrv;
+use std::sync::{Mutex, PoisonError};
+
+use bip32::{ChildNumber, XPrv};
 use contracts::encoding::{Bytes32, tagged_hash};
 use contracts::ids::Domain;
 use contracts::issuance::derive_scalar;
@@ -33,9 +36,17 @@ pub enum WalletError {
     NoKey,
 }
 
-/// The owner's keys. Holds the master node only; everything else is derived when it is needed and wiped after.
+/// The owner's keys. Holds the master node, and those above the indices that were asked for: each step of a derivation costs a
+/// multiplication on the curve. Everything below is derived when it is needed and wiped after.
 pub struct Wallet {
     master: XPrv,
+    above: Mutex<Vec<(Vec<ChildNumber>, XPrv)>>,
+}
+
+fn descend(from: XPrv, steps: &[ChildNumber]) -> Result<XPrv, WalletError> {
+    let child = |node: XPrv, step: &ChildNumber| node.derive_child(*step);
+    let reached = steps.iter().try_fold(from, child);
+    reached.map_err(|_| WalletError::NoKey)
 }
 
 impl std::fmt::Debug for Wallet {
@@ -51,15 +62,25 @@ impl Wallet {
     /// [`WalletError::NoKey`]: the seed has no master key (probability below 2⁻¹²⁷).
     pub fn new(entropy: &Entropy) -> Result<Self, WalletError> {
         let master = XPrv::new(entropy.seed()).map_err(|_| WalletError::NoKey)?;
-        Ok(Self { master })
+        let above = Mutex::default();
+        Ok(Self { master, above })
+    }
+
+    /// The node above all indices of one use and domain.
+    fn above(&self, steps: &[ChildNumber]) -> Result<XPrv, WalletError> {
+        let mut above = self.above.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, node)) = above.iter().find(|(path, _)| path == steps) {
+            return Ok(node.clone());
+        }
+        let node = descend(self.master.clone(), steps)?;
+        above.push((steps.to_vec(), node.clone()));
+        Ok(node)
     }
 
     fn secret(&self, use_: Use, index: u32) -> Result<Zeroizing<[u8; 32]>, WalletError> {
         let steps = use_.steps(index).ok_or(WalletError::Exhausted)?;
-        let mut node = self.master.clone();
-        for step in steps {
-            node = node.derive_child(step).map_err(|_| WalletError::NoKey)?;
-        }
+        let (above, below) = steps.split_at(ABOVE_INDEX);
+        let node = descend(self.above(above)?, below)?;
         Ok(Zeroizing::new(node.to_bytes()))
     }
 
@@ -81,7 +102,17 @@ impl Wallet {
     /// # Errors
     /// [`WalletError`].
     pub fn leaf(&self, domain: Domain, index: u32) -> Result<LeafKeys, WalletError> {
-        let secret = |role| self.secret(Use::Leaf(domain, role), index);
+        let steps = |role| {
+            let steps = Use::Leaf(domain, role).steps(index);
+            steps.ok_or(WalletError::Exhausted)
+        };
+        let of_leaf = steps(Role::Holder)?;
+        let (above, below) = of_leaf.split_at(ABOVE_INDEX);
+        let leaf = descend(self.above(above)?, &below[..1])?;
+        let secret = |role| {
+            let node = descend(leaf.clone(), &steps(role)?[ABOVE_INDEX + 1..])?;
+            Ok(Zeroizing::new(node.to_bytes()))
+        };
         Ok(LeafKeys {
             holder: SigningKey::new(secret(Role::Holder)?),
             receive: NodeKeyPair::from_secret(secret(Role::Receive)?),

@@ -11,6 +11,9 @@ const ROOT: u32 = 0x7368_7030;
 /// Below this every index lies: BIP-32 has 2³¹ hardened children.
 pub const MAX_INDEX: u32 = 1 << 31;
 
+/// The steps before the index: root, use and domain.
+pub(super) const ABOVE_INDEX: usize = 3;
+
 /// What a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Use {

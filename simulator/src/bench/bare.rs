@@ -9,6 +9,7 @@ use curve25519_dalek::constants::RISTRETTO_BASEPOINT_TABLE;
 use curve25519_dalek::ristretto::CompressedRistretto;
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::VartimeMultiscalarMul as _;
+use ed25519_dalek::Signer as _;
 use oracles::hpke::{self, NodeKeyPair};
 use profile::wallet::{Entropy, Wallet};
 use rand::rngs::OsRng;
@@ -25,6 +26,8 @@ const VALUE: usize = 13;
 /// Bytes of a request for one leaf, and of a handle.
 const REQUEST: usize = 640;
 const HANDLE: usize = 600;
+/// Bytes that a node tells another.
+const PEER_MESSAGE: usize = 1_000;
 
 /// What one attestation needs.
 pub struct Needed {
@@ -32,6 +35,22 @@ pub struct Needed {
     pub micros: f64,
     /// The same by operation.
     pub parts: Vec<(&'static str, f64)>,
+}
+
+/// A call from node to node: request and answer, each sealed and opened (HPKE), signed and verified (Ed25519).
+pub fn peer_call() -> Result<f64, String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let receiver = NodeKeyPair::generate();
+    let body = [7; PEER_MESSAGE];
+    let boxed = hpke::seal(receiver.public(), &[], &[], &body).map_err(|error| text(&error))?;
+    let seal = micros(|| hpke::seal(receiver.public(), &[], &[], &body))?;
+    let open = micros(|| receiver.open(&[], &[], &boxed))?;
+    let key = ed25519_dalek::SigningKey::generate(&mut OsRng);
+    let signature = key.sign(&boxed);
+    let sign = micros(|| key.sign(&boxed))?;
+    let public = key.verifying_key();
+    let verify = micros(|| public.verify_strict(&boxed, &signature))?;
+    Ok(2.0 * (seal + open + sign + verify))
 }
 
 /// The operations of `nodes` nodes and of the owner, for one leaf of a request for `leaves`, in a batch of `batch`.

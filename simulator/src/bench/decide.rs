@@ -41,6 +41,7 @@ struct Used {
     cpu: Duration,
     leaves: i64,
     signatures: u64,
+    calls: u64,
 }
 
 async fn used(decisions: &Decisions<'_>) -> Result<Used, String> {
@@ -52,6 +53,7 @@ async fn used(decisions: &Decisions<'_>) -> Result<Used, String> {
         cpu: sum,
         leaves: leaves(decisions).await?,
         signatures: decisions.ceremonies().await?,
+        calls: decisions.peer_calls().await?,
     })
 }
 
@@ -111,11 +113,14 @@ async fn over(decisions: &Decisions<'_>) -> Result<Vec<Figure>, String> {
     let each = (after.cpu - before.cpu).as_secs_f64() * 1e6 / decided;
     let leaves = (after.leaves - before.leaves) as f64 / decided;
     let signatures = (after.signatures - before.signatures) as f64 / decided;
+    let calls = (after.calls - before.calls) as f64 / decided;
 
-    let parts = needed(yes / decided, leaves, signatures)?;
+    let mut parts = needed(yes / decided, leaves, signatures)?;
+    let of_calls = calls * bare::peer_call()?;
+    parts.push(("nodes: what they tell each other".to_owned(), of_calls));
     let crypto: f64 = parts.iter().map(|(_, micros)| micros).sum();
     eprintln!(
-        "{yes} YES, {no} NO, a decision took {leaves:.1} leaves and {signatures:.1} threshold signatures"
+        "{yes} YES, {no} NO, a decision took {leaves:.1} leaves, {signatures:.1} threshold signatures and {calls:.0} calls between nodes"
     );
     for (name, micros) in &parts {
         eprintln!("  needs {micros:>10.1} us  {name}");

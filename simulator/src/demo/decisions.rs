@@ -15,6 +15,8 @@ use super::{DemoError, DemoOptions, oracle_config};
 const STEPS: usize = 12;
 /// The counter of signing ceremonies that ended in a signature, in a node's metrics.
 const CEREMONIES: &str = "oracle_ceremonies_total{";
+/// The counter of answers to other nodes.
+const PEER_REQUESTS: &str = "oracle_peer_requests_total{";
 
 /// The network, its people enrolled.
 pub(crate) struct Decisions<'a> {
@@ -106,7 +108,20 @@ impl<'a> Decisions<'a> {
     /// # Errors
     /// One line.
     pub(crate) async fn ceremonies(&self) -> Result<u64, String> {
-        let mut signed = 0;
+        self.counted(CEREMONIES, "outcome=\"signed\"").await
+    }
+
+    /// Calls of oracles to each other that were answered so far.
+    ///
+    /// # Errors
+    /// One line.
+    pub(crate) async fn peer_calls(&self) -> Result<u64, String> {
+        self.counted(PEER_REQUESTS, "").await
+    }
+
+    /// The sum over all oracles of counters of one name with a label.
+    async fn counted(&self, name: &str, label: &str) -> Result<u64, String> {
+        let mut sum = 0;
         for node in oracle_config::nodes() {
             let party = oracle_name(node);
             let text = self
@@ -115,15 +130,13 @@ impl<'a> Decisions<'a> {
                 .get_bytes(&party, "/metrics", None)
                 .await?;
             let text = String::from_utf8_lossy(&text);
-            let counters = text
-                .lines()
-                .filter(|line| line.starts_with(CEREMONIES) && line.contains("outcome=\"signed\""));
-            for counter in counters {
+            let of_name = |line: &&str| line.starts_with(name) && line.contains(label);
+            for counter in text.lines().filter(of_name) {
                 let count = counter.rsplit(' ').next().and_then(|it| it.parse().ok());
-                signed += count.unwrap_or(0);
+                sum += count.unwrap_or(0);
             }
         }
-        Ok(signed)
+        Ok(sum)
     }
 
     /// Every process but this one, which asks and keeps what crosses the doors.
