@@ -8,8 +8,8 @@ use super::script::Sight::{
     Uninsured,
 };
 use super::script::Step::{
-    Agree, Dispute, Household, JobFound, JobLost, Kill, Moves, Recovers, Reply, ReplyAgain, Report,
-    Restart, Says, Seen, TakeBack, Texted, Told, Until,
+    Agree, Dispute, Household, JobFound, JobLost, Kill, LivesElsewhere, Moves, Recovers, Reply,
+    ReplyAgain, Report, Restart, Says, Seen, TakeBack, Texted, Told, Until,
 };
 use super::script::{Ending, Step, day};
 use super::world::HERE;
@@ -59,12 +59,6 @@ fn told() -> Vec<Step> {
         told,
         asked,
     ]
-}
-
-/// The owner moves, says so, and is asked whether to apply there.
-fn moved() -> Vec<Step> {
-    let reported = Report(Change::Moved { to: away() });
-    vec![Moves, reported, Until(Asked(1)), Texted("move", 1)]
 }
 
 /// As [`covered`], and nobody reports that the job was lost: the owner lets facts be watched.
@@ -238,7 +232,7 @@ fn reinstatements() -> Vec<Ending> {
             "a move while the agency determines waits for its answer",
         )
         .on(0, applied())
-        .on(2, [Moves, Report(Change::Moved { to: away() })])
+        .on(2, [Moves])
         .on(
             4,
             [
@@ -514,7 +508,8 @@ fn losses() -> Vec<Ending> {
 }
 
 fn moves() -> Vec<Ending> {
-    let applied = || [moved(), vec![Reply("YES"), Until(Pending)]].concat();
+    let asked = Texted("move", 1);
+    let applied = || vec![Moves, asked.clone(), Reply("YES"), Until(Pending)];
     vec![
         moving("moved", "nothing: the new state's cover begins where the old one's ends")
             .on(10, applied())
@@ -556,7 +551,7 @@ fn moves() -> Vec<Ending> {
             .at("agency-away said [denied] told []")
             .sold("from 2026-08-01 up to 2026-11-29"),
         moving("move-no-reply", "no reply: nothing is filed, and the old state is told")
-            .on(10, moved())
+            .on(10, [Moves, Until(Asked(1))])
             .on(15, [Until(Asked(2))])
             .on(20, [Until(Ended(Outcome::NoReply)), Told(HERE, "moved")])
             .ends(Outcome::NoReply, ["CA 2026-06-01"])
@@ -628,7 +623,7 @@ fn watched() -> Vec<Ending> {
         .watched(1),
         moving("watched-move", "nobody reports the move: a watch of the registry tells, and its committee where to")
             .on(0, [Agree])
-            .on(10, [Moves, Texted("move", 1), Reply("YES"), Until(Pending)])
+            .on(10, [LivesElsewhere, Texted("move", 1), Reply("YES"), Until(Pending)])
             .on(22, [Says(AWAY, accepted("2026-07-12")), Until(Covered(away()))])
             .on(22, [Told(HERE, "covered-elsewhere")])
             .ends(Outcome::Accepted, ["CA 2026-06-01", "OR 2026-07-12"])

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use contracts::lifecycle::Change;
 use futures::future::join_all;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -207,7 +208,13 @@ async fn take(world: &World<'_>, owner: &Owner, step: &Step) -> Result<(), Faile
         Step::JobFound => world.job(owner, true).await,
         Step::Household(size) => world.household(owner, Some(*size)).await,
         Step::Recovers => world.recovers(owner).await,
-        Step::Moves => world.moves(owner, away()).await,
+        Step::LivesElsewhere => world.moves(owner, away()).await,
+        Step::Moves => {
+            world.moves(owner, away()).await?;
+            let change = Change::Moved { to: away() };
+            let body = json!({"event": "changed", "change": change});
+            world.report(owner, &body).await
+        }
         Step::Agree => world.agree(owner).await,
         Step::TakeBack => world.take_back(owner).await,
         Step::Kill(node) => world.kill(*node).await,

@@ -59,7 +59,9 @@ pub enum Step {
     Household(u8),
     /// The EHR learns that the owner's pregnancy is over.
     Recovers,
-    /// The owner lives in the other state, as the registry learns.
+    /// The registry learns that the owner lives in the other state.
+    LivesElsewhere,
+    /// The same, and the owner reports it.
     Moves,
     /// The owner lets facts be watched, and every node watches them.
     Agree,
