@@ -30,7 +30,8 @@ pub fn headers() -> DefaultHeaders {
     DefaultHeaders::new()
         .add((header::CONTENT_SECURITY_POLICY, POLICY))
         .add((header::CACHE_CONTROL, "no-store"))
-        .add((header::REFERRER_POLICY, "no-referrer"))
+        // With `no-referrer` a browser would send its own forms with `Origin: null` (Fetch, "append a request Origin header").
+        .add((header::REFERRER_POLICY, "same-origin"))
         .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
 }
 

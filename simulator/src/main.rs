@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use simulator::demo::form;
 use simulator::demo::live::{self, Scenario};
 use simulator::demo::{self, DemoOptions};
 use simulator::drill::{lifecycle, notifier};
@@ -40,6 +41,8 @@ enum Command {
     },
     /// Every way in which the three scenarios end, over one network on a simulated calendar.
     Endings(play::Options),
+    /// People enrolled by the navigator's form over the network of the demo, with its process killed meanwhile.
+    Enrolment(form::Options),
     /// Whether two agencies and an insurer can match owners by all that they receive in a year.
     Linking(linking::Options),
     /// Figures as ratios: a table on stderr, JSON lines on stdout.
@@ -83,6 +86,7 @@ async fn main() -> ExitCode {
         Some(Command::Bench { name }) => simulator::bench::run(name.as_deref()).map_err(Into::into),
         Some(Command::Faults(options)) => faults::run(options).await.map_err(Into::into),
         Some(Command::Linking(options)) => linking::run(&options).await.map_err(Into::into),
+        Some(Command::Enrolment(options)) => form::run(&options).await.map_err(Into::into),
         Some(Command::Endings(options)) => play::run(&options).await.map_err(Into::into),
         Some(Command::Drill {
             part: Drill::Notifier(options),

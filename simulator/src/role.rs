@@ -25,6 +25,8 @@ pub enum Role {
     Profile,
     /// The notifier.
     Notifier,
+    /// The form with which a navigator enrols people.
+    Navigator,
 }
 
 /// Runs a role until its parent goes away: standard input is a pipe that only the parent holds.
@@ -78,6 +80,13 @@ pub async fn run(
             announce(ready, &[running.address()])?;
             orphaned().await;
             running.shutdown().await;
+        }
+        Role::Navigator => {
+            let config = profile::navigator::NavigatorConfig::load(config)?;
+            let form = profile::navigator::start(&config)?;
+            announce(ready, &[form.address()])?;
+            orphaned().await;
+            form.stop().await;
         }
     }
     Ok(())

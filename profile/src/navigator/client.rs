@@ -164,6 +164,7 @@ impl Client {
             "the profile service",
             http::send_json(request, MAX_RESPONSE_BYTES).await,
         )
+        .map_err(in_words)
     }
 
     /// Has cover looked after.
@@ -182,6 +183,25 @@ impl Client {
         let answer = http::send(request, MAX_RESPONSE_BYTES).await;
         said("the profile service", answer.map(drop))
     }
+}
+
+/// What a refusal by the identity committee asks of whoever reads it; others stay as they are.
+fn in_words(problem: Problem) -> Problem {
+    let refused = problem.code() == "committee-refused";
+    let code = problem.detail.rsplit(' ').next().unwrap_or_default();
+    let (title, detail) = match code {
+        "not-proofed" if refused => (
+            "The records do not match",
+            "SSN, name and date of birth are not those of one person on record: check them with the person, stop here, and fill in the form again",
+        ),
+        "enrolled" if refused => (
+            "This person cannot be enrolled now",
+            "somebody with this SSN is enrolled, or was begun a short time ago: what they took home then serves. If all of it is lost, stop here, and fill in the form again with the last box ticked",
+        ),
+        _ => return problem,
+    };
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+    Problem::new(status, "committee-refused", title, detail)
 }
 
 /// What a service's answer comes to here.

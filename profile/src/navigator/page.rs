@@ -77,8 +77,14 @@ pub(super) fn form(config: &NavigatorConfig, filled: &Filled, faults: &[Fault]) 
     shell(&config.name, "Enrol a person", !faults.is_empty(), &body)
 }
 
-/// A text is out; nothing else is sent before its YES.
-pub(super) fn waiting(config: &NavigatorConfig, id: &Bytes32, told: Option<&Problem>) -> String {
+/// A text is out; nothing else is sent before its YES. What the person takes home is shown already, so that nothing is lost where
+/// this program ends before it can say that they are enrolled.
+pub(super) fn waiting(
+    config: &NavigatorConfig,
+    id: &Bytes32,
+    taken: &Takeaway<'_>,
+    told: Option<&Problem>,
+) -> String {
     let body = html! {
         @if let Some(problem) = told {
             div class="faults" role="alert" tabindex="-1" {
@@ -86,7 +92,9 @@ pub(super) fn waiting(config: &NavigatorConfig, id: &Bytes32, told: Option<&Prob
                 p { (problem.detail) }
             }
         }
-        p { "The phone was asked by text whether it is the person's. They reply YES and the word that the text shows." }
+        p { "The phone was asked by text whether it is the person's. They reply YES and the word that the newest text shows." }
+        p { "Write these down for the person. They count once the person is enrolled." }
+        (takeaway(taken))
         form method="post" action={ "/enrol/" (id) } {
             button type="submit" { "They have replied: go on" }
         }
@@ -102,15 +110,21 @@ pub(super) fn done(config: &NavigatorConfig, id: &Bytes32, taken: &Takeaway<'_>)
         @if let Some(lacking) = taken.lacking {
             div class="faults" role="alert" { h2 { "Cover is not looked after yet" } p { (lacking) } }
         }
-        p { "Write these down for the person. They are shown once." }
+        p { "Write these down for the person. They are not shown again after this." }
+        (takeaway(taken))
+        (stop(id, "They have it: close"))
+    };
+    shell(&config.name, "Enrolled", false, &body)
+}
+
+fn takeaway(taken: &Takeaway<'_>) -> Markup {
+    html! {
         dl {
             dt { "Recovery code, for a new phone number" } dd { (taken.recovery_code) }
             dt { "Profile" } dd { (taken.profile) }
             dt { "Key of the profile, to be kept secret" } dd { (taken.owner_token) }
         }
-        (stop(id, "They have it: close"))
-    };
-    shell(&config.name, "Enrolled", false, &body)
+    }
 }
 
 fn stop(id: &Bytes32, label: &str) -> Markup {

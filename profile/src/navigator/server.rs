@@ -29,6 +29,10 @@ use crate::server::StartError;
 const MAX_FORM_BODY: usize = 8 << 10;
 /// People who are being enrolled at once.
 const MAX_PEOPLE: usize = 32;
+/// The profile service's code for a profile that is enrolled.
+const ENROLLED: &str = "enrolled";
+/// In place of a recovery code, where the phone was registered by a form that was interrupted.
+const FIRST_CODE: &str = "the one written down first";
 /// How long somebody's enrolment is kept in memory.
 const KEPT: Duration = Duration::from_secs(3_600);
 
@@ -114,6 +118,7 @@ pub fn start(config: &NavigatorConfig) -> Result<RunningForm, StartError> {
             .wrap(pages::headers())
             .route("/", web::get().to(empty))
             .route("/style.css", web::get().to(style))
+            .route("/healthz", web::get().to(HttpResponse::Ok))
             .route("/enrol", web::post().to(take))
             .route("/enrol/{id}", web::get().to(look))
             .route("/enrol/{id}", web::post().to(go_on))
@@ -205,7 +210,7 @@ impl Form {
     }
 
     fn unknown(&self) -> HttpResponse {
-        let detail = "Nobody is being enrolled here: it was closed, or an hour has passed.";
+        let detail = "Nobody is being enrolled here: it was closed, an hour has passed, or the program was started anew. Fill in the form again.";
         html(
             StatusCode::NOT_FOUND,
             page::ended(&self.config, "Not found", detail),
@@ -213,18 +218,19 @@ impl Form {
     }
 
     fn shown(&self, id: &Bytes32, enrolment: &Enrolment, told: Option<&Problem>) -> HttpResponse {
+        let lacking = match &enrolment.stage {
+            Stage::Said(_) => None,
+            Stage::Enrolled(lacking) => lacking.as_deref(),
+        };
+        let taken = Takeaway {
+            profile: &enrolment.created.profile,
+            owner_token: &enrolment.created.owner_token,
+            recovery_code: &enrolment.contact.recovery_code,
+            lacking,
+        };
         let page = match &enrolment.stage {
-            Stage::Said(_) => page::waiting(&self.config, id, told),
-            Stage::Enrolled(lacking) => page::done(
-                &self.config,
-                id,
-                &Takeaway {
-                    profile: &enrolment.created.profile,
-                    owner_token: &enrolment.created.owner_token,
-                    recovery_code: &enrolment.contact.recovery_code,
-                    lacking: lacking.as_deref(),
-                },
-            ),
+            Stage::Said(_) => page::waiting(&self.config, id, &taken, told),
+            Stage::Enrolled(_) => page::done(&self.config, id, &taken),
         };
         let status = told.and_then(|problem| StatusCode::from_u16(problem.status).ok());
         html(status.unwrap_or(StatusCode::OK), page)
@@ -280,6 +286,12 @@ async fn take(form: web::Data<Form>, filled: web::Form<Filled>) -> HttpResponse 
             );
             see(&id)
         }
+        // This very form enrolled them, and the program ended before it could say so.
+        Err(problem) if problem.code() == ENROLLED => {
+            let detail = "The person was enrolled by this form before it was interrupted. What they wrote down serves. Ask your organisation to see that cover is looked after.";
+            let page = page::ended(&form.config, "Enrolled already", detail);
+            html(StatusCode::CONFLICT, page)
+        }
         Err(problem) => {
             let told = format!("{}: {}", problem.title, problem.detail);
             refused(vec![fault("phone", told)])
@@ -320,14 +332,23 @@ async fn go_on(form: web::Data<Form>, id: web::Path<Bytes32>) -> HttpResponse {
                 ));
             }
         }
-        form.client.enrol(said, &enrolment.created, contact).await?;
+        let earlier = match form.client.enrol(said, &enrolment.created, contact).await {
+            Ok(_) => false,
+            // By this form before it was interrupted, with the phone as it was registered then.
+            Err(problem) if problem.code() == ENROLLED => true,
+            Err(problem) => return Err(problem),
+        };
         let looked_after = form.client.look_after(said, &enrolment.created).await;
-        Ok(looked_after
+        let lacking = looked_after
             .err()
-            .map(|problem| format!("{}: {}", problem.title, problem.detail)))
+            .map(|problem| format!("{}: {}", problem.title, problem.detail));
+        Ok((earlier, lacking))
     };
     match enrolled.await {
-        Ok(lacking) => {
+        Ok((earlier, lacking)) => {
+            if earlier {
+                enrolment.contact.recovery_code = FIRST_CODE.to_owned();
+            }
             enrolment.stage = Stage::Enrolled(lacking);
             see(&id)
         }

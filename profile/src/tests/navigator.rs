@@ -63,9 +63,17 @@ impl Browser {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
             .finish();
+        // A form is sent with its page's origin, unless the page's policy withholds it (Fetch, "append a request Origin header").
+        let page = self.client.get(self.url("/")).send().await.unwrap();
+        let policy = page.headers().get(header::REFERRER_POLICY).unwrap();
+        let origin = match policy.to_str().unwrap() {
+            "no-referrer" => "null".to_owned(),
+            _ => format!("http://{}", self.form.address()),
+        };
         let request = self
             .client
             .post(self.url(path))
+            .header(header::ORIGIN, origin)
             .body(body)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         let answer = request.send().await.unwrap();
@@ -128,6 +136,11 @@ async fn a_navigator_enrols_a_person_by_the_form_and_nobody_else_learns_who_it_i
     let (status, page) = browser.send(&to, &[]).await;
     assert_eq!(status, 409);
     assert!(page.contains("has not replied yet"));
+    assert_eq!(
+        shown(&page, "Recovery code, for a new phone number"),
+        "KMNP-QRST-VWXY",
+        "what a form that ends too early would lose"
+    );
     world.verify_contacts();
     assert_eq!(
         browser.send(&to, &[]).await,
@@ -195,13 +208,16 @@ async fn attack_another_sites_page_can_neither_read_nor_send_the_form() {
     let body = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(person(&once, SSN))
         .finish();
-    let forged = browser
-        .client
-        .post(browser.url("/enrol"))
-        .header(header::ORIGIN, "https://clinic.example")
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(body);
-    assert_eq!(forged.send().await.unwrap().status(), 403);
+    // `null` is what a sandboxed page sends.
+    for origin in ["https://clinic.example", "null"] {
+        let forged = browser
+            .client
+            .post(browser.url("/enrol"))
+            .header(header::ORIGIN, origin)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(body.clone());
+        assert_eq!(forged.send().await.unwrap().status(), 403);
+    }
     assert_eq!(world.calls("contact"), 0);
     let (_, page) = browser.page("/style.css").await;
     assert!(page.starts_with("body"), "its own pages are served");

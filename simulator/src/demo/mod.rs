@@ -1,9 +1,11 @@
 //! `demo`: one eligibility question, answered end to end by real processes, and what it left behind.
 
+mod browser;
 pub(crate) mod decisions;
 mod evidence;
 mod fault;
 pub(crate) mod folder;
+pub mod form;
 pub(crate) mod http_scan;
 pub mod live;
 pub(crate) mod navigator;

@@ -211,6 +211,11 @@ impl<'a> Network<'a> {
         lock(&self.processes).contains_key(party)
     }
 
+    /// Where a party's process listens, behind its door.
+    pub fn address(&self, party: &str) -> Option<SocketAddr> {
+        lock(&self.processes).get(party).map(RoleProcess::address)
+    }
+
     /// The process id of a party that runs.
     pub fn pid(&self, party: &str) -> Option<u32> {
         lock(&self.processes).get(party).and_then(RoleProcess::id)

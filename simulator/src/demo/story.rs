@@ -229,7 +229,7 @@ impl<'a> Story<'a> {
     }
 
     /// Asks, and takes the question to its end; goes on from where an earlier run stopped.
-    async fn question(&mut self, id: &str) -> Result<Question, DemoError> {
+    pub(super) async fn question(&mut self, id: &str) -> Result<Question, DemoError> {
         let main = id == PEOPLE[0];
         if main {
             self.enter(Step::Ask).await;
