@@ -124,19 +124,22 @@ impl Stage {
             killed: Vec::new(),
             dead: None,
         };
+        // A kill at the last crossing of all must not leave its victim dead while somebody still asks it.
+        let told = async {
+            let (left, mut disagreements) = tell(&world, owner).await?;
+            let strangers = books::strangers(&world, &owners).await;
+            disagreements.extend(strangers.unwrap_or_else(|error| vec![error]));
+            Ok((left, disagreements))
+        };
         let told = tokio::select! {
-            told = tell(&world, owner) => told,
+            told = told => told,
             failed = killer.kill(springs) => Err(failed),
         };
         let killed = killer.killed;
-        let (left, mut disagreements) = match told {
+        let (left, disagreements) = match told {
             Ok((left, disagreements)) => (Ok(left), disagreements),
             Err(error) => (Err(error), Vec::new()),
         };
-        if left.is_ok() {
-            let strangers = books::strangers(&world, &owners).await;
-            disagreements.extend(strangers.unwrap_or_else(|error| vec![error]));
-        }
         world.end().await;
         let failed = left.is_err() || !disagreements.is_empty();
         if let Some(keep) = keep.filter(|_| failed) {
