@@ -22,6 +22,10 @@ helper = { $state ->
     [none] Coverage helper
    *[other] { $state } coverage helper
 }
+whom = { $named ->
+    [yes] { $label }
+   *[no] the one you act for
+}
 
 verify = { helper }: Did you ask us to text you about a state health plan? Reply YES { $code } to get our texts. Reply NO { $code } if not. Help: HELP. Stop: STOP.
 apply = { helper }: You may be able to get your state health plan. Reply YES { $code } to apply { $by }. Reply NO { $code } to skip. Help: HELP. Stop: STOP.
@@ -29,18 +33,30 @@ move = { helper }: You may be able to get a plan in your new state. Reply YES { 
 renew = { helper }: It is time to renew your plan. Reply YES { $code } to renew { $by }. Reply NO { $code } to skip. Help: HELP. Stop: STOP.
 gap = { helper }: We found a plan for you to use for now. Reply YES { $code } to sign up { $by }. Reply NO { $code } to skip. Help: HELP. Stop: STOP.
 change = { helper }: Your state got news that may end your plan. Reply YES { $code } if it is right, or WRONG { $code } if not, { $by }. Help: HELP. Stop: STOP.
-apply_for = { helper }: The one you act for may be able to get a state plan. Reply YES { $code } to apply { $by }. NO { $code } to skip. Help: HELP. Stop: STOP.
-move_for = { helper }: The one you act for may get a plan in a new state. Reply YES { $code } to apply { $by }. NO { $code } to skip. Help: HELP. Stop: STOP.
-renew_for = { helper }: It is time to renew for the one you act for. Reply YES { $code } to renew { $by }. NO { $code } to skip. Help: HELP. Stop: STOP.
-gap_for = { helper }: We found a plan for now for the one you act for. Reply YES { $code } to sign up { $by }. NO { $code } to skip. Help: HELP. Stop: STOP.
-change_for = { helper }: News may end the plan of the one you act for. Reply YES { $code } if it is right, or WRONG { $code }, { $by }. Help: HELP. Stop: STOP.
+apply_for = { helper }: { $named ->
+    [yes] There may be a state plan for { $label }.
+   *[no] The one you act for may be able to get a state plan.
+} Reply YES { $code } to apply { $by }. NO { $code } to skip. Help: HELP. Stop: STOP.
+move_for = { helper }: { $named ->
+    [yes] There may be a plan in a new state for { $label }.
+   *[no] The one you act for may get a plan in a new state.
+} Reply YES { $code } to apply { $by }. NO { $code } to skip. Help: HELP. Stop: STOP.
+renew_for = { helper }: It is time to renew for { whom }. Reply YES { $code } to renew { $by }. NO { $code } to skip. Help: HELP. Stop: STOP.
+gap_for = { helper }: We found a plan for now for { whom }. Reply YES { $code } to sign up { $by }. NO { $code } to skip. Help: HELP. Stop: STOP.
+change_for = { helper }: News may end the plan { $named ->
+    [yes] for { $label }
+   *[no] of the one you act for
+}. Reply YES { $code } if it is right, or WRONG { $code }, { $by }. Help: HELP. Stop: STOP.
 designate = { helper }: Do you want the one you named to act for you? Reply YES { $code } to let them { $by }. NO { $code } if not. Help: HELP. Stop: STOP.
-represent = { helper }: Will you act for someone, and tell no one what you learn? Reply YES { $code } if so, { $by }. NO { $code } if not. Help: HELP. Stop: STOP.
+represent = { helper }: Will you act for { $named ->
+    [yes] { $label }
+   *[no] someone
+}, and tell no one what you learn? Reply YES { $code } if so, { $by }. NO { $code } if not. Help: HELP. Stop: STOP.
 grant_given = { helper }: Someone may now act for you. If you do not want that, call { $help }. Help: HELP. Stop: STOP.
 grant_used = { helper }: The one who acts for you sent us a reply. If that is not right, call { $help }. Stop: STOP.
 grant_ended = { helper }: Someone can no longer act for you. If you do not want that, call { $help }. Stop: STOP.
 grant_over = { helper }: You no longer act for someone. A reply of yours for them does not count. Questions? Call { $help }. Stop: STOP.
-news = { helper }: We have news for the one you act for. To hear it, call { $help }. Help: HELP. Stop: STOP.
+news = { helper }: We have news for { whom }. To hear it, call { $help }. Help: HELP. Stop: STOP.
 filed = { helper }: Your state got your form. They will write or call you. You do not need to do more now. Help: HELP. Stop: STOP.
 not_filed = { helper }: We could not send in your form. Nothing changed. To get help, call { $help }. Stop: STOP.
 accepted = { helper }: Good news. Your state said yes to your form. They will send you a card. Help: HELP. Stop: STOP.

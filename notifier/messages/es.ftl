@@ -22,6 +22,10 @@ helper = { $state ->
     [none] Ayuda con su plan
    *[other] Ayuda con su plan, { $state }
 }
+whom = { $named ->
+    [yes] { $label }
+   *[no] quien usted representa
+}
 
 verify = { helper }: ¿Nos dio este celular para avisos de su plan? Responda SI { $code } para recibirlos. Responda NO { $code } si no. Ayuda: AYUDA. Baja: ALTO.
 apply = { helper }: Tal vez pueda tener su plan del estado. Responda SI { $code } y lo pedimos. Plazo: { $by }. O ponga NO { $code }. Ayuda: AYUDA. Baja: ALTO.
@@ -29,18 +33,21 @@ move = { helper }: Tal vez haya un plan en su nuevo estado. Responda SI { $code 
 renew = { helper }: Ya toca renovar su plan. Responda SI { $code } y lo renovamos. Plazo: { $by }. O ponga NO { $code }. Ayuda: AYUDA. Baja: ALTO.
 gap = { helper }: Hay un plan para usted por ahora. Responda SI { $code } y lo tiene. Plazo: { $by }. O ponga NO { $code }. Ayuda: AYUDA. Baja: ALTO.
 change = { helper }: Su plan puede acabar por un cambio. Responda SI { $code } si es cierto. Ponga MAL { $code } si no. Plazo: { $by }. Ayuda: AYUDA. Baja: ALTO.
-apply_for = { helper }: Tal vez haya un plan del estado para quien usted representa. SI { $code } y lo pedimos. Plazo: { $by }. O NO { $code }. Ayuda: AYUDA. Baja: ALTO.
-move_for = { helper }: Tal vez haya un plan en otro estado para quien usted representa. SI { $code } y lo pedimos. Plazo: { $by }. O NO { $code }. Ayuda: AYUDA. Baja: ALTO.
-renew_for = { helper }: Ya toca renovar el plan de quien usted representa. SI { $code } y lo renovamos. Plazo: { $by }. O NO { $code }. Ayuda: AYUDA. Baja: ALTO.
-gap_for = { helper }: Hay un plan por ahora para quien usted representa. SI { $code } y lo tiene. Plazo: { $by }. O NO { $code }. Ayuda: AYUDA. Baja: ALTO.
-change_for = { helper }: Puede acabar el plan de quien usted representa. SI { $code } si es cierto, MAL { $code } si no. Plazo: { $by }. Ayuda: AYUDA. Baja: ALTO.
+apply_for = { helper }: Tal vez haya un plan del estado para { whom }. SI { $code } y lo pedimos. Plazo: { $by }. O NO { $code }. Ayuda: AYUDA. Baja: ALTO.
+move_for = { helper }: Tal vez haya un plan en otro estado para { whom }. SI { $code } y lo pedimos. Plazo: { $by }. O NO { $code }. Ayuda: AYUDA. Baja: ALTO.
+renew_for = { helper }: Ya toca renovar el plan de { whom }. SI { $code } y lo renovamos. Plazo: { $by }. O NO { $code }. Ayuda: AYUDA. Baja: ALTO.
+gap_for = { helper }: Hay un plan por ahora para { whom }. SI { $code } y lo tiene. Plazo: { $by }. O NO { $code }. Ayuda: AYUDA. Baja: ALTO.
+change_for = { helper }: Puede acabar el plan de { whom }. SI { $code } si es cierto, MAL { $code } si no. Plazo: { $by }. Ayuda: AYUDA. Baja: ALTO.
 designate = { helper }: ¿Quiere que le represente la persona que nos dijo? Responda SI { $code } o NO { $code }. Plazo: { $by }. Ayuda: AYUDA. Baja: ALTO.
-represent = { helper }: ¿Va a representar a una persona sin contar lo que sepa? Responda SI { $code } o NO { $code }. Plazo: { $by }. Ayuda: AYUDA. Baja: ALTO.
+represent = { helper }: ¿Va a representar a { $named ->
+    [yes] { $label }
+   *[no] una persona
+} sin contar lo que sepa? Responda SI { $code } o NO { $code }. Plazo: { $by }. Ayuda: AYUDA. Baja: ALTO.
 grant_given = { helper }: Ahora una persona le puede representar. Si no lo quiere, llame al { $help }. Ayuda: AYUDA. Baja: ALTO.
 grant_used = { helper }: Quien le representa nos dio una respuesta. Si no es cierto, llame al { $help }. Baja: ALTO.
 grant_ended = { helper }: Una persona ya no le representa. Si no lo quiere, llame al { $help }. Baja: ALTO.
 grant_over = { helper }: Ya no representa a esa persona. Su respuesta ya no vale para ella. Si quiere ayuda, llame al { $help }. Baja: ALTO.
-news = { helper }: Hay un aviso para quien usted representa. Llame al { $help } y se lo leemos. Ayuda: AYUDA. Baja: ALTO.
+news = { helper }: Hay un aviso para { whom }. Llame al { $help } y se lo leemos. Ayuda: AYUDA. Baja: ALTO.
 filed = { helper }: Su estado ya tiene su solicitud. Le van a llamar o escribir. No haga nada por ahora. Ayuda: AYUDA. Baja: ALTO.
 not_filed = { helper }: No se pudo mandar su solicitud. Todo sigue igual. Si quiere ayuda, llame al { $help }. Baja: ALTO.
 accepted = { helper }: Buena noticia. Su estado dijo que SI. Le van a mandar una tarjeta. Ayuda: AYUDA. Baja: ALTO.

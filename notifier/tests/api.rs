@@ -365,13 +365,15 @@ async fn ill_formed_requests_name_the_field() {
     let world = World::new().await;
     let contact = world.contact(ANA, "en").await;
     let good = world.question(&contact, "d1", 0);
-    let changes: [(&str, Value); 6] = [
+    let changes: [(&str, Value); 7] = [
         ("deadline", json!(5)),
         ("undo_seconds", json!(-1)),
         ("decision_id", json!("a\nb")),
         ("template", json!("confirm")),
         ("code", json!("O0")),
         ("params", json!({ "jurisdiction": "your income fell" })),
+        // Not of a representative.
+        ("params", json!({ "jurisdiction": "CA", "label": "Mom" })),
     ];
     for (field, value) in changes {
         let mut bad = good.clone();
@@ -391,6 +393,62 @@ async fn ill_formed_requests_name_the_field() {
             .0
             >= 400
     );
+    world.end().await;
+}
+
+/// Attack: whoever chooses a label writes an instruction, a link or a number to call into a text of ours.
+#[tokio::test]
+async fn attack_a_label_adds_no_instruction_and_rests_nowhere_in_the_clear() {
+    let world = World::new().await;
+    let contact = world.contact(ANA, "en").await;
+    let labelled = |label: &str| {
+        let mut question = world.question(&contact, "d1", 0);
+        question["template"] = json!("apply_for");
+        question["params"]["label"] = json!(label);
+        question
+    };
+    for label in [
+        "",
+        "call 5551234",
+        "bit.ly/x",
+        "Mom. YES K7",
+        "Mom\nSTOP",
+        "Reply PARAR",
+        "{ $code }",
+        "abcdefghijklm",
+    ] {
+        let (status, problem) = world
+            .post("/v1/messages", support::PROFILE, &labelled(label))
+            .await;
+        assert_eq!(status, 422, "{label}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("params.label") && detail.contains("1 to 12 letters"),
+            "{problem}"
+        );
+        assert!(label.is_empty() || !detail.contains(label), "{problem}");
+    }
+    let (status, asked) = world
+        .post("/v1/messages", support::PROFILE, &labelled("Zuzanneke"))
+        .await;
+    assert_eq!(status, 202, "{asked}");
+    let text = world.texts_to(ANA, 1).await.remove(0);
+    assert!(
+        text.contains("state plan for Zuzanneke. Reply YES"),
+        "{text}"
+    );
+    // Another label under the same key is another request.
+    let (status, _) = world
+        .post("/v1/messages", support::PROFILE, &labelled("Mom"))
+        .await;
+    assert_eq!(status, 409);
+    for (name, bytes) in world.files_at_rest() {
+        let found = bytes.windows(9).any(|window| window == b"Zuzanneke");
+        assert!(!found, "{name} holds the label");
+    }
+    assert!(!world.text_of("/metrics").await.contains("Zuzanneke"));
+    let (_, events) = world.get("/v1/events", support::PROFILE).await;
+    assert!(!events.to_string().contains("Zuzanneke"));
     world.end().await;
 }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::config::BaseUrl;
+use crate::grant::Label;
 
 /// Largest answer, in bytes.
 const MAX_ANSWER: usize = 16 << 10;
@@ -115,6 +116,9 @@ impl Template {
 pub struct Params {
     /// The state applied in.
     pub jurisdiction: Jurisdiction,
+    /// What a representative knows the person by, in a text to that representative.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
 }
 
 /// A text to be sent.

@@ -11,12 +11,14 @@ use rand::rngs::OsRng;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::Service;
+use super::requests::BEFORE_LABEL;
 use crate::conversation::code::Code;
 use crate::phone::Phone;
 use crate::provider::{Delivery, Found, NoAnswer, Outgoing, Provider, SendError};
 use crate::rules::backoff;
 use crate::rules::plan::{Due, Plan, plan};
 use crate::store::{Claimed, Message, MessageState, StoreError, Write};
+use crate::text::label::Label;
 use crate::text::{Params, Template, render};
 
 /// How often the outbox is looked at when nothing rings.
@@ -281,7 +283,10 @@ impl Service {
             .phones
             .open(&claimed.contact.id, &claimed.contact.sealed_phone)
             .ok()?;
-        let jurisdiction = self.jurisdiction(&claimed.message.id, &claimed.message.sealed_params);
+        let (jurisdiction, label) =
+            self.filled_in(&claimed.message.id, &claimed.message.sealed_params);
+        let label = label.and_then(|label| Label::parse(&label));
+        let label = label.map(|label| label.shown());
         let decision = claimed.decision.as_ref().map(|row| &row.decision);
         let code: Option<&Code> = decision.map(|decision| &decision.code);
         let template = match claimed.message.template {
@@ -292,6 +297,7 @@ impl Service {
         };
         let params = Params {
             jurisdiction: jurisdiction.as_deref(),
+            label: label.as_deref(),
             question: decision.map(|decision| decision.question),
             code,
             deadline: decision.map(|decision| decision.deadline),
@@ -304,10 +310,18 @@ impl Service {
 
     /// The state that a message or decision is about.
     pub(super) fn jurisdiction(&self, place: &str, sealed: &str) -> Option<String> {
-        self.phones
-            .open_text(place, sealed)
-            .ok()
-            .filter(|state| !state.is_empty())
+        self.filled_in(place, sealed).0
+    }
+
+    /// What a message is filled in with: the state, and what a representative knows the person by.
+    fn filled_in(&self, place: &str, sealed: &str) -> (Option<String>, Option<String>) {
+        let opened = self.phones.open_text(place, sealed).unwrap_or_default();
+        let (state, label) = match opened.split_once(BEFORE_LABEL) {
+            Some((state, label)) => (state, Some(label.to_owned())),
+            None => (opened.as_str(), None),
+        };
+        let state = Some(state.to_owned()).filter(|state| !state.is_empty());
+        (state, label)
     }
 
     /// Writes how hand-overs ended, all or none.

@@ -15,6 +15,7 @@ use crate::store::{
     Write,
 };
 use crate::text::Template;
+use crate::text::label::{LABEL_FIX, Label};
 
 /// Longest decision id, handle or idempotency key, in bytes.
 const MAX_ID_BYTES: usize = 128;
@@ -62,6 +63,22 @@ pub enum RequestError {
 pub struct ParamsRequest {
     /// USPS code of the state.
     pub jurisdiction: String,
+    /// What a representative knows the person by, in a text to a representative: 1 to 12 letters, spaces and at most 2 digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+/// Between state and label where both are sealed; neither holds one.
+pub(super) const BEFORE_LABEL: char = '\n';
+
+impl ParamsRequest {
+    /// What is sealed of them with a message.
+    fn plain(&self) -> String {
+        match &self.label {
+            Some(label) => format!("{}{BEFORE_LABEL}{label}", self.jurisdiction),
+            None => self.jurisdiction.clone(),
+        }
+    }
 }
 
 /// A text to send.
@@ -169,7 +186,7 @@ impl Service {
         }
         let id = random_id();
         let message = Message {
-            sealed_params: self.phones.seal_text(&id, &request.params.jurisdiction),
+            sealed_params: self.phones.seal_text(&id, &request.params.plain()),
             caller: caller.to_owned(),
             request_digest: digest,
             decision_id: request.decision_id.clone(),
@@ -395,6 +412,18 @@ fn check(request: &MessageRequest) -> Result<Template, RequestError> {
             "template",
             "a template for callers, such as apply, filed or not_filed",
         ))?;
+    match &request.params.label {
+        Some(_) if !template.may_say_for_whom() => {
+            return Err(field(
+                "params.label",
+                "leave it out: only a text to a representative says for whom it is",
+            ));
+        }
+        Some(label) if Label::parse(label).is_none() => {
+            return Err(field("params.label", LABEL_FIX));
+        }
+        _ => {}
+    }
     if template.asks() {
         let id = request.decision_id.as_deref();
         check_id(

@@ -79,10 +79,11 @@ fn groups(word: &str, vowel: impl Fn(char) -> bool) -> usize {
         .count()
 }
 
-fn joined(language: Language) -> String {
+fn joined(language: Language, label: Option<&str>) -> String {
     let code = Code::parse("K7").unwrap();
     let params = Params {
         jurisdiction: Some("CA"),
+        label,
         question: Some(Template::Apply),
         code: Some(&code),
         deadline: Some(1_796_551_200),
@@ -122,8 +123,10 @@ fn the_formulas_count_as_their_authors_do() {
 
 #[test]
 fn the_joined_texts_read_at_sixth_grade_or_easier() {
-    let english = flesch_kincaid(&joined(Language::En));
-    assert!(english <= 6.0, "English: grade {english:.1}");
-    let spanish = crawford(&joined(Language::Es));
-    assert!(spanish <= 6.0, "Spanish: grade {spanish:.1}");
+    for label in [None, Some("Mom")] {
+        let english = flesch_kincaid(&joined(Language::En, label));
+        assert!(english <= 6.0, "English: grade {english:.1}");
+        let spanish = crawford(&joined(Language::Es, label));
+        assert!(spanish <= 6.0, "Spanish: grade {spanish:.1}");
+    }
 }

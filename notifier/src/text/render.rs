@@ -79,6 +79,8 @@ fn bundle(tag: &str, source: &str) -> FluentBundle<FluentResource> {
 pub struct Params<'a> {
     /// USPS code of the state.
     pub jurisdiction: Option<&'a str>,
+    /// What a representative knows the person by; none where nothing was chosen.
+    pub label: Option<&'a str>,
     /// The template that asked, where the text is about a decision.
     pub question: Option<Template>,
     /// Code word of the decision.
@@ -97,6 +99,8 @@ pub struct Params<'a> {
 pub fn render(template: Template, language: Language, params: &Params<'_>) -> String {
     let mut args = FluentArgs::new();
     args.set("state", params.jurisdiction.unwrap_or("none"));
+    args.set("named", if params.label.is_some() { "yes" } else { "no" });
+    args.set("label", params.label.unwrap_or_default());
     args.set("question", params.question.map_or("none", Template::name));
     args.set("code", params.code.map_or("", Code::as_str));
     args.set("help", params.help);
@@ -159,6 +163,7 @@ fn left(language: Language, word: &str, seconds: i64) -> String {
 mod tests {
     use super::*;
     use crate::conversation::grammar::{Meaning, read};
+    use crate::text::label::Label;
     use crate::text::segment::{Encoding, segments};
 
     /// Most segments a text may take. Every one is a single segment: a second doubles the price and can arrive alone.
@@ -167,6 +172,7 @@ mod tests {
     fn params(code: &Code) -> Params<'_> {
         Params {
             jurisdiction: Some("CA"),
+            label: None,
             question: Some(Template::Apply),
             code: Some(code),
             // Noon on 30 November 2026, and ten hours into 6 December in UTC: 5 December has ended in Hawaii.
@@ -254,6 +260,80 @@ mod tests {
                         assert!(!lower.contains(word), "{word}: {text}");
                     }
                 }
+            }
+        }
+    }
+
+    /// The texts that may say for whom they are, at their longest, with a label.
+    fn labelled(language: Language, label: &str) -> Vec<String> {
+        let label = Label::parse(label).unwrap().shown();
+        let code = Code::parse("W9").unwrap();
+        let said = Template::ALL.iter().filter(|it| it.may_say_for_whom());
+        said.map(|template| {
+            render(
+                *template,
+                language,
+                &Params {
+                    label: Some(&label),
+                    code: Some(&code),
+                    deadline: Some(1_796_040_000 + 71 * HOUR),
+                    help: "1-800-555-0199",
+                    ..params(&code)
+                },
+            )
+        })
+        .collect()
+    }
+
+    #[test]
+    fn a_text_to_a_representative_says_for_whom_in_one_segment_of_the_latin_alphabet() {
+        insta::assert_snapshot!(
+            Language::ALL
+                .iter()
+                .flat_map(|language| labelled(*language, "Tía Ana JR 2"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        );
+        for language in Language::ALL {
+            for text in labelled(language, "WWWWWWWWWWWW") {
+                assert!(text.contains("WWWWWWWWWWWW"), "{text}");
+                assert_eq!(segments(&text), (Encoding::Gsm7, 1), "{text}");
+            }
+            // No alphabet of 7 bits has these: 70 characters a segment.
+            for text in labelled(language, "Бабушка Нина") {
+                let (encoding, count) = segments(&text);
+                assert!(encoding == Encoding::Ucs2 && count <= 3, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn attack_a_label_in_a_text_neither_decides_nor_says_what_to_do() {
+        let listed: serde_json::Value =
+            serde_json::from_str(include_str!("../../../fixtures/labels.json")).unwrap();
+        for label in listed["accepted"].as_array().unwrap() {
+            let label = label.as_str().unwrap();
+            assert_eq!(read(label), Meaning::Unclear, "{label}");
+            for language in Language::ALL {
+                for text in labelled(language, label) {
+                    assert_eq!(read(&text), Meaning::Unclear, "{text}");
+                    assert!(!text.contains(['{', '}', '$', '\n']), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_to_anybody_else_never_says_a_label() {
+        let code = Code::parse("K7").unwrap();
+        for language in Language::ALL {
+            for template in Template::ALL.iter().filter(|it| !it.may_say_for_whom()) {
+                let named = Params {
+                    label: Some("Mom"),
+                    ..params(&code)
+                };
+                let text = render(*template, language, &named);
+                assert!(!text.contains("Mom"), "{text}");
             }
         }
     }

@@ -178,6 +178,20 @@ impl Template {
         self.kind() == Kind::Question
     }
 
+    /// Whether it goes to a representative about the person they act for, and may say whom.
+    pub fn may_say_for_whom(self) -> bool {
+        matches!(
+            self,
+            Self::ApplyFor
+                | Self::MoveFor
+                | Self::RenewFor
+                | Self::GapFor
+                | Self::ChangeFor
+                | Self::Represent
+                | Self::News
+        )
+    }
+
     /// Whether a YES to it changes nothing, so that there is nothing to take back.
     pub fn only_asks_whether_right(self) -> bool {
         matches!(self, Self::Change | Self::ChangeFor)

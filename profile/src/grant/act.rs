@@ -7,7 +7,7 @@ use contracts::units::UnixTime;
 use oracles::problem::Problem;
 use serde::{Deserialize, Serialize};
 
-use super::{Purpose, Void};
+use super::{Label, Purpose, Terms, Void};
 use crate::notifier::{Reply, Template};
 use crate::service::Service;
 use crate::store::audit::NewAudit;
@@ -59,7 +59,7 @@ impl Service {
         &self,
         profile: &StoredProfile,
         purpose: Purpose,
-    ) -> Result<Vec<(StoredGrant, String)>, Problem> {
+    ) -> Result<Vec<(StoredGrant, Terms)>, Problem> {
         let today = self.clock.today();
         let mut acting = Vec::new();
         for stored in self.store.grants(&profile.profile).await? {
@@ -69,7 +69,7 @@ impl Service {
             let terms = self.grant_terms(profile, &stored)?;
             let permits = terms.permits(stored.standing, purpose, today, today);
             if permits.is_ok() && self.store.standing(&terms.contact).await?.reachable() {
-                acting.push((stored, terms.contact));
+                acting.push((stored, terms));
             }
         }
         Ok(acting)
@@ -84,9 +84,9 @@ impl Service {
         profile: &StoredProfile,
         purpose: Purpose,
     ) -> Result<Asked, Problem> {
-        if let Some((stored, contact)) = self.acting(profile, purpose).await?.into_iter().next() {
+        if let Some((stored, terms)) = self.acting(profile, purpose).await?.into_iter().next() {
             return Ok(Asked {
-                contact,
+                contact: terms.contact,
                 grant: Some(stored.grant),
             });
         }
@@ -95,18 +95,35 @@ impl Service {
         Ok(Asked { contact, grant })
     }
 
-    /// Those who are told what the owner is told: grant and contact.
+    /// What whoever is asked knows the owner by; none for the owner.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn label_for(
+        &self,
+        profile: &StoredProfile,
+        asked: &Asked,
+    ) -> Result<Option<Label>, Problem> {
+        let Some(grant) = &asked.grant else {
+            return Ok(None);
+        };
+        let stored = self.store.grant(grant).await?;
+        let stored = stored.ok_or_else(Problem::internal)?;
+        Ok(self.grant_terms(profile, &stored)?.label)
+    }
+
+    /// Those who are told what the owner is told: grant, contact, and what they know the owner by.
     ///
     /// # Errors
     /// The database's.
     pub(crate) async fn told_too(
         &self,
         profile: &StoredProfile,
-    ) -> Result<Vec<(Bytes32, String)>, Problem> {
+    ) -> Result<Vec<(Bytes32, String, Option<Label>)>, Problem> {
         let acting = self.acting(profile, Purpose::Notice).await?;
         let told = acting.into_iter();
         Ok(told
-            .map(|(stored, contact)| (stored.grant, contact))
+            .map(|(stored, terms)| (stored.grant, terms.contact, terms.label))
             .collect())
     }
 

@@ -6,6 +6,7 @@
 //! are asked, and cannot grant, revoke or read anything.
 
 mod act;
+mod label;
 mod terms;
 mod view;
 mod work;
@@ -16,6 +17,7 @@ use contracts::units::Day;
 use oracles::problem::Problem;
 
 pub(crate) use act::{Asked, Settled};
+pub use label::{LABEL_FIX, Label, MAX_LABEL};
 pub(crate) use terms::Terms;
 pub use terms::{Purpose, Scope, Standing, Void};
 pub use view::{Grant, GrantList, GrantUse, NewGrant};
@@ -145,6 +147,7 @@ impl Service {
             basis: new.basis,
             reference: new.reference.clone(),
             jurisdiction: new.jurisdiction,
+            label: new.label.as_deref().and_then(Label::parse),
             key: wallet.representative(key_index)?.x_only(),
             salt: random32(),
         };
@@ -187,6 +190,13 @@ impl Service {
             return Err(Problem::bad_request(
                 "contact: this is the owner's own phone; name the representative's",
             ));
+        }
+        if new
+            .label
+            .as_deref()
+            .is_some_and(|label| Label::parse(label).is_none())
+        {
+            return Err(Problem::bad_request(format!("label: {LABEL_FIX}")));
         }
         let today = self.clock.today();
         let last = new.from.plus(MAX_DAYS).map_err(|_| bad_days())?;

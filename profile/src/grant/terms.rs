@@ -7,6 +7,7 @@ use contracts::units::Day;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Label;
 use crate::notifier::Template;
 
 /// What a representative may do.
@@ -181,6 +182,9 @@ pub(crate) struct Terms {
     pub(crate) reference: String,
     /// The state that texts about it name.
     pub(crate) jurisdiction: Jurisdiction,
+    /// What the representative knows the person by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) label: Option<Label>,
     /// The representative's pseudonym key.
     pub(crate) key: Bytes32,
     pub(crate) salt: Bytes32,
@@ -248,6 +252,7 @@ mod tests {
             basis: Basis::GuardianshipOrder,
             reference: "PR-17".to_owned(),
             jurisdiction: "CA".parse().unwrap(),
+            label: None,
             key: [1; 32].into(),
             salt: [2; 32].into(),
         }
@@ -300,5 +305,12 @@ mod tests {
         other.until = day("2027-12-31");
         assert_ne!(digest, other.digest(&one));
         assert_ne!(digest, terms(Scope::ApplyRenew).digest(&one));
+        let mut labelled = first.clone();
+        labelled.label = Label::parse("Mom");
+        assert_ne!(digest, labelled.digest(&one));
+        // Terms that were sealed before there were labels are read, and are the same.
+        let json = serde_json::to_value(&first).unwrap();
+        assert!(json.get("label").is_none());
+        assert_eq!(serde_json::from_value::<Terms>(json).unwrap(), first);
     }
 }

@@ -8,7 +8,7 @@ use oracles::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Scope, Standing};
+use super::{Label, Scope, Standing};
 use crate::service::Service;
 use crate::store::StoredProfile;
 use crate::store::grants::{StoredGrant, StoredUse};
@@ -36,6 +36,11 @@ pub struct NewGrant {
     /// The state that texts about it name.
     #[schema(value_type = String)]
     pub jurisdiction: Jurisdiction,
+    /// What the representative knows the person by, for texts to that representative alone: 1 to 12 letters, single spaces and at
+    /// most 2 digits. None where nobody needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 12)]
+    pub label: Option<String>,
 }
 
 /// A grant, as those see it who may revoke it.
@@ -66,6 +71,10 @@ pub struct Grant {
     /// Where that is recorded.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reference: String,
+    /// What the representative knows the person by; shown to whom made the grant, and to the owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 12)]
+    pub label: Option<Label>,
     /// The representative's pseudonym: a BIP-340 key that no other grant has.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{43}$")]
     pub key: Bytes32,
@@ -142,6 +151,7 @@ impl Service {
             basis: terms.basis,
             digest: terms.digest(&profile.profile),
             reference: terms.reference,
+            label: terms.label,
             key: terms.key,
             uses: uses.into_iter().map(GrantUse::from).collect(),
         })

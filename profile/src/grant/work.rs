@@ -281,6 +281,10 @@ impl Held<'_> {
             template,
             params: Params {
                 jurisdiction: self.terms.jurisdiction,
+                // The owner needs none, and is told without.
+                label: (template == Template::Represent)
+                    .then(|| self.terms.label.clone())
+                    .flatten(),
             },
             decision_id: None,
             deadline: None,

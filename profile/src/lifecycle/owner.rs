@@ -129,14 +129,16 @@ impl Job<'_> {
             self.tell(wanted, free, "free").await?;
         }
         let asked = self.whom(&matter, decision, Purpose::of(template)).await?;
+        let label = self.service.label_for(self.profile, &asked).await?;
         let template = asked.template(template);
-        let text = self.text_to(
+        let mut text = self.text_to(
             asked.contact,
             wanted,
             template,
             Some(decision),
             String::new(),
         );
+        text.params.label = label;
         self.send(&text, true).await?;
         let task = Task::Await {
             matter,
@@ -169,9 +171,10 @@ impl Job<'_> {
             self.send(&text, false).await?;
         }
         for told in self.service.told_too(self.profile).await? {
-            let (grant, contact) = told;
+            let (grant, contact, label) = told;
             let which = format!("{which}{grant}");
-            let text = self.text_to(contact, wanted, Template::News, None, which);
+            let mut text = self.text_to(contact, wanted, Template::News, None, which);
+            text.params.label = label;
             self.send(&text, false).await?;
         }
         Ok(())
@@ -218,6 +221,7 @@ impl Job<'_> {
             template,
             params: Params {
                 jurisdiction: wanted.jurisdiction,
+                label: None,
             },
             decision_id: decision,
             deadline: asks.then(|| self.deadline(wanted)),

@@ -36,6 +36,10 @@ impl Work<'_> {
             true => Some(self.service.asked(&self.profile, Purpose::Apply).await?),
             false => None,
         };
+        let label = match &asked {
+            Some(asked) => self.service.label_for(&self.profile, asked).await?,
+            None => None,
+        };
         let mut tx = self.service.store.begin().await?;
         self.put(&mut tx, kind::DECISION, &*decision).await?;
         if presentation.verdict == Verdict::No {
@@ -56,6 +60,7 @@ impl Work<'_> {
             contact: asked.contact.clone(),
             params: Params {
                 jurisdiction: self.question.jurisdiction,
+                label,
             },
             decision_id: Some(claims.jti),
             deadline: Some(deadline),

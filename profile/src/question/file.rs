@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Proved, Salted, Work, kind, outbox};
 use crate::agency::{Acceptance, Filed};
 use crate::api::types::{Outcome, State};
+use crate::grant::Label;
 use crate::notifier::{Params, Template, Text};
 use crate::oracle::Decision;
 use crate::store::agency::put_agency_case;
@@ -93,16 +94,23 @@ impl Work<'_> {
             // Representatives are told, in `record`.
             return Ok(());
         };
-        let text = self.tells(contact, template, self.once(outbox::TELL));
+        let text = self.tells(contact, template, None, self.once(outbox::TELL));
         self.queue(tx, outbox::TELL, &text).await
     }
 
-    fn tells(&self, contact: String, template: Template, idempotency_key: String) -> Text {
+    fn tells(
+        &self,
+        contact: String,
+        template: Template,
+        label: Option<Label>,
+        idempotency_key: String,
+    ) -> Text {
         Text {
             contact,
             template,
             params: Params {
                 jurisdiction: self.question.jurisdiction,
+                label,
             },
             decision_id: None,
             deadline: None,
@@ -122,9 +130,9 @@ impl Work<'_> {
             taken(self.send_text(outbox::TELL).await)?;
         }
         for told in self.service.told_too(&self.profile).await? {
-            let (grant, contact) = told;
+            let (grant, contact, label) = told;
             let once = self.once(&format!("{} {grant}", outbox::TELL));
-            let text = self.tells(contact, Template::News, once);
+            let text = self.tells(contact, Template::News, label, once);
             taken(self.service.notifier.send(&text).await)?;
         }
         Ok(())

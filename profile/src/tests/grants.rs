@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use contracts::application::{Answer, Application};
+use contracts::lifecycle::Change;
 use contracts::representation::Basis;
 use serde_json::{Value, json};
 
@@ -184,6 +185,63 @@ async fn a_guardian_acts_for_a_child_without_a_phone_and_agency_audit_and_record
     // Neither where the authority is recorded nor whose phone it is lies open in a table.
     let tables = world.tables().await;
     assert!(!tables.contains("PR-17-0042") && !tables.contains(AUNT));
+    world.end().await;
+}
+
+/// Attack: agency, oracles and whoever reads tables, metrics or audit events look for what a representative calls the owner.
+#[actix_web::test]
+async fn attack_a_label_goes_to_the_representatives_phone_and_nowhere_else() {
+    const LABEL: &str = "Zuzanneke JR";
+    let world = World::new().await;
+    let ssn = "987-65-6013";
+    let owner = world.watched(ssn).await;
+    let mut body = grant("designation", "all");
+    body["label"] = json!(LABEL);
+    let (status, made) = world.designate(&owner, &body).await;
+    assert_eq!((status, &made["label"]), (201, &json!(LABEL)), "{made}");
+    world.until_standing(&owner, Standing::Active).await;
+    let question = world.ask(&owner, "q").await.question;
+    let done = world.until(&owner, &question, State::Done).await;
+    assert_eq!(done.outcome, Some(Outcome::Accepted));
+    world.until_told(AUNT, "news").await;
+    // In the lifecycle too.
+    world.changed(&owner, "job", Change::IncomeDown).await;
+    world.until_told(AUNT, "gap_for").await;
+    let revoked = world.grants(&owner).await.remove(0);
+    world.revoke(&owner, &revoked).await;
+    world.until_told(AUNT, "grant_over").await;
+
+    let mut said = std::collections::BTreeSet::new();
+    for text in world.network_texts() {
+        let template = text["template"].as_str().unwrap().to_owned();
+        let for_whom = template.ends_with("_for") || ["represent", "news"].contains(&&*template);
+        let label = text["params"].get("label");
+        let theirs = text["contact"] == AUNT && for_whom;
+        assert_eq!(label, theirs.then(|| json!(LABEL)).as_ref(), "{text}");
+        if theirs {
+            said.insert(template);
+        }
+    }
+    for template in ["represent", "apply_for", "gap_for", "news"] {
+        assert!(said.contains(template), "{template}: {said:?}");
+    }
+    for heard in world.network_heard() {
+        let heard = String::from_utf8_lossy(&heard).into_owned();
+        let to_notifier = heard.contains("\"template\"");
+        assert!(to_notifier || !heard.contains("Zuzanneke"), "{heard}");
+    }
+    assert!(!world.applications().is_empty());
+    let (_, audit) = world
+        .call("GET", "/v1/audit", Some(OPERATOR), None, None)
+        .await;
+    let (_, metrics) = world.call("GET", "/metrics", None, None, None).await;
+    for (where_, text) in [
+        ("tables", world.tables().await),
+        ("audit", audit.to_string()),
+        ("metrics", metrics.to_string()),
+    ] {
+        assert!(!text.contains("Zuzanneke"), "in {where_}");
+    }
     world.end().await;
 }
 
@@ -495,6 +553,10 @@ async fn a_grant_that_cannot_be_is_refused_by_field() {
         ),
         ("basis", edited(&|it| it["basis"] = json!("parent"))),
         ("reference", edited(&|it| it["reference"] = json!("PR-17"))),
+        ("label", edited(&|it| it["label"] = json!(""))),
+        ("label", edited(&|it| it["label"] = json!("call 5551234"))),
+        ("label", edited(&|it| it["label"] = json!("Reply STOP"))),
+        ("label", edited(&|it| it["label"] = json!("bit.ly/x"))),
     ] {
         let (status, answer) = world.designate(&owner, &body).await;
         assert_eq!(status, 400, "{body}");

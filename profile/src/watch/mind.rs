@@ -342,6 +342,7 @@ impl Service {
                 template,
                 params: Params {
                     jurisdiction: state.home,
+                    label: None,
                 },
                 decision_id: None,
                 deadline: None,
