@@ -31,7 +31,7 @@ verify = { helper }: Did you ask us to text you about a state health plan? Reply
 apply = { helper }: You may be able to get your state health plan. Reply YES { $code } to apply { $by }. Reply NO { $code } to skip. Help: HELP. Stop: STOP.
 move = { helper }: You may be able to get a plan in your new state. Reply YES { $code } to apply { $by }. Reply NO { $code } to skip. Help: HELP. Stop: STOP.
 renew = { helper }: It is time to renew your plan. Reply YES { $code } to renew { $by }. Reply NO { $code } to skip. Help: HELP. Stop: STOP.
-gap = { helper }: We found a plan for you to use for now. Reply YES { $code } to sign up { $by }. Reply NO { $code } to skip. Help: HELP. Stop: STOP.
+gap = { helper }: We found a plan for now. It ends if a state plan starts. Reply YES { $code } to sign up { $by }. NO { $code } to skip. Help: HELP. Stop: STOP.
 change = { helper }: Your state got news that may end your plan. Reply YES { $code } if it is right, or WRONG { $code } if not, { $by }. Help: HELP. Stop: STOP.
 apply_for = { helper }: { $named ->
     [yes] There may be a state plan for { $label }.
@@ -42,7 +42,7 @@ move_for = { helper }: { $named ->
    *[no] The one you act for may get a plan in a new state.
 } Reply YES { $code } to apply { $by }. NO { $code } to skip. Help: HELP. Stop: STOP.
 renew_for = { helper }: It is time to renew for { whom }. Reply YES { $code } to renew { $by }. NO { $code } to skip. Help: HELP. Stop: STOP.
-gap_for = { helper }: We found a plan for now for { whom }. Reply YES { $code } to sign up { $by }. NO { $code } to skip. Help: HELP. Stop: STOP.
+gap_for = { helper }: A plan for { whom } until a state plan starts? Reply YES { $code } to sign up { $by }. NO { $code } to skip. Help: HELP. Stop: STOP.
 change_for = { helper }: News may end the plan { $named ->
     [yes] for { $label }
    *[no] of the one you act for
@@ -68,7 +68,8 @@ ending = { helper }: Your state plan will end soon. There may be free help. To h
 overdue = { helper }: Your state is late. We told them so. You do not need to do more now. Help: HELP. Stop: STOP.
 free = { helper }: First ask for free help: old bills, a clinic, the kids plan. To hear more, call { $help }. Stop: STOP.
 free_market = { helper }: First ask for free help: old bills, a clinic, the kids plan, HealthCare.gov. To hear more, call { $help }. Stop: STOP.
-gap_begins = { helper }: Your plan for now is set. It ends when your state plan starts. Help: HELP. Stop: STOP.
+gap_begins = { helper }: Your plan for now is set. It ends if a state plan starts. Help: HELP. Stop: STOP.
+gap_ends = { helper }: You have your state plan, so your plan for now ends. Help: HELP. Stop: STOP.
 no_gap = { helper }: We found no plan for now. There may be free help. To hear more, call { $help }. Stop: STOP.
 watch_begins = { helper }: You let us look out for news that may change your plan. To stop it, call { $help }. Help: HELP. Stop: STOP.
 watch_ending = { helper }: We will soon stop to look out for news on your plan. To have us go on, call { $help }. Stop: STOP.

@@ -58,6 +58,8 @@ pub enum Template {
     FreeMarket,
     /// Tells that a gap policy is in force.
     GapBegins,
+    /// Tells that it ends, because Medicaid covers.
+    GapEnds,
     /// Tells that none was found.
     NoGap,
     /// As `Apply`, of a representative.

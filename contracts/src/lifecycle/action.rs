@@ -64,6 +64,8 @@ pub enum Template {
     Human,
     /// Gap cover begins on the day named.
     GapBegins,
+    /// Medicaid covers, so a gap policy that was bought ends or does not begin.
+    GapEnds,
     /// No gap policy was found; what is free.
     NoGap,
 }

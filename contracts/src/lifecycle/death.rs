@@ -1,7 +1,9 @@
-//! The owner's death: everything ends, and nobody is texted.
+//! The owner's death: everything ends, and nobody is texted. An agency that was wrong about it
+//! says so by covering again.
 
 use super::action::{Action, Notice};
 use super::case::Outcome;
+use super::days::{Payer, Why};
 use super::event::Event;
 use super::{Gap, Run, later};
 use crate::units::Day;
@@ -41,13 +43,42 @@ impl Run {
         self.state.died = Some(on);
     }
 
-    /// Of what comes later only a policy matters: it is void.
-    pub(super) fn after_death(&mut self, event: &Event) {
-        if let Event::GapEnrolled { policy, from, .. } = event {
-            self.act(Action::EndGap {
+    /// Of what comes later two things matter: a policy, which is void, and an agency whose word is that the owner lives. It
+    /// covers from a day after the death, or keeps the case that the death had ended.
+    pub(super) fn after_death(&mut self, event: &Event, died: Day) {
+        match event {
+            Event::GapEnrolled { policy, from, .. } => self.act(Action::EndGap {
                 policy: policy.clone(),
                 on: *from,
-            });
+            }),
+            Event::Accepted {
+                jurisdiction,
+                from,
+                period_end,
+            } if *from > died => {
+                self.lives(died);
+                self.accepted(*jurisdiction, *from, *period_end);
+            }
+            Event::Kept { jurisdiction } => {
+                let ends = later(died, 1);
+                let ended = self.state.medicaid.filter(|cover| {
+                    cover.jurisdiction == *jurisdiction && cover.ends == Some(ends)
+                });
+                if let Some(cover) = ended {
+                    self.lives(died);
+                    self.begin_cover(*jurisdiction, ends, cover.period_end);
+                }
+            }
+            _ => {}
         }
+    }
+
+    /// The days since are nobody's until it is said whose.
+    fn lives(&mut self, died: Day) {
+        self.state.died = None;
+        let payer = Payer::Nobody {
+            why: Why::SaidDead,
+        };
+        self.state.days.begin(payer, later(died, 1));
     }
 }

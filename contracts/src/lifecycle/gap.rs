@@ -257,10 +257,23 @@ impl Run {
             Gap::Offered { offer, .. } => self.act(Action::Withdraw {
                 matter: Matter::Gap { offer },
             }),
-            Gap::Bought { policy, from } => self.act(Action::EndGap { policy, on: from }),
+            Gap::Bought { policy, from } => self.end_policy(policy, from),
             _ => {}
         }
         self.state.gap = Gap::None;
+    }
+
+    /// Ends a policy because Medicaid covers; the owner, who bought it, is told.
+    fn end_policy(&mut self, policy: String, on: Day) {
+        self.act(Action::EndGap { policy, on });
+        self.gap_ends = true;
+    }
+
+    /// Tells of it, after what else the same step has to tell.
+    pub(super) fn tell_gap_ends(&mut self) {
+        if std::mem::take(&mut self.gap_ends) {
+            self.text(Template::GapEnds, None, None);
+        }
     }
 
     pub(super) fn offer_replied(&mut self, id: u32, reply: Reply) {
@@ -353,10 +366,7 @@ impl Run {
             from: begins,
         } = self.state.gap.clone()
         {
-            self.act(Action::EndGap {
-                policy,
-                on: from.max(begins),
-            });
+            self.end_policy(policy, from.max(begins));
             self.state.gap = Gap::None;
         }
         self.drop_offer();

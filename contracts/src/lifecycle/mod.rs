@@ -167,6 +167,7 @@ pub fn step(state: &State, event: &Event, date: Day) -> (State, Vec<Action>) {
         state: state.clone(),
         actions: Vec::new(),
         ended: Vec::new(),
+        gap_ends: false,
     };
     run.state.steps += 1;
     run.settle();
@@ -200,12 +201,14 @@ struct Run {
     until: Day,
     actions: Vec<Action>,
     ended: Vec<(u32, Outcome)>,
+    /// A policy ended of which the owner is still to be told.
+    gap_ends: bool,
 }
 
 impl Run {
     fn take(&mut self, event: &Event) {
-        if self.state.died.is_some() {
-            self.after_death(event);
+        if let Some(died) = self.state.died {
+            self.after_death(event, died);
             return;
         }
         match event {

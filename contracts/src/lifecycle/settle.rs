@@ -151,6 +151,7 @@ impl Run {
         if self.state.died.is_some() {
             return;
         }
+        self.tell_gap_ends();
         while self.state.case.is_none() && !self.state.waiting.is_empty() {
             let change = self.state.waiting.remove(0);
             self.change(change);

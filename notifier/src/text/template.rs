@@ -99,6 +99,8 @@ templates! {
     FreeMarket = "free_market", Notice;
     /// Says that the plan for the time between two plans is in force.
     GapBegins = "gap_begins", Notice;
+    /// Says that it ends, because the state's plan covers.
+    GapEnds = "gap_ends", Notice;
     /// Says that no such plan was found.
     NoGap = "no_gap", Notice;
     /// Says that records are watched from now on, and how to end it.

@@ -160,7 +160,7 @@ impl Job<'_> {
             let event = self.event(*jurisdiction, statement.what).await?;
             events.extend(event.map(|event| (source, event)));
             after = statement.number;
-            until = followed_until(statement.what);
+            until = followed_until(statement.what, today);
         }
         let next = Task::Follow {
             jurisdiction: *jurisdiction,
@@ -207,11 +207,12 @@ impl Job<'_> {
     }
 }
 
-/// The last day on which an agency that said this can be expected to say more of the application.
-fn followed_until(what: What) -> Option<Day> {
+/// The last day on which an agency that said this can be expected to say more of the application: a closed case can be taken
+/// up again, and a statement of death be found wrong.
+fn followed_until(what: What, heard: Day) -> Option<Day> {
     match what {
         What::Closed { on } => on.plus(RECONSIDERATION_DAYS).ok(),
-        What::Died { on } => Some(on),
+        What::Died { .. } => heard.plus(RECONSIDERATION_DAYS).ok(),
         _ => None,
     }
 }
@@ -231,11 +232,14 @@ mod tests {
         let closed = What::Closed {
             on: day("2026-12-01"),
         };
-        let until = followed_until(closed);
+        let heard = day("2026-11-20");
+        let until = followed_until(closed, heard);
         assert_eq!(until, Some(day("2027-03-01")));
-        assert_eq!(followed_until(What::Kept), None);
-        let on = day("2026-12-01");
-        assert_eq!(followed_until(What::Died { on }), Some(on));
+        assert_eq!(followed_until(What::Kept, heard), None);
+        let died = What::Died {
+            on: day("2026-08-01"),
+        };
+        assert_eq!(followed_until(died, heard), Some(day("2027-02-18")));
         let over = |latest, until, today| is_over("CA-1", latest, until, day(today));
         assert!(!over(Some("CA-1"), None, "2030-01-01"));
         assert!(!over(Some("CA-1"), until, "2027-03-01"));

@@ -40,6 +40,7 @@ fn template(told: Told) -> Option<Template> {
         Told::Ending => Template::Ending,
         Told::Overdue => Template::Overdue,
         Told::GapBegins => Template::GapBegins,
+        Told::GapEnds => Template::GapEnds,
         Told::NoGap => Template::NoGap,
         // The notifier answers unclear replies itself, and names whom to call.
         _ => return None,

@@ -1,5 +1,7 @@
 //! The table: every way in which the three scenarios end.
 
+mod renewals;
+
 use contracts::lifecycle::{Change, Outcome};
 use profile::agency::What;
 
@@ -83,7 +85,14 @@ fn moving(name: &'static str, differs: &'static str) -> Ending {
 
 /// Every ending.
 pub fn all() -> Vec<Ending> {
-    [reinstatements(), losses(), moves(), watched()].concat()
+    [
+        reinstatements(),
+        losses(),
+        moves(),
+        watched(),
+        renewals::all(),
+    ]
+    .concat()
 }
 
 fn reinstatements() -> Vec<Ending> {
@@ -504,6 +513,24 @@ fn losses() -> Vec<Ending> {
             .ends(Outcome::Died, ["CA 2026-06-01", "nobody 2026-07-09"])
             .texts("covered change noted free_market gap")
             .at("agency said [accepted died] told [loss died]"),
+        loss("said-dead", "the agency takes a death for the owner's, and takes it back")
+            .on(10, told())
+            .on(
+                20,
+                [
+                    Says(
+                        HERE,
+                        What::Died {
+                            on: day("2026-07-08"),
+                        },
+                    ),
+                    Until(Ended(Outcome::Died)),
+                ],
+            )
+            .on(90, [Says(HERE, What::Kept), Until(Covered(home()))])
+            .ends(Outcome::Died, ["CA 2026-06-01"])
+            .texts("covered change free_market gap")
+            .at("agency said [accepted died kept] told [loss died]"),
     ]
 }
 

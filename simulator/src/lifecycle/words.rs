@@ -1,12 +1,12 @@
 //! Which text a phone got, read from its words as its owner would read them.
 
 /// A part of each text that no other has before it in this list, and the text's name at the notifier.
-const CUES: [(&str, &str); 30] = [
+const CUES: [(&str, &str); 31] = [
     ("Did you ask us to text you", "verify"),
     ("You may be able to get your state health plan", "apply"),
     ("get a plan in your new state", "move"),
     ("time to renew your plan", "renew"),
-    ("We found a plan for you", "gap"),
+    ("We found a plan for now", "gap"),
     ("news that may end your plan", "change"),
     ("We still need to hear from you", "reminder"),
     ("Your state got your form", "filed"),
@@ -22,6 +22,7 @@ const CUES: [(&str, &str); 30] = [
     ("HealthCare.gov", "free_market"),
     ("First ask for free help", "free"),
     ("Your plan for now is set", "gap_begins"),
+    ("so your plan for now ends", "gap_ends"),
     ("We found no plan", "no_gap"),
     ("You will get our texts. We will not", "verified"),
     ("We took back your YES", "undone"),

@@ -4,7 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use contracts::lifecycle::{Change, Gap};
+use contracts::lifecycle::{Change, Gap, Outcome};
+use contracts::units::Day;
 use profile::agency::What;
 use profile::lifecycle::Coverage;
 use rand::rngs::StdRng;
@@ -20,8 +21,11 @@ use crate::lifecycle::world::{Failed, HERE, Owner, World};
 
 /// Longest wait for what all owners wait for.
 const PATIENCE: Duration = Duration::from_secs(3_600);
-/// The day on which the first agency accepts, the one of the move, and the one on which the second agency accepts.
-const DAYS: [i64; 3] = [5, 120, 132];
+/// The day on which the first agency accepts, the one of the move, the one on which the second agency accepts, the one on
+/// which everybody is asked to renew there, and the one on which that is accepted.
+const DAYS: [i64; 5] = [5, 120, 132, 226, 235];
+/// Days of a certification period at the second agency; its renewal begins ninety days before the end.
+const PERIOD: i64 = 183;
 /// The last day.
 const LAST: i64 = 364;
 
@@ -45,7 +49,7 @@ impl Year<'_, '_> {
     /// # Errors
     /// What did not come about.
     pub(super) async fn live(mut self) -> Result<(), Failed> {
-        let [accepted, moved, accepted_away] = DAYS;
+        let [accepted, moved, accepted_away, renewing, renewed] = DAYS;
         self.on(0).await?;
         let lost = [Step::JobLost, Step::Report(Change::IncomeDown)];
         self.each(&lost).await?;
@@ -62,7 +66,8 @@ impl Year<'_, '_> {
         self.tell("every policy is bought");
         self.on(accepted).await?;
         let from = day(BEGINS);
-        self.each(&[Step::Says(HERE, covered(from))]).await?;
+        self.each(&[Step::Says(HERE, covered(from, None))])
+            .await?;
         self.all(&[Step::Until(Sight::Covered(home()))]).await?;
         self.pass().await?;
         self.ended().await?;
@@ -78,11 +83,28 @@ impl Year<'_, '_> {
         self.tell("the second agency has every application");
         self.on(accepted_away).await?;
         let from = self.world.today()?;
-        self.each(&[Step::Says(AWAY, covered(from))]).await?;
+        let end = later(from, PERIOD)?;
+        self.each(&[Step::Says(AWAY, covered(from, Some(end)))])
+            .await?;
         self.all(&[Step::Until(Sight::Covered(away()))]).await?;
         self.pass().await?;
         self.told(2).await?;
         self.tell("the second agency accepted");
+        self.on(renewing).await?;
+        self.all(&[Step::Until(Sight::Asked(1)), Step::Texted("renew", 1)])
+            .await?;
+        self.each(&[Step::Reply("YES")]).await?;
+        self.all(&[Step::Until(Sight::Pending)]).await?;
+        self.tell("the second agency has every renewal");
+        self.on(renewed).await?;
+        let end = later(end, PERIOD)?;
+        self.each(&[Step::Says(AWAY, covered(from, Some(end)))])
+            .await?;
+        self.all(&[Step::Until(Sight::Ended(Outcome::Accepted))])
+            .await?;
+        self.all(&[Step::Texted("accepted", 3)]).await?;
+        self.pass().await?;
+        self.tell("the second agency renewed");
         self.on(LAST).await?;
         self.world.calm().await
     }
@@ -171,9 +193,10 @@ async fn wait(since: Instant, what: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-fn covered(from: contracts::units::Day) -> What {
-    What::Accepted {
-        from,
-        period_end: None,
-    }
+fn covered(from: Day, period_end: Option<Day>) -> What {
+    What::Accepted { from, period_end }
+}
+
+fn later(day: Day, days: i64) -> Result<Day, Failed> {
+    day.plus(days).map_err(|error| error.to_string())
 }

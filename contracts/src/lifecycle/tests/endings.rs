@@ -358,6 +358,49 @@ fn death_ends_everything_on_its_day_and_texts_nobody() {
 }
 
 #[test]
+fn a_death_that_an_agency_takes_back_leaves_no_day_open_that_it_covers() {
+    let on = day("2027-03-10");
+    let dead = || {
+        let mut story = told();
+        story.on("2027-03-20").take(Event::Died { on });
+        story
+    };
+    let jurisdiction = state_of("CA");
+
+    let mut kept = dead();
+    let before = kept.texts().len();
+    kept.on("2027-04-01").take(Event::Kept { jurisdiction });
+    assert_eq!(kept.state.died, None);
+    assert_eq!(kept.days(), ["CA 2027-01-01"]);
+    assert_eq!(kept.texts().len(), before, "nobody was told of the death");
+    kept.changed(Change::IncomeDown);
+    assert_eq!(kept.phase(), "asking");
+    kept.check_replay();
+
+    let mut accepted = dead();
+    accepted.on("2027-04-01").accepted("CA", "2027-03-15");
+    assert_eq!(
+        accepted.days(),
+        ["CA 2027-01-01", "saiddead 2027-03-11", "CA 2027-03-15"]
+    );
+    accepted.check_replay();
+}
+
+#[test]
+fn who_died_is_not_brought_back_by_another_agency_or_by_cover_before_the_death() {
+    let on = day("2027-03-10");
+    let mut story = told();
+    story.on("2027-03-20").take(Event::Died { on });
+    let jurisdiction = state_of("NV");
+    story.take(Event::Kept { jurisdiction });
+    story.accepted("CA", "2027-03-10");
+    let jurisdiction = state_of("CA");
+    story.take(Event::Denied { jurisdiction });
+    assert_eq!(story.state.died, Some(on));
+    assert_eq!(story.days(), ["CA 2027-01-01"]);
+}
+
+#[test]
 fn an_offer_that_made_way_for_another_decision_is_quoted_anew() {
     let mut story = pending();
     story.quoted();

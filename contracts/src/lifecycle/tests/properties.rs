@@ -178,15 +178,19 @@ fn event(story: &Story, op: &Op, at: usize) -> Option<Event> {
 
 fn play(ops: &[Op]) -> Story {
     let mut story = Story::new("CA", "2027-01-15");
-    for (at, op) in ops.iter().enumerate() {
+    go_on(&mut story, ops);
+    story
+}
+
+fn go_on(story: &mut Story, ops: &[Op]) {
+    for (at, op) in (story.events.len()..).zip(ops) {
         if let Op::Wait(days) = op {
             story.today = later(story.today, *days);
         }
-        if let Some(event) = event(&story, op, at) {
+        if let Some(event) = event(story, op, at) {
             story.take(event);
         }
     }
-    story
 }
 
 proptest! {
@@ -198,10 +202,12 @@ proptest! {
     fn whatever_happens_is_in_order_and_comes_to_an_end(
         ops in prop::collection::vec(op(), 1..40),
         died in proptest::option::of(near()),
+        after in prop::collection::vec(op(), 0..10),
     ) {
         let mut story = play(&ops);
         if let Some(on) = died {
             story.take(Event::Died { on });
+            go_on(&mut story, &after);
         }
         let mut days = 0;
         while story.state.is_busy() {
