@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Network, Texts, free_doors, node};
+use contracts::encoding::tagged_hash;
 use contracts::ids::Committee;
 use oracles::node::{Node, Router};
-use oracles::peer::Refusal;
+use oracles::peer::{Refusal, Topic};
 use oracles::rollback::{MarkError, Standing};
 use oracles::tamper::{Asked, Honest, Tamper};
 use serde_json::{Value, json};
 
 const COMMITTEE: Committee = Committee::Income;
+const OTHER: Committee = Committee::Household;
 
 async fn settled(node: &Arc<Node>) -> Standing {
     let began = Instant::now();
@@ -129,7 +131,97 @@ async fn what_too_few_would_remember_is_not_acknowledged() {
     );
 }
 
-/// The topic of a start, with a malformed request.
-fn common_start() -> oracles::peer::Topic<Value, Value> {
-    oracles::peer::Topic::new("rollback.start")
+/// The topic of a start, with a request of any form.
+fn common_start() -> Topic<Value, Value> {
+    Topic::new("rollback.start")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_was_away_counts_again_as_soon_as_it_is_back() {
+    let mut network = Network::start(&[COMMITTEE, OTHER]).await;
+    let marks = network.node(1).marks().clone();
+    let both = async || futures::join!(marks.record(COMMITTEE), marks.record(OTHER));
+    network.stop(2).await;
+    network.stop(3).await;
+    assert!(matches!(both().await, (Err(_), Err(_))));
+    network.restart(2).await;
+    assert_eq!(both().await, (Ok(()), Ok(())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_a_mark_that_another_node_signed_is_not_remembered_and_takes_no_other_with_it() {
+    let network = Network::start(&[COMMITTEE, OTHER]).await;
+    let run = "AAAAAAAAAAAAAAAAAAAAAA";
+    let signed = |by: u16, committee: Committee, mark: u64| {
+        let message = tagged_hash(
+            "shp/v1/rollback-mark",
+            &[
+                &1u16.to_be_bytes(),
+                committee.as_str().as_bytes(),
+                &mark.to_be_bytes(),
+            ],
+        );
+        let signature = network.node(by).peers().identity().sign(&message);
+        json!({"committee": committee, "mark": mark, "signature": signature})
+    };
+    let call = async |marks: Value| {
+        let call = json!({"run": run, "marks": marks});
+        network
+            .node(1)
+            .call(node(2), Topic::<Value, Value>::new("rollback.mark"), &call)
+            .await
+    };
+    let remembered = async |committee: Committee| {
+        let call = json!({"committee": committee, "run": run});
+        let answer = network.node(1).call(node(2), common_start(), &call).await;
+        answer.unwrap()["mark"]["mark"].as_u64()
+    };
+    remembered(COMMITTEE).await;
+    remembered(OTHER).await;
+
+    let marks = json!([signed(3, COMMITTEE, 900), signed(1, OTHER, 7)]);
+    let refused = call(marks).await.unwrap()["refused"].clone();
+    assert_eq!(refused.as_array().unwrap().len(), 1);
+    assert_eq!(refused[0]["committee"], json!(COMMITTEE));
+    assert_eq!(refused[0]["refusal"]["code"], "signature");
+    assert_ne!(remembered(COMMITTEE).await, Some(900));
+    assert_eq!(remembered(OTHER).await, Some(7));
+
+    let twice = json!([signed(1, OTHER, 8), signed(1, OTHER, 9)]);
+    assert!(call(twice).await.is_err());
+    // A lower mark takes nothing back.
+    assert!(call(json!([signed(1, OTHER, 3)])).await.is_ok());
+    assert_eq!(remembered(OTHER).await, Some(7));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_signed_on_an_acknowledgement_that_too_few_would_remember() {
+    let mut network = Network::start(&[COMMITTEE]).await;
+    let marks = network.node(1).marks().clone();
+    marks.recorded(COMMITTEE).await.unwrap();
+    network.stop(3).await;
+    network.stop(2).await;
+    assert!(marks.record(COMMITTEE).await.is_err());
+    network.restart(2).await;
+    marks.recorded(COMMITTEE).await.unwrap();
+
+    // All of it is recorded: nobody is asked.
+    network.stop(2).await;
+    marks.recorded(COMMITTEE).await.unwrap();
+    let writing = marks.acknowledging(COMMITTEE).unwrap();
+    assert!(marks.recorded(COMMITTEE).await.is_err());
+    // It failed or its caller went away: it may have been written all the same.
+    drop(writing);
+    assert!(marks.recorded(COMMITTEE).await.is_err());
+    network.restart(2).await;
+    marks.recorded(COMMITTEE).await.unwrap();
+    let writing = marks.acknowledging(COMMITTEE).unwrap();
+    writing.record().await.unwrap();
+
+    // What an earlier run of this node wrote may be under no mark.
+    network.restart(1).await;
+    assert_eq!(settled(network.node(1)).await, Standing::Ready);
+    network.stop(2).await;
+    let marks = network.node(1).marks();
+    assert!(marks.recorded(COMMITTEE).await.is_err());
 }

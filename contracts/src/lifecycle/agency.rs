@@ -147,13 +147,15 @@ impl Run {
         let Some(case) = self.state.case.filter(|case| case.jurisdiction == of) else {
             return;
         };
-        let losing = matches!(
-            case.phase,
+        let losing = match case.phase {
             Phase::Respond { .. }
-                | Phase::Review { .. }
-                | Phase::Closing { .. }
-                | Phase::Showing { .. }
-        );
+            | Phase::Review { .. }
+            | Phase::Closing { .. }
+            | Phase::Showing { .. } => true,
+            // What was filed to keep cover did so.
+            Phase::Pending { .. } => case.kind == Kind::Engagement,
+            _ => false,
+        };
         if losing {
             self.drop_offer();
             self.state.engagement = false;

@@ -76,9 +76,7 @@ impl Run {
     /// The days since are nobody's until it is said whose.
     fn lives(&mut self, died: Day) {
         self.state.died = None;
-        let payer = Payer::Nobody {
-            why: Why::SaidDead,
-        };
+        let payer = Payer::Nobody { why: Why::SaidDead };
         self.state.days.begin(payer, later(died, 1));
     }
 }

@@ -5,7 +5,7 @@ use contracts::ids::{Committee, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::keys::NodeIdentity;
-use crate::peer::{Peers, RunId, Topic};
+use crate::peer::{Peers, Refusal, RunId, Topic};
 
 /// A mark, signed by the node whose it is: a peer that makes up a higher one would shut it out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,20 +62,30 @@ pub(super) struct StartAnswer {
     pub(super) mark: Option<SignedMark>,
 }
 
-/// A mark to be remembered.
+/// Marks to be remembered, at most one of each committee.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MarkCall {
     pub(super) run: RunId,
-    pub(super) mark: SignedMark,
+    pub(super) marks: Vec<SignedMark>,
 }
 
-/// It is remembered durably.
+/// They are remembered durably, but for those refused.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct MarkAnswer {}
+pub(super) struct MarkAnswer {
+    pub(super) refused: Vec<RefusedMark>,
+}
+
+/// A committee whose mark is not remembered, and why.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RefusedMark {
+    pub(super) committee: Committee,
+    pub(super) refusal: Refusal,
+}
 
 pub(super) const START: Topic<StartCall, StartAnswer> =
     Topic::new("rollback.start").with_caps(512, 1 << 10);
 pub(super) const MARK: Topic<MarkCall, MarkAnswer> =
-    Topic::new("rollback.mark").with_caps(1 << 10, 512);
+    Topic::new("rollback.mark").with_caps(4 << 10, 4 << 10);

@@ -18,6 +18,7 @@
 //! first one's marks refused.
 
 mod adopt;
+mod courier;
 mod message;
 mod store;
 
@@ -34,7 +35,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
-use self::message::{MARK, MarkAnswer, MarkCall, START, SignedMark, StartAnswer, StartCall};
+use self::courier::Courier;
+use self::message::{
+    MARK, MarkAnswer, MarkCall, RefusedMark, START, SignedMark, StartAnswer, StartCall,
+};
 use self::store::Store;
 use crate::attest::REQUEST_LIFETIME;
 use crate::clock::Clock;
@@ -126,19 +130,49 @@ impl From<MarkError> for Refusal {
     }
 }
 
-/// How far the marks have come: tickets up to `done` are under a stored mark, up to `failed` they were given up.
-#[derive(Debug, Default)]
-struct Progress {
-    done: u64,
-    failed: Option<(u64, MarkError)>,
-}
-
 struct Seat {
     standing: watch::Sender<Standing>,
     /// Members that know of this run.
     told: std::sync::Mutex<BTreeSet<NodeId>>,
+    /// Acknowledgements being written.
+    writing: AtomicU64,
+    /// One for each acknowledgement that became durable, and a first one for what earlier runs left.
     tickets: AtomicU64,
-    progress: Mutex<Progress>,
+    /// Tickets up to this one are under a stored mark.
+    done: AtomicU64,
+    /// Held while a mark is stored: tickets up to this one were given up.
+    failed: Mutex<Option<(u64, MarkError)>>,
+}
+
+/// An acknowledgement from before it is written until it is recorded.
+#[must_use = "what was written is under no mark until it is recorded"]
+pub struct Acknowledging {
+    marks: Marks,
+    committee: Committee,
+    seat: Arc<Seat>,
+    recorded: bool,
+}
+
+impl Acknowledging {
+    /// As [`Marks::record`], once it is durable.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn record(mut self) -> Result<(), MarkError> {
+        self.marks.record(self.committee).await?;
+        self.recorded = true;
+        Ok(())
+    }
+}
+
+impl Drop for Acknowledging {
+    fn drop(&mut self) {
+        if !self.recorded {
+            // Perhaps written, and under no mark yet.
+            self.seat.tickets.fetch_add(1, Ordering::SeqCst);
+        }
+        self.seat.writing.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// The other members of a committee as it stands.
@@ -174,6 +208,7 @@ struct Inner {
     store: Store,
     /// A seat per committee that this node serves or came to serve.
     seats: RwLock<BTreeMap<Committee, Arc<Seat>>>,
+    couriers: BTreeMap<NodeId, Courier>,
     node: OnceLock<Weak<Node>>,
     /// How the ledger's member takes part again after it was behind.
     rejoin: OnceLock<Rejoin>,
@@ -194,6 +229,8 @@ impl Marks {
         peers: Peers,
         run: RunId,
     ) -> Result<Self, DbError> {
+        let others = peers.ids().filter(|node| *node != config.id);
+        let couriers = others.map(|node| (node, Courier::new(node, run))).collect();
         Ok(Self(Arc::new(Inner {
             me: config.id,
             run,
@@ -201,6 +238,7 @@ impl Marks {
             peers,
             store: Store::open(pool).await?,
             seats: RwLock::default(),
+            couriers,
             node: OnceLock::new(),
             rejoin: OnceLock::new(),
         })))
@@ -234,8 +272,10 @@ impl Marks {
             let seat = Arc::new(Seat {
                 standing: watch::Sender::new(Standing::Starting),
                 told: Default::default(),
-                tickets: AtomicU64::new(0),
-                progress: Mutex::default(),
+                writing: AtomicU64::new(0),
+                tickets: AtomicU64::new(1),
+                done: AtomicU64::new(0),
+                failed: Mutex::default(),
             });
             node.spawn(self.clone().keep(committee, Arc::clone(&seat)));
             seat
@@ -279,11 +319,11 @@ impl Marks {
         self.ready(committee).await?;
         let seat = self.seat(committee)?;
         let ticket = seat.tickets.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut progress = seat.progress.lock().await;
-        if progress.done >= ticket {
+        let mut failed = seat.failed.lock().await;
+        if seat.done.load(Ordering::SeqCst) >= ticket {
             return Ok(());
         }
-        if let Some((upto, error)) = &progress.failed
+        if let Some((upto, error)) = failed.as_ref()
             && *upto >= ticket
         {
             return Err(error.clone());
@@ -293,14 +333,46 @@ impl Marks {
         let mark = self.0.store.raise(committee).await?;
         match self.announce(committee, &seat, mark).await {
             Ok(()) => {
-                progress.done = upto;
+                seat.done.store(upto, Ordering::SeqCst);
                 Ok(())
             }
             Err(error) => {
-                progress.failed = Some((upto, error.clone()));
+                *failed = Some((upto, error.clone()));
                 Err(error)
             }
         }
+    }
+
+    /// To be called before an acknowledgement is written that [`Self::recorded`] is to know of.
+    ///
+    /// # Errors
+    /// [`MarkError::NoSeat`].
+    pub fn acknowledging(&self, committee: Committee) -> Result<Acknowledging, MarkError> {
+        let seat = self.seat(committee)?;
+        seat.writing.fetch_add(1, Ordering::SeqCst);
+        Ok(Acknowledging {
+            marks: self.clone(),
+            committee,
+            seat,
+            recorded: false,
+        })
+    }
+
+    /// Sees to it that the others remember all that this node acknowledged: what rests on nothing else needs no mark of its
+    /// own.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub async fn recorded(&self, committee: Committee) -> Result<(), MarkError> {
+        self.ready(committee).await?;
+        let seat = self.seat(committee)?;
+        // In this order: who ends writing has its ticket.
+        let writing = seat.writing.load(Ordering::SeqCst) > 0;
+        let tickets = seat.tickets.load(Ordering::SeqCst);
+        if !writing && seat.done.load(Ordering::SeqCst) >= tickets {
+            return Ok(());
+        }
+        self.record(committee).await
     }
 
     async fn announce(
@@ -311,13 +383,11 @@ impl Marks {
     ) -> Result<(), MarkError> {
         let inner = &self.0;
         let others = self.others(committee);
-        let call = Arc::new(MarkCall {
-            run: inner.run,
-            mark: SignedMark::new(inner.me, committee, mark, inner.peers.identity()),
-        });
+        let signed = SignedMark::new(inner.me, committee, mark, inner.peers.identity());
+        let signed = Arc::new(signed);
         let mut calls = JoinSet::new();
         for node in others.nodes {
-            let (marks, seat, call) = (self.clone(), Arc::clone(seat), Arc::clone(&call));
+            let (marks, seat, signed) = (self.clone(), Arc::clone(seat), Arc::clone(&signed));
             calls.spawn(async move {
                 // A member that was down when this process started, or came to the committee since, hears of it first.
                 if !seat.told().contains(&node) {
@@ -327,14 +397,18 @@ impl Marks {
                         return Err(PeerError::Refused { node, refusal });
                     }
                 }
-                marks.0.peers.call(node, MARK, call.as_ref()).await
+                let Inner {
+                    couriers, peers, ..
+                } = marks.0.as_ref();
+                let courier = couriers.get(&node).ok_or(PeerError::Unknown(node))?;
+                courier.carry(peers, &signed).await
             });
         }
         let needed = others.faults + 1;
         let mut stored = 0;
         while stored < needed {
             match calls.join_next().await {
-                Some(Ok(Ok(MarkAnswer {}))) => stored += 1,
+                Some(Ok(Ok(()))) => stored += 1,
                 Some(Ok(Err(error))) => {
                     tracing::debug!(%committee, %error, "member did not record a mark");
                 }
@@ -355,7 +429,7 @@ impl Marks {
 
     /// Has the present members remember a mark that earlier ones stored.
     async fn announce_again(&self, committee: Committee, seat: &Arc<Seat>, mark: u64) -> bool {
-        let _one_at_a_time = seat.progress.lock().await;
+        let _one_at_a_time = seat.failed.lock().await;
         self.announce(committee, seat, mark).await.is_ok()
     }
 
@@ -502,25 +576,39 @@ impl Marks {
     }
 
     async fn answer_mark(&self, from: NodeId, call: MarkCall) -> Result<MarkAnswer, Refusal> {
-        self.member(call.mark.committee, from)?;
-        if !call.mark.verify(from, &self.0.peers) {
-            return Err(Refusal::new("signature", "the mark is not the sender's"));
+        let committees: BTreeSet<Committee> = call.marks.iter().map(|it| it.committee).collect();
+        if committees.len() != call.marks.len() {
+            return Err(Refusal::new("rollback", "two marks of one committee"));
         }
-        let store = &self.0.store;
-        if store.witness(from, &call.run, &call.mark).await? {
-            return Ok(MarkAnswer {});
-        }
-        // This node was away when the other one started; it hears of the run now, unless there is another.
-        if store.peer(call.mark.committee, from).await?.is_none() {
-            store.started(call.mark.committee, from, &call.run).await?;
-            if store.witness(from, &call.run, &call.mark).await? {
-                return Ok(MarkAnswer {});
+        let mut refused = Vec::new();
+        let mut genuine = Vec::new();
+        for mark in call.marks {
+            match self.check_mark(from, &mark) {
+                Ok(()) => genuine.push(mark),
+                Err(refusal) => refused.push(RefusedMark {
+                    committee: mark.committee,
+                    refusal,
+                }),
             }
         }
-        Err(Refusal::new(
-            "other-run",
-            "this is not the run of that node that started last",
-        ))
+        let stored = self.0.store.witness(from, &call.run, &genuine).await?;
+        let other_run = genuine.iter().zip(stored).filter(|(_, stored)| !stored);
+        refused.extend(other_run.map(|(mark, _)| RefusedMark {
+            committee: mark.committee,
+            refusal: Refusal::new(
+                "other-run",
+                "this is not the run of that node that started last",
+            ),
+        }));
+        Ok(MarkAnswer { refused })
+    }
+
+    fn check_mark(&self, from: NodeId, mark: &SignedMark) -> Result<(), Refusal> {
+        self.member(mark.committee, from)?;
+        match mark.verify(from, &self.0.peers) {
+            true => Ok(()),
+            false => Err(Refusal::new("signature", "the mark is not the sender's")),
+        }
     }
 
     fn member(&self, committee: Committee, from: NodeId) -> Result<Arc<Seat>, Refusal> {

@@ -143,26 +143,35 @@ impl Store {
         Ok(())
     }
 
-    /// Remembers a peer's mark if it is its highest, of its present run. Durable when this returns true.
+    /// Remembers a peer's marks where each is its highest, of its present run; a peer that is not known to have started is
+    /// taken to have started this one. Tells of each whether it is remembered. Durable when this returns.
     pub(super) async fn witness(
         &self,
         node: NodeId,
         run: &RunId,
-        mark: &SignedMark,
-    ) -> Result<bool, DbError> {
-        let updated = sqlx::query(
-            "UPDATE rollback_peer SET
-                 signature = CASE WHEN mark < $4 THEN $5 ELSE signature END,
-                 mark = CASE WHEN mark < $4 THEN $4 ELSE mark END
-             WHERE committee = $1 AND node = $2 AND run = $3",
-        )
-        .bind(mark.committee.as_str())
-        .bind(i64::from(node.get()))
-        .bind(run.to_string())
-        .bind(stored(mark.mark))
-        .bind(mark.signature.to_string())
-        .execute(&self.0)
-        .await?;
-        Ok(updated.rows_affected() == 1)
+        marks: &[SignedMark],
+    ) -> Result<Vec<bool>, DbError> {
+        let mut transaction = db::begin_write(&self.0).await?;
+        let mut stored = Vec::with_capacity(marks.len());
+        for mark in marks {
+            let written = sqlx::query(
+                "INSERT INTO rollback_peer (committee, node, run, mark, signature) VALUES ($1, $2, $3, $4, $5)
+                 ON CONFLICT (committee, node) DO UPDATE SET
+                     run = $3,
+                     signature = CASE WHEN rollback_peer.mark < $4 THEN $5 ELSE rollback_peer.signature END,
+                     mark = CASE WHEN rollback_peer.mark < $4 THEN $4 ELSE rollback_peer.mark END
+                 WHERE rollback_peer.run IN ($3, '')",
+            )
+            .bind(mark.committee.as_str())
+            .bind(i64::from(node.get()))
+            .bind(run.to_string())
+            .bind(self::stored(mark.mark))
+            .bind(mark.signature.to_string())
+            .execute(&mut *transaction)
+            .await?;
+            stored.push(written.rows_affected() == 1);
+        }
+        transaction.commit().await?;
+        Ok(stored)
     }
 }

@@ -2,7 +2,7 @@
 //! the processes of the demo; which share of their processor time is cryptography; and what a profile that nobody asks
 //! about takes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ struct Used {
     cpu: Duration,
     leaves: i64,
     signatures: u64,
-    calls: u64,
+    calls: BTreeMap<String, u64>,
 }
 
 async fn used(decisions: &Decisions<'_>) -> Result<Used, String> {
@@ -113,7 +113,12 @@ async fn over(decisions: &Decisions<'_>) -> Result<Vec<Figure>, String> {
     let each = (after.cpu - before.cpu).as_secs_f64() * 1e6 / decided;
     let leaves = (after.leaves - before.leaves) as f64 / decided;
     let signatures = (after.signatures - before.signatures) as f64 / decided;
-    let calls = (after.calls - before.calls) as f64 / decided;
+    let calls = after.calls.iter().map(|(topic, calls)| {
+        let earlier = before.calls.get(topic).copied().unwrap_or(0);
+        (topic, (calls - earlier) as f64 / decided)
+    });
+    let calls_by_topic: Vec<(&String, f64)> = calls.collect();
+    let calls: f64 = calls_by_topic.iter().map(|(_, calls)| calls).sum();
 
     let mut parts = needed(yes / decided, leaves, signatures)?;
     let of_calls = calls * bare::peer_call()?;
@@ -122,6 +127,9 @@ async fn over(decisions: &Decisions<'_>) -> Result<Vec<Figure>, String> {
     eprintln!(
         "{yes} YES, {no} NO, a decision took {leaves:.1} leaves, {signatures:.1} threshold signatures and {calls:.0} calls between nodes"
     );
+    for (topic, calls) in calls_by_topic {
+        eprintln!("  calls {calls:>10.1}     {topic}");
+    }
     for (name, micros) in &parts {
         eprintln!("  needs {micros:>10.1} us  {name}");
     }

@@ -1,5 +1,6 @@
 //! Private decisions in number over the network of the demo, for `bench decide`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use contracts::ids::Verdict;
@@ -108,20 +109,22 @@ impl<'a> Decisions<'a> {
     /// # Errors
     /// One line.
     pub(crate) async fn ceremonies(&self) -> Result<u64, String> {
-        self.counted(CEREMONIES, "outcome=\"signed\"").await
+        let outcomes = self.counted(CEREMONIES, "outcome").await?;
+        Ok(outcomes.get("signed").copied().unwrap_or(0))
     }
 
-    /// Calls of oracles to each other that were answered so far.
+    /// Calls of oracles to each other that were answered so far, by topic.
     ///
     /// # Errors
     /// One line.
-    pub(crate) async fn peer_calls(&self) -> Result<u64, String> {
-        self.counted(PEER_REQUESTS, "").await
+    pub(crate) async fn peer_calls(&self) -> Result<BTreeMap<String, u64>, String> {
+        self.counted(PEER_REQUESTS, "topic").await
     }
 
-    /// The sum over all oracles of counters of one name with a label.
-    async fn counted(&self, name: &str, label: &str) -> Result<u64, String> {
-        let mut sum = 0;
+    /// The sums over all oracles of counters of one name, by the value of a label.
+    async fn counted(&self, name: &str, label: &str) -> Result<BTreeMap<String, u64>, String> {
+        let label = format!("{label}=\"");
+        let mut sums = BTreeMap::new();
         for node in oracle_config::nodes() {
             let party = oracle_name(node);
             let text = self
@@ -130,13 +133,20 @@ impl<'a> Decisions<'a> {
                 .get_bytes(&party, "/metrics", None)
                 .await?;
             let text = String::from_utf8_lossy(&text);
-            let of_name = |line: &&str| line.starts_with(name) && line.contains(label);
-            for counter in text.lines().filter(of_name) {
-                let count = counter.rsplit(' ').next().and_then(|it| it.parse().ok());
-                sum += count.unwrap_or(0);
+            for counter in text.lines().filter(|line| line.starts_with(name)) {
+                let value = counter.split_once(&label);
+                let value = value.and_then(|(_, rest)| rest.split_once('"'));
+                let count = counter
+                    .rsplit(' ')
+                    .next()
+                    .and_then(|it| it.parse::<u64>().ok());
+                if let (Some((value, _)), Some(count)) = (value, count) {
+                    let sum = sums.entry(value.to_owned()).or_default();
+                    *sum += count;
+                }
             }
         }
-        Ok(sum)
+        Ok(sums)
     }
 
     /// Every process but this one, which asks and keeps what crosses the doors.

@@ -109,7 +109,7 @@ fn reinstatements() -> Vec<Ending> {
             [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
         )
         .ends(Outcome::Accepted, ["CA 2026-06-01"])
-            .texts("accepted apply confirm confirm filed free_market gap gap_begins")
+            .texts("accepted apply confirm confirm filed free_market gap gap_begins gap_ends")
             .at("agency said [accepted] told []")
             .sold("from 2026-06-21 ended 2026-06-21 billed 3575 refunded 3575"),
         reinstatement(
@@ -513,24 +513,27 @@ fn losses() -> Vec<Ending> {
             .ends(Outcome::Died, ["CA 2026-06-01", "nobody 2026-07-09"])
             .texts("covered change noted free_market gap")
             .at("agency said [accepted died] told [loss died]"),
-        loss("said-dead", "the agency takes a death for the owner's, and takes it back")
-            .on(10, told())
-            .on(
-                20,
-                [
-                    Says(
-                        HERE,
-                        What::Died {
-                            on: day("2026-07-08"),
-                        },
-                    ),
-                    Until(Ended(Outcome::Died)),
-                ],
-            )
-            .on(90, [Says(HERE, What::Kept), Until(Covered(home()))])
-            .ends(Outcome::Died, ["CA 2026-06-01"])
-            .texts("covered change free_market gap")
-            .at("agency said [accepted died kept] told [loss died]"),
+        loss(
+            "said-dead",
+            "the agency takes a death for the owner's, and takes it back",
+        )
+        .on(10, told())
+        .on(
+            20,
+            [
+                Says(
+                    HERE,
+                    What::Died {
+                        on: day("2026-07-08"),
+                    },
+                ),
+                Until(Ended(Outcome::Died)),
+            ],
+        )
+        .on(90, [Says(HERE, What::Kept), Until(Covered(home()))])
+        .ends(Outcome::Died, ["CA 2026-06-01"])
+        .texts("covered change free_market gap")
+        .at("agency said [accepted died kept] told [loss died]"),
     ]
 }
 
@@ -562,7 +565,7 @@ fn moves() -> Vec<Ending> {
             .on(12, [Texted("gap", 2), Reply("YES"), Until(Insured)])
             .on(30, [Says(AWAY, accepted("2026-07-10")), Until(Covered(away()))])
             .ends(Outcome::Accepted, ["CA 2026-06-01", "gap 2026-07-05", "OR 2026-07-10"])
-            .texts("covered move confirm filed ending free_market gap confirm gap_begins accepted")
+            .texts("covered move confirm filed ending free_market gap confirm gap_begins accepted gap_ends")
             .at("agency said [accepted closed] told [moved]")
             .at("agency-away said [accepted] told []")
             .sold("from 2026-07-05 ended 2026-07-10 billed 15124 refunded 15124"),

@@ -66,8 +66,7 @@ impl Year<'_, '_> {
         self.tell("every policy is bought");
         self.on(accepted).await?;
         let from = day(BEGINS);
-        self.each(&[Step::Says(HERE, covered(from, None))])
-            .await?;
+        self.each(&[Step::Says(HERE, covered(from, None))]).await?;
         self.all(&[Step::Until(Sight::Covered(home()))]).await?;
         self.pass().await?;
         self.ended().await?;

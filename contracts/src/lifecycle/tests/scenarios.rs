@@ -97,6 +97,7 @@ fn a_policy_bought_ahead_is_void_when_medicaid_goes_on_after_all() {
         keep(&mut story);
         assert_eq!(story.state.gap, Gap::None);
         assert!(story.actions.contains(&void()));
+        assert_eq!(story.texts().last(), Some(&Template::GapEnds));
         assert_eq!(story.days(), ["CA 2027-01-01"]);
         story.check_replay();
     }

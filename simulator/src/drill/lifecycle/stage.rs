@@ -181,7 +181,7 @@ fn story() -> Ending {
             5,
             [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))],
         )
-        .on(5, [Texted("accepted", 1)])
+        .on(5, [Texted("accepted", 1), Texted("gap_ends", 1)])
         .on(10, [Moves, Until(Asked(1)), Reply("YES"), Until(Pending)])
         .on(
             22,

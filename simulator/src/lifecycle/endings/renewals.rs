@@ -44,7 +44,8 @@ pub(super) fn all() -> Vec<Ending> {
             .on(80, [Texted("accepted", 2), Until(Ended(Outcome::Accepted))])
             .ends(Outcome::Accepted, ["CA 2026-06-01"])
             .texts("covered renew confirm filed accepted")
-            .at("agency said [accepted accepted] told []"),
+            .at("agency said [accepted] told []")
+            .at("agency said [accepted] told []"),
         certified(
             "renewal-missed",
             "no reply to the renewal, closed; a YES within the ninety days covers without a gap",
@@ -57,15 +58,17 @@ pub(super) fn all() -> Vec<Ending> {
         .on(153, [Says(HERE, accepted("2026-12-01", "2027-05-31"))])
         .on(153, [Texted("accepted", 2), Until(Ended(Outcome::Accepted))])
         .ends(Outcome::Accepted, ["CA 2026-06-01"])
-        .texts("covered renew renew ending apply confirm filed accepted")
-        .at("agency said [accepted closed accepted] told []"),
+        .texts("covered renew renew ending apply confirm filed free_market gap accepted")
+        .at("agency said [accepted closed] told []")
+        .at("agency said [accepted] told []"),
         loss("engagement-shown", "the agency asks for community engagement, which the records show")
             .on(10, to_be_shown())
             .on(10, [Until(Asked(1)), Texted("renew", 1), Reply("YES"), Until(Pending)])
             .on(15, [Says(HERE, What::Kept), Until(Ended(Outcome::Kept))])
             .ends(Outcome::Kept, ["CA 2026-06-01"])
             .texts("covered renew confirm filed")
-            .at("agency said [accepted kept] told []"),
+            .at("agency said [accepted] told []")
+            .at("agency said [kept] told []"),
         Ending::new(
             "engagement-not-shown",
             Loss,
