@@ -1,6 +1,6 @@
 //! Makes evidence of what a witness heard and of what is in the parties' databases.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use contracts::gap::Exchange as Sealing;
 use contracts::lifecycle::Event;
@@ -19,16 +19,16 @@ use crate::demo::trap::nameless;
 use crate::demo::witness::Heard;
 use crate::lifecycle::world::{Failed, HERE, Owner, World};
 
-/// The parties, each with its database and the column that names what it keeps of an owner.
-const PARTIES: [(&str, &str); 3] = [
-    (HERE, "SELECT id, sub, jti FROM application"),
-    (AWAY, "SELECT id, sub, jti FROM application"),
-    (GAP, "SELECT id, enquiry, jti FROM policy"),
+/// The parties, each with what its database names an owner by, and the name that all it keeps of one owner shares.
+const PARTIES: [(&str, &str, &str); 3] = [
+    (HERE, "SELECT id, sub, jti FROM application", "sub"),
+    (AWAY, "SELECT id, sub, jti FROM application", "sub"),
+    (GAP, "SELECT id, enquiry, jti FROM policy", "enquiry"),
 ];
 
 /// Doors that are watched.
 pub(super) fn doors() -> impl Iterator<Item = &'static str> {
-    PARTIES.into_iter().map(|(party, _)| party)
+    PARTIES.into_iter().map(|(party, _, _)| party)
 }
 
 /// All that the parties have.
@@ -45,7 +45,7 @@ pub(super) async fn gather(
         known.push(world.coverage(owner).await?);
     }
     let mut parties = Vec::new();
-    for (name, ids) in PARTIES {
+    for (name, ids, shared) in PARTIES {
         let file = match name {
             GAP => "insurer/insurer.db".to_owned(),
             agency => format!("{agency}/agency.db"),
@@ -69,14 +69,15 @@ pub(super) async fn gather(
             };
             let id = of_owner.ok_or_else(|| format!("{name} has nothing of an owner"))?;
             let row = names.iter().find(|row| row["id"] == id.as_str());
-            let row = row.and_then(Value::as_object);
             let row = row.ok_or_else(|| format!("{name}: {id} is not in its database"))?;
-            owned.push(
-                row.values()
-                    .filter_map(Value::as_str)
-                    .map(str::to_owned)
-                    .collect(),
-            );
+            let same = names.iter().filter(|other| other[shared] == row[shared]);
+            let ids: BTreeSet<String> = same
+                .filter_map(Value::as_object)
+                .flat_map(|row| row.values())
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect();
+            owned.push(ids);
         }
         let keys = match name {
             GAP => Some(insurers_keys(&mut database).await?),
@@ -96,7 +97,7 @@ pub(super) async fn gather(
 /// Sorts messages and rows by owner.
 fn party(
     name: &str,
-    owned: &[Vec<String>],
+    owned: &[BTreeSet<String>],
     exchanges: Vec<Exchange>,
     rows: Vec<(String, Value)>,
 ) -> Party {

@@ -21,11 +21,11 @@ use crate::lifecycle::world::{Failed, HERE, Owner, World};
 
 /// Longest wait for what all owners wait for.
 const PATIENCE: Duration = Duration::from_secs(3_600);
-/// The day on which the first agency accepts, the one of the move, the one on which the second agency accepts, the one on
-/// which everybody is asked to renew there, and the one on which that is accepted.
-const DAYS: [i64; 5] = [5, 120, 132, 226, 235];
-/// Days of a certification period at the second agency; its renewal begins ninety days before the end.
-const PERIOD: i64 = 183;
+/// The days on which the first agency accepts, everybody is asked to renew there, it renews, everybody moves, and the second
+/// agency accepts.
+const DAYS: [i64; 5] = [5, 74, 80, 120, 132];
+/// The last days of the first agency's certification periods; a renewal begins ninety days before.
+const PERIODS: [&str; 2] = ["2026-11-30", "2027-05-31"];
 /// The last day.
 const LAST: i64 = 364;
 
@@ -49,7 +49,8 @@ impl Year<'_, '_> {
     /// # Errors
     /// What did not come about.
     pub(super) async fn live(mut self) -> Result<(), Failed> {
-        let [accepted, moved, accepted_away, renewing, renewed] = DAYS;
+        let [accepted, renewing, renewed, moved, accepted_away] = DAYS;
+        let [first, second] = PERIODS.map(day);
         self.on(0).await?;
         let lost = [Step::JobLost, Step::Report(Change::IncomeDown)];
         self.each(&lost).await?;
@@ -66,11 +67,26 @@ impl Year<'_, '_> {
         self.tell("every policy is bought");
         self.on(accepted).await?;
         let from = day(BEGINS);
-        self.each(&[Step::Says(HERE, covered(from, None))]).await?;
+        self.each(&[Step::Says(HERE, covered(from, Some(first)))])
+            .await?;
         self.all(&[Step::Until(Sight::Covered(home()))]).await?;
         self.pass().await?;
         self.ended().await?;
         self.tell("the first agency accepted, every policy ended");
+        self.on(renewing).await?;
+        self.all(&[Step::Until(Sight::Asked(1)), Step::Texted("renew", 1)])
+            .await?;
+        self.each(&[Step::Reply("YES")]).await?;
+        self.all(&[Step::Until(Sight::Pending)]).await?;
+        self.tell("the first agency has every renewal");
+        self.on(renewed).await?;
+        self.each(&[Step::Says(HERE, covered(from, Some(second)))])
+            .await?;
+        self.all(&[Step::Until(Sight::Ended(Outcome::Accepted))])
+            .await?;
+        self.all(&[Step::Texted("accepted", 2)]).await?;
+        self.pass().await?;
+        self.tell("the first agency renewed");
         self.on(moved).await?;
         self.each(&[Step::Moves]).await?;
         self.all(&[Step::Until(Sight::Asked(1)), Step::Texted("move", 1)])
@@ -82,28 +98,11 @@ impl Year<'_, '_> {
         self.tell("the second agency has every application");
         self.on(accepted_away).await?;
         let from = self.world.today()?;
-        let end = later(from, PERIOD)?;
-        self.each(&[Step::Says(AWAY, covered(from, Some(end)))])
-            .await?;
+        self.each(&[Step::Says(AWAY, covered(from, None))]).await?;
         self.all(&[Step::Until(Sight::Covered(away()))]).await?;
         self.pass().await?;
         self.told(2).await?;
         self.tell("the second agency accepted");
-        self.on(renewing).await?;
-        self.all(&[Step::Until(Sight::Asked(1)), Step::Texted("renew", 1)])
-            .await?;
-        self.each(&[Step::Reply("YES")]).await?;
-        self.all(&[Step::Until(Sight::Pending)]).await?;
-        self.tell("the second agency has every renewal");
-        self.on(renewed).await?;
-        let end = later(end, PERIOD)?;
-        self.each(&[Step::Says(AWAY, covered(from, Some(end)))])
-            .await?;
-        self.all(&[Step::Until(Sight::Ended(Outcome::Accepted))])
-            .await?;
-        self.all(&[Step::Texted("accepted", 3)]).await?;
-        self.pass().await?;
-        self.tell("the second agency renewed");
         self.on(LAST).await?;
         self.world.calm().await
     }
@@ -194,8 +193,4 @@ async fn wait(since: Instant, what: &str) -> Result<(), Failed> {
 
 fn covered(from: Day, period_end: Option<Day>) -> What {
     What::Accepted { from, period_end }
-}
-
-fn later(day: Day, days: i64) -> Result<Day, Failed> {
-    day.plus(days).map_err(|error| error.to_string())
 }
