@@ -35,6 +35,12 @@ impl Run {
             });
             self.state.gap = Gap::None;
         }
+        if let Some(earlier) = self.state.expiring.take().filter(|it| ends < it.until) {
+            self.act(Action::EndGap {
+                policy: earlier.policy,
+                on: ends.max(earlier.from),
+            });
+        }
         self.drop_offer();
         self.act(Action::AlertPcp { on: ends });
         self.state.days.end(ends);

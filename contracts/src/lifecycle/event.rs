@@ -221,7 +221,8 @@ pub enum Event {
         /// First covered day.
         from: Day,
     },
-    /// The insurer ended the policy by itself.
+    /// The policy ends by itself, with its longest term; to be told [`LAPSE_DAYS`](super::LAPSE_DAYS) ahead, so that another can
+    /// cover from that day.
     GapLapsed {
         /// The insurer's reference.
         policy: String,

@@ -80,6 +80,17 @@ pub enum Gap {
     },
 }
 
+/// A policy in force whose last day is known, while the next one is looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiring {
+    /// The insurer's reference.
+    pub policy: String,
+    /// First covered day.
+    pub from: Day,
+    /// First day that it does not cover.
+    pub until: Day,
+}
+
 impl Gap {
     /// The name, as in its JSON form.
     pub fn name(&self) -> &'static str {
@@ -204,11 +215,12 @@ impl Run {
         }
     }
 
-    /// The first day that Medicaid does not cover, as far as its agency has said; none while that is open.
+    /// The first day that Medicaid does not cover, as far as its agency has said; none while that is open. What an insurer says
+    /// late began all the same.
     fn free_from(&self) -> Option<Day> {
         match self.state.medicaid {
             Some(cover) => cover.ends,
-            None => Some(self.date),
+            None => self.state.days.spans().first().map(|first| first.from),
         }
     }
 
@@ -347,16 +359,29 @@ impl Run {
         self.act(Action::AlertPcp { on: from });
     }
 
+    /// A policy ends by itself, today or on a day ahead: cover is looked for from that day on.
     pub(super) fn lapsed(&mut self, ended: &str, on: Day) {
-        match &self.state.gap {
+        match self.state.gap.clone() {
             Gap::Active { policy, from } if policy == ended => {
-                let on = on.max(*from);
+                let until = on.max(from);
                 self.state.gap = Gap::None;
-                self.uncover(on);
+                self.state.expiring = Some(Expiring {
+                    policy,
+                    from,
+                    until,
+                });
+                self.uncover(until);
             }
-            Gap::Bought { policy, .. } if policy == ended => self.state.gap = Gap::None,
+            // Before it began: nothing is to begin any more.
+            Gap::Bought { policy, .. } if policy == ended => self.drop_offer(),
             _ => {}
         }
+    }
+
+    /// A policy that has come to its last day needs no end.
+    pub(super) fn forget_expired(&mut self) {
+        let date = self.date;
+        self.state.expiring.take_if(|it| it.until <= date);
     }
 
     /// Medicaid covers from a day on: a policy in force ends there, and one not yet in force is not wanted.
@@ -368,6 +393,9 @@ impl Run {
         {
             self.end_policy(policy, from.max(begins));
             self.state.gap = Gap::None;
+        }
+        if let Some(earlier) = self.state.expiring.take_if(|it| from < it.until) {
+            self.end_policy(earlier.policy, from.max(earlier.from));
         }
         self.drop_offer();
     }

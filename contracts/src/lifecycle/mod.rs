@@ -22,7 +22,7 @@ pub use action::{Action, Audience, Ended, FreeOption, Notice, Template, Text, Tr
 pub use case::{Case, Kind, Outcome, Phase};
 pub use days::{Balance, Days, Payer, Span, Unbalanced, Why};
 pub use event::{Change, Event, Finding, Matter, Reply};
-pub use gap::Gap;
+pub use gap::{Expiring, Gap};
 pub use watched::{Meaning, Watched, meaning};
 
 use crate::ids::Jurisdiction;
@@ -52,6 +52,8 @@ pub const REVIEW_DAYS: i64 = 45;
 pub const CLOSING_DAYS: i64 = 60;
 /// Days for an insurer to quote or enrol.
 pub const INSURER_DAYS: i64 = 7;
+/// Days before the last of a policy on which the next one is looked for: for the insurer, for the owner, and two.
+pub const LAPSE_DAYS: i64 = INSURER_DAYS + OWNER_DAYS + 2;
 /// Plans tried for one offer.
 pub const PLANS: u8 = 3;
 /// Days until facts that a renewal lacks are looked for again.
@@ -103,6 +105,9 @@ pub struct State {
     pub cases: u32,
     /// Gap cover.
     pub gap: Gap,
+    /// A policy that still covers while `gap` is about the next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiring: Option<Expiring>,
     /// Offers made.
     pub offers: u32,
     /// How the last offer failed, until cover begins again.
@@ -136,6 +141,7 @@ impl State {
             last: None,
             cases: 0,
             gap: Gap::None,
+            expiring: None,
             offers: 0,
             no_gap: None,
             engagement: false,

@@ -152,6 +152,7 @@ impl Run {
             return;
         }
         self.tell_gap_ends();
+        self.forget_expired();
         while self.state.case.is_none() && !self.state.waiting.is_empty() {
             let change = self.state.waiting.remove(0);
             self.change(change);

@@ -24,7 +24,7 @@ impl Job<'_> {
             }
             Task::Await { .. } => self.reply(task).await,
             Task::Follow { .. } => self.follow(task).await,
-            Task::Lapse { policy, on } => Ok(self.lapse(policy, *on)),
+            Task::Lapse { policy, on, .. } => Ok(self.lapse(policy, *on)),
             Task::Boundary { on } => self.at_boundary(*on).await,
             Task::Act { action } => self.act(action).await,
         }

@@ -2,7 +2,7 @@
 
 use contracts::application::{Answer, Approval};
 use contracts::encoding::Bytes32;
-use contracts::lifecycle::{Action, Event, Matter};
+use contracts::lifecycle::{Action, Event, LAPSE_DAYS, Matter};
 use contracts::receipt::{Entry, EntryKind};
 use contracts::units::Day;
 use oracles::problem::Problem;
@@ -36,9 +36,11 @@ impl Job<'_> {
                 let approval = self.approval(*offer).await?;
                 match service.buy_plan(profile, quote, *from, &approval).await? {
                     Some((policy, from, on)) => {
+                        let ahead = on.plus(-LAPSE_DAYS).unwrap_or(on);
                         let lapse = Task::Lapse {
                             policy: policy.clone(),
                             on,
+                            tell: Some(ahead.max(from)),
                         };
                         follow_up = Some((format!("lapse {policy}"), lapse));
                         Event::GapEnrolled {
@@ -63,7 +65,7 @@ impl Job<'_> {
         })
     }
 
-    /// A policy that nobody ended has come to the end of its longest term.
+    /// A policy that nobody ended comes to the end of its longest term.
     pub(super) fn lapse(&self, policy: &str, on: Day) -> Done {
         let event = Event::GapLapsed {
             policy: policy.to_owned(),

@@ -79,8 +79,14 @@ pub(crate) enum Task {
         #[serde(default)]
         until: Option<Day>,
     },
-    /// Say that a gap policy is over, on the first day that its longest term does not cover.
-    Lapse { policy: String, on: Day },
+    /// Say on which day a gap policy ends with its longest term.
+    Lapse {
+        policy: String,
+        on: Day,
+        /// When; on that day where it is not given.
+        #[serde(default)]
+        tell: Option<Day>,
+    },
     /// Ask about an age at which a group begins or ends.
     Boundary {
         /// The birthday.

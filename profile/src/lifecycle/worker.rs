@@ -177,8 +177,8 @@ impl Job<'_> {
                 place: (0, 0),
                 payload: task,
                 due_at: match task {
-                    Task::Lapse { on, .. }
-                    | Task::Act {
+                    Task::Lapse { on, tell, .. } => tell.unwrap_or(*on).start(),
+                    Task::Act {
                         action: Action::AlertPcp { on },
                     } => on.start(),
                     _ => now,

@@ -306,22 +306,22 @@ fn reinstatements() -> Vec<Ending> {
         .on(0, [Until(Offered), Reply("YES"), Until(Insured)])
         .on(5, [Says(HERE, What::Denied), Until(Ended(Outcome::Denied))])
         .on(
-            121,
+            108,
             [Texted("gap", 2), Reply("YES"), Texted("gap_begins", 2)],
         )
+        .on(121, [Until(Insured)])
         .ends(
             Outcome::Denied,
             [
                 "offering 2026-06-20",
                 "gap 2026-06-21",
-                "offering 2026-10-19",
-                "gap 2026-10-20",
+                "gap 2026-10-19",
             ],
         )
             .texts("apply confirm filed free_market gap confirm gap_begins refusal free_market gap confirm gap_begins")
             .at("agency said [denied] told []")
             .sold("from 2026-06-21 up to 2026-10-19")
-            .sold("from 2026-10-20 up to 2027-02-17"),
+            .sold("from 2026-10-19 up to 2027-02-16"),
     ]
 }
 

@@ -73,8 +73,15 @@ impl Story {
         {
             self.witness.yes.insert(case, true);
         }
-        if let Event::GapEnrolled { policy, from, .. } = &event {
-            self.witness.policies.insert(policy.clone(), (*from, None));
+        match &event {
+            Event::GapEnrolled { policy, from, .. } => {
+                self.witness.policies.insert(policy.clone(), (*from, None));
+            }
+            Event::GapLapsed { policy, on } => {
+                let policy = self.witness.policies.get_mut(policy).unwrap();
+                policy.1 = Some(policy.0.max(*on));
+            }
+            _ => {}
         }
         for action in &actions {
             match action {
@@ -103,7 +110,8 @@ impl Story {
         self
     }
 
-    /// A policy in force as its insurer knows it is the one in the ledger, day by day: neither double nor missing.
+    /// A policy in force as its insurer knows it is the one in the ledger, day by day: neither double nor missing. One that was
+    /// bought ahead is in force when Medicaid is not.
     fn check_policies(&self, next: &State) {
         for span in next.days.spans() {
             if let Payer::Gap { policy } = &span.payer {
@@ -113,6 +121,22 @@ impl Story {
         }
         if let Gap::Active { policy, .. } | Gap::Bought { policy, .. } = &next.gap {
             assert_eq!(self.witness.policies[policy].1, None);
+        }
+        if let Some(expiring) = &next.expiring {
+            let known = self.witness.policies[&expiring.policy];
+            assert_eq!(known, (expiring.from, Some(expiring.until)));
+        }
+        // From today on; what was paid for days that are over is the insurer's and the agency's to settle.
+        for (policy, (from, to)) in &self.witness.policies {
+            let bought = matches!(&next.gap, Gap::Bought { policy: it, .. } if it == policy);
+            let from = (*from).max(next.today);
+            let covers = |day: Day| day >= from && to.is_none_or(|to| day < to);
+            for span in next.days.spans() {
+                let first = span.from.max(from);
+                let double = covers(first) && span.to.is_none_or(|to| first < to);
+                let medicaid = matches!(span.payer, Payer::Medicaid { .. });
+                assert!(bought || !medicaid || !double, "{policy} is paid twice");
+            }
         }
     }
 

@@ -304,3 +304,63 @@ fn a_protected_period_is_respected_and_looked_at_when_it_is_over() {
     story.on("2027-10-01");
     assert_eq!(story.state.case.unwrap().kind, Kind::Loss);
 }
+
+/// Insured from 1 February, which the insurer says a day late, up to 2 June; and by another policy from then on.
+fn insured_twice() -> Story {
+    let mut story = Story::new("CA", "2027-02-01");
+    story
+        .changed(Change::IncomeDown)
+        .answered(Finding::No)
+        .quoted()
+        .takes_gap(Reply::Yes)
+        .on("2027-02-02")
+        .enrolled();
+    let Gap::Active { policy, .. } = story.state.gap.clone() else {
+        panic!("not insured: {:?}", story.state.gap);
+    };
+    let on = day("2027-06-02");
+    story.on("2027-05-19").take(Event::GapLapsed { policy, on });
+    story.quoted().takes_gap(Reply::Yes).enrolled();
+    story
+}
+
+#[test]
+fn a_policy_that_comes_to_its_term_is_followed_by_another_without_a_day_between() {
+    let mut story = insured_twice();
+    assert_eq!(story.days(), ["gap 2027-02-01", "gap 2027-06-02"]);
+    story.after(30);
+    assert_eq!(story.state.expiring, None);
+    assert_eq!(story.state.gap.name(), "active");
+    story.check_replay();
+}
+
+#[test]
+fn both_policies_end_where_medicaid_begins_before_the_first_is_over() {
+    let ends = |story: &Story| {
+        let ends = story.actions.iter().filter_map(|action| match action {
+            Action::EndGap { policy, on } => Some(format!("{policy} {on}")),
+            _ => None,
+        });
+        ends.collect::<Vec<_>>()
+    };
+    let mut accepted = insured_twice();
+    accepted.on("2027-05-25").accepted("CA", "2027-05-24");
+    assert_eq!(
+        ends(&accepted),
+        ["policy-2 2027-06-02", "policy-1 2027-05-24"]
+    );
+    assert_eq!(accepted.days().last().unwrap(), "CA 2027-05-24");
+    assert_eq!(accepted.state.expiring, None);
+    accepted.check_replay();
+
+    let mut later = insured_twice();
+    later.on("2027-06-20").accepted("CA", "2027-06-10");
+    assert_eq!(ends(&later), ["policy-2 2027-06-10"]);
+    later.check_replay();
+
+    let mut dead = insured_twice();
+    let on = day("2027-05-24");
+    dead.on("2027-05-25").take(Event::Died { on });
+    assert_eq!(ends(&dead), ["policy-2 2027-06-02", "policy-1 2027-05-25"]);
+    dead.check_replay();
+}
