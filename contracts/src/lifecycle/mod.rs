@@ -16,7 +16,8 @@ mod settle;
 mod tests;
 mod watched;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use action::{Action, Audience, Ended, FreeOption, Notice, Template, Text, Transition};
 pub use case::{Case, Kind, Outcome, Phase};
@@ -28,8 +29,8 @@ pub use watched::{Meaning, Watched, meaning};
 use crate::ids::Jurisdiction;
 use crate::units::Day;
 
-/// Version of the stored form of a [`State`].
-pub const VERSION: u16 = 1;
+/// Version of the stored form of a [`State`]. One of a later version is not read: who knows less of it must not step it.
+pub const VERSION: u16 = 2;
 
 /// Days for a question to be answered, retries included.
 pub const ASKING_DAYS: i64 = 10;
@@ -80,6 +81,7 @@ pub struct Medicaid {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// [`VERSION`].
+    #[serde(deserialize_with = "known_version")]
     pub version: u16,
     /// Steps taken.
     pub steps: u64,
@@ -120,6 +122,16 @@ pub struct State {
     pub died: Option<Day>,
     /// The day the last [`Action::Timer`] named.
     pub timer: Option<Day>,
+}
+
+fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let version = u16::deserialize(deserializer)?;
+    if version > VERSION {
+        return Err(D::Error::custom(format!(
+            "version {version} of a lifecycle state, and this program knows up to {VERSION}: update it"
+        )));
+    }
+    Ok(version)
 }
 
 impl State {
@@ -175,6 +187,7 @@ pub fn step(state: &State, event: &Event, date: Day) -> (State, Vec<Action>) {
         ended: Vec::new(),
         gap_ends: false,
     };
+    run.state.version = VERSION;
     run.state.steps += 1;
     run.settle();
     run.date = run.until;

@@ -294,3 +294,16 @@ fn the_readme_shows_the_diagrams_that_the_code_prints() {
         missing.join("\n")
     );
 }
+
+#[test]
+fn a_state_of_an_earlier_version_goes_on_and_one_of_a_later_version_is_not_read() {
+    let story = Story::covered("CA", "2027-01-01");
+    let mut stored = serde_json::to_value(&story.state).unwrap();
+    stored["version"] = 1.into();
+    let earlier: State = serde_json::from_value(stored.clone()).unwrap();
+    let (next, _) = step(&earlier, &Event::Tick, story.today);
+    assert_eq!(next.version, VERSION);
+    stored["version"] = (VERSION + 1).into();
+    let error = serde_json::from_value::<State>(stored).unwrap_err();
+    assert!(error.to_string().contains("update it"), "{error}");
+}
