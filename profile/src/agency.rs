@@ -91,6 +91,8 @@ pub enum What {
         /// The day.
         on: Day,
     },
+    /// They were wrong: the owner lives.
+    Lives,
 }
 
 /// A statement, signed.

@@ -48,6 +48,8 @@ pub enum Template {
     Gap,
     /// The agency accepted.
     Accepted,
+    /// The application did not reach it.
+    NotFiled,
     /// It denied; a hearing can be asked for until the day named.
     Refusal,
     /// Not eligible now, and what is free.

@@ -85,6 +85,7 @@ impl Run {
             renewing: next == before && known.is_some_and(|known| continues && known.renewing),
         });
         self.state.engagement = false;
+        self.state.engagement_asked = false;
         self.state.no_gap = None;
         if !continues {
             self.end_gap(from);
@@ -152,13 +153,13 @@ impl Run {
             | Phase::Review { .. }
             | Phase::Closing { .. }
             | Phase::Showing { .. } => true,
-            // What was filed to keep cover did so.
-            Phase::Pending { .. } => case.kind == Kind::Engagement,
-            _ => false,
+            // Whatever was being done to keep cover, it is kept.
+            _ => case.kind == Kind::Engagement,
         };
         if losing {
             self.drop_offer();
             self.state.engagement = false;
+            self.state.engagement_asked = false;
             self.end(Outcome::Kept);
         }
     }
@@ -171,7 +172,7 @@ impl Run {
             return;
         }
         let on = on.max(cover.from);
-        let engagement = self.for_engagement();
+        let engagement = self.state.engagement_asked;
         self.state.medicaid = Some(Medicaid {
             ends: Some(on),
             ..cover

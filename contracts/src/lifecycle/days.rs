@@ -48,6 +48,13 @@ pub enum Payer {
     },
 }
 
+impl Payer {
+    /// Whether it is nobody.
+    pub(super) fn is_nobody(&self) -> bool {
+        matches!(self, Self::Nobody { .. })
+    }
+}
+
 /// Days of one payer: from the first, up to but not including the last, or open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {

@@ -234,6 +234,11 @@ pub enum Event {
         /// The day.
         on: Day,
     },
+    /// An agency takes back that the owner died.
+    Lives {
+        /// Whose agency.
+        jurisdiction: Jurisdiction,
+    },
 }
 
 impl Event {
@@ -260,6 +265,7 @@ impl Event {
             Self::GapRefused { .. } => "gap-refused",
             Self::GapEnrolled { .. } => "gap-enrolled",
             Self::GapLapsed { .. } => "gap-lapsed",
+            Self::Lives { .. } => "lives",
             Self::Died { .. } => "died",
         }
     }

@@ -136,7 +136,7 @@ impl Run {
             FreeOption::EmergencyMedicaid,
             FreeOption::Chip,
         ];
-        if !self.state.engagement && !self.for_engagement() {
+        if !self.state.engagement && !self.state.engagement_asked {
             free.push(FreeOption::MarketplaceEnrolment);
         }
         free
@@ -187,8 +187,18 @@ impl Run {
     }
 
     pub(super) fn insurer_refused(&mut self, id: u32) {
-        let (Gap::Quoting { offer, attempt, .. } | Gap::Enrolling { offer, attempt, .. }) =
-            self.state.gap
+        let (Gap::Quoting {
+            offer,
+            attempt,
+            from,
+            ..
+        }
+        | Gap::Enrolling {
+            offer,
+            attempt,
+            from,
+            ..
+        }) = self.state.gap
         else {
             return;
         };
@@ -202,7 +212,7 @@ impl Run {
         }
         // A new number: what was asked under the old one may still be answered.
         self.state.offers += 1;
-        self.ask_insurer(self.state.offers, attempt + 1, self.first_uncovered());
+        self.ask_insurer(self.state.offers, attempt + 1, from.max(self.date));
     }
 
     /// From when gap cover is wanted: the first day that is nobody's, today at the earliest; while Medicaid covers, the first on
@@ -270,6 +280,8 @@ impl Run {
                 matter: Matter::Gap { offer },
             }),
             Gap::Bought { policy, from } => self.end_policy(policy, from),
+            // Bought by a YES all the same: void when the insurer answers.
+            Gap::Enrolling { .. } => self.gap_ends = true,
             _ => {}
         }
         self.state.gap = Gap::None;
@@ -306,7 +318,13 @@ impl Run {
             Reply::Yes if self.state.open_cover().is_some() => {
                 self.enrol(offer, attempt, quote, from.max(self.date));
             }
-            Reply::Yes => self.enrol(offer, attempt, quote, self.first_uncovered()),
+            Reply::Yes => {
+                // Days have gone by, and with them perhaps the first one of the policy: where it cannot be had any more, the same
+                // plan is quoted anew.
+                let wanted = self.first_uncovered();
+                let attempt = attempt - u8::from(wanted > from);
+                self.enrol(offer, attempt, quote, wanted);
+            }
             Reply::No | Reply::Undo => self.no_gap(Why::Declined),
             Reply::Closed => self.no_gap(Why::NoReply),
             Reply::Unclear => {}
@@ -348,7 +366,8 @@ impl Run {
             return;
         };
         if from < on {
-            self.drop_offer();
+            self.act(Action::EndGap { policy, on: from });
+            self.state.gap = Gap::None;
             return;
         }
         let payer = Payer::Gap {
@@ -411,7 +430,11 @@ impl Run {
     }
 
     pub(super) fn no_gap(&mut self, why: Why) {
-        self.drop_offer();
+        match self.state.gap {
+            // The insurer refused.
+            Gap::Enrolling { .. } => self.state.gap = Gap::None,
+            _ => self.drop_offer(),
+        }
         self.state.no_gap = Some(why);
         self.relabel(why);
     }

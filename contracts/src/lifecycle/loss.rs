@@ -1,6 +1,6 @@
 //! Loss (C7) and community engagement (C6): told to owner and agency at once, open to dispute, gap cover written beside it.
 
-use super::action::{Notice, Template};
+use super::action::{Action, Notice, Template};
 use super::case::{Kind, Outcome, Phase};
 use super::event::{Change, Finding, Matter, Reply};
 use super::{CLOSING_DAYS, OWNER_DAYS, RESPOND_DAYS, REVIEW_DAYS, Run, later};
@@ -60,7 +60,14 @@ impl Run {
             dispute_until: until,
         };
         self.notify(case.jurisdiction, notice);
-        self.quote(self.expected_end(self.date));
+        // A renewal is asked about long before the period ends, up to which cover goes on.
+        let period_end = match case.kind {
+            Kind::Renewal => self.state.open_cover().and_then(|cover| cover.period_end),
+            _ => None,
+        };
+        let over = period_end.map(|day| later(day, 1));
+        let ends = self.expected_end(self.date);
+        self.quote(over.map_or(ends, |over| over.max(ends)));
     }
 
     pub(super) fn change_replied(&mut self, id: u32, reply: Reply) {
@@ -73,7 +80,10 @@ impl Run {
             return;
         };
         match reply {
-            Reply::No => self.disputed(id),
+            Reply::No => {
+                self.phase(Phase::Respond { until, text: None });
+                self.disputed(id);
+            }
             Reply::Yes | Reply::Undo | Reply::Closed => {
                 self.phase(Phase::Respond { until, text: None });
             }
@@ -84,7 +94,11 @@ impl Run {
     pub(super) fn disputed(&mut self, id: u32) {
         if let Some(case) = self.case(id) {
             match case.phase {
-                Phase::Respond { .. } => {
+                Phase::Respond { text, .. } => {
+                    if text.is_some() {
+                        let matter = Matter::Change { case: id };
+                        self.act(Action::Withdraw { matter });
+                    }
                     self.notify(case.jurisdiction, Notice::Disputed);
                     self.phase(Phase::Review {
                         until: later(self.date, REVIEW_DAYS),
@@ -157,11 +171,5 @@ impl Run {
         });
         self.state.engagement = true;
         self.quote(later(closed_by, 1));
-    }
-
-    /// Whether cover that ends now ends for want of engagement.
-    pub(super) fn for_engagement(&self) -> bool {
-        let case = self.state.case;
-        case.is_some_and(|case| case.kind == Kind::Engagement)
     }
 }

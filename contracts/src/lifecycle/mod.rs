@@ -101,6 +101,9 @@ pub struct State {
     pub waiting: Vec<Change>,
     /// A change to be looked at again from a day on.
     pub again: Option<(Day, Change)>,
+    /// When a renewal is to be tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew_on: Option<Day>,
     /// How the last case ended.
     pub last: Option<Ended>,
     /// Cases opened.
@@ -116,10 +119,16 @@ pub struct State {
     pub no_gap: Option<Why>,
     /// Whether cover was lost for want of community engagement: then the Marketplace is no way out.
     pub engagement: bool,
+    /// Whether the agency asked to show it, and has not accepted or kept the case since.
+    #[serde(default)]
+    pub engagement_asked: bool,
     /// The coverage ledger.
     pub days: Days,
     /// When the owner died.
     pub died: Option<Day>,
+    /// Medicaid as it stood then, should that be wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_death: Option<Medicaid>,
     /// The day the last [`Action::Timer`] named.
     pub timer: Option<Day>,
 }
@@ -150,6 +159,7 @@ impl State {
             case: None,
             waiting: Vec::new(),
             again: None,
+            renew_on: None,
             last: None,
             cases: 0,
             gap: Gap::None,
@@ -157,8 +167,10 @@ impl State {
             offers: 0,
             no_gap: None,
             engagement: false,
+            engagement_asked: false,
             days,
             died: None,
+            before_death: None,
             timer: None,
         }
     }
@@ -271,6 +283,7 @@ impl Run {
             } => self.enrolled(*offer, policy, *from),
             Event::GapLapsed { policy, on } => self.lapsed(policy, *on),
             Event::Died { on } => self.died(*on),
+            Event::Lives { .. } => {}
         }
     }
 

@@ -81,6 +81,7 @@ impl Run {
         }
         self.state.cases += 1;
         self.state.no_gap = None;
+        self.state.engagement_asked |= kind == Kind::Engagement;
         let case = Case {
             id: self.state.cases,
             kind,
@@ -186,6 +187,7 @@ impl Run {
                 | Outcome::StillEligible
                 | Outcome::Died
                 | Outcome::Accepted
+                | Outcome::Denied
                 | Outcome::Lost
                 | Outcome::Kept
         );

@@ -18,7 +18,13 @@ impl Run {
         match (case.kind, finding) {
             (Kind::Loss, _) => self.loss_answered(finding),
             (Kind::Engagement, Finding::No | Finding::NeedsInfo) => self.not_shown(),
-            (_, Finding::Yes) => self.ask_owner(),
+            (_, Finding::Yes) => {
+                if case.told {
+                    self.withdraw_loss();
+                    self.drop_offer();
+                }
+                self.ask_owner();
+            }
             // An application that the agency holds is the agency's to decide.
             (_, Finding::No | Finding::NeedsInfo) if case.filed => {
                 self.text(Template::NeedsInfo, None, None);
@@ -53,11 +59,8 @@ impl Run {
             return;
         }
         case.checking = false;
-        let told = std::mem::take(&mut case.told);
         let case = *case;
-        if told {
-            self.notify(case.jurisdiction, Notice::Withdrawn);
-        }
+        self.withdraw_loss();
         self.drop_offer();
         if case.kind == Kind::Loss {
             self.end(Outcome::StillEligible);
@@ -68,6 +71,16 @@ impl Run {
             self.act(Action::Withdraw { matter });
         }
         self.ask_owner();
+    }
+
+    /// A loss that was told is none any more.
+    fn withdraw_loss(&mut self) {
+        if let Some(case) = &mut self.state.case
+            && std::mem::take(&mut case.told)
+        {
+            let jurisdiction = case.jurisdiction;
+            self.notify(jurisdiction, Notice::Withdrawn);
+        }
     }
 
     /// Asks whether to file. One decision is open at a time, so an offer of gap cover waits.

@@ -1,10 +1,10 @@
 //! Deadlines: what happens when nothing does.
 
-use super::action::Action;
+use super::action::{Action, Template};
 use super::case::{Kind, Outcome, Phase};
 use super::event::Change;
 use super::{CLOSING_DAYS, Gap, Run, WAITING, later};
-use crate::calendar::{RenewalPlan, renewal_plan};
+use crate::calendar::{RenewalPlan, noncompliance, renewal_plan};
 use crate::units::Day;
 
 /// What is due.
@@ -22,6 +22,8 @@ enum Due {
     Renewal,
     /// A change is to be looked at again.
     Again,
+    /// A renewal is to be tried again.
+    RenewAgain,
 }
 
 /// More deadlines than one step can have; each takes one away and sets others in the future.
@@ -70,6 +72,7 @@ impl Run {
             bought.map(|from| (from, Due::Bought)),
             renewal.map(|plan| (plan.ex_parte_from, Due::Renewal)),
             self.state.again.map(|(day, _)| (day, Due::Again)),
+            self.state.renew_on.map(|day| (day, Due::RenewAgain)),
         ];
         all.sort_by_key(|due| due.map_or((true, None), |due| (false, Some(due))));
         all.into_iter().next().flatten()
@@ -104,6 +107,12 @@ impl Run {
                     self.change(change);
                 }
             }
+            Due::RenewAgain => {
+                self.state.renew_on = None;
+                if self.state.open_cover().is_some_and(|cover| cover.renewing) {
+                    self.change(Change::RenewalDue);
+                }
+            }
         }
     }
 
@@ -113,10 +122,18 @@ impl Run {
             Phase::Asking { .. } if case.filed => self.pending(false),
             Phase::Asking { .. } if case.kind == Kind::Engagement => self.not_shown(),
             Phase::Asking { .. } if case.told => self.closing(CLOSING_DAYS),
-            Phase::Asking { .. } => self.end(Outcome::Unanswered),
+            Phase::Asking { .. } => {
+                self.end(Outcome::Unanswered);
+                if case.kind == Kind::Renewal {
+                    self.renew_again();
+                }
+            }
             Phase::Owner { .. } => self.no_reply(),
             Phase::Filing { .. } if case.filed => self.pending(false),
-            Phase::Filing { .. } => self.end(Outcome::NotFiled),
+            Phase::Filing { .. } => {
+                self.text(Template::NotFiled, None, None);
+                self.end(Outcome::NotFiled);
+            }
             Phase::Pending { overdue, .. } => self.pending_passed(overdue),
             Phase::Respond { .. } => self.closing(CLOSING_DAYS),
             Phase::Review { .. } => self.dispute_ends(Outcome::DisputeOpen),
@@ -132,17 +149,24 @@ impl Run {
         }
     }
 
-    /// Facts that were missing at a renewal are looked for again while the form can be returned.
+    /// A renewal that came to nothing for want of facts or of an answer is tried again while the form can be returned.
     pub(super) fn renew_again(&mut self) {
         let next = later(self.date, super::AGAIN_DAYS);
         if self.plan().is_some_and(|plan| next <= plan.answer_until) {
-            self.state.again = Some((next, Change::RenewalDue));
+            self.state.renew_on = Some(next);
         }
     }
 
     pub(super) fn wait(&mut self, change: Change) {
-        if !self.state.waiting.contains(&change) && self.state.waiting.len() < WAITING {
-            self.state.waiting.push(change);
+        if self.state.waiting.contains(&change) || self.state.waiting.len() >= WAITING {
+            return;
+        }
+        self.state.waiting.push(change);
+        if let Change::Engagement { sent } = change {
+            // The days to show it do not wait.
+            self.state.engagement_asked = true;
+            let until = noncompliance(sent).map_or(sent, |days| days.showing_until);
+            self.text(Template::Show, None, Some(until));
         }
     }
 

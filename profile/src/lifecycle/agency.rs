@@ -2,7 +2,7 @@
 
 use contracts::encoding::Bytes32;
 use contracts::ids::{Jurisdiction, Verdict};
-use contracts::lifecycle::{Event, Notice};
+use contracts::lifecycle::{Case, Event, Notice, Phase};
 use contracts::units::Day;
 use oracles::problem::Problem;
 use serde_json::json;
@@ -41,6 +41,12 @@ pub(super) fn application_of(jurisdiction: Jurisdiction) -> String {
 impl Job<'_> {
     /// Files what the owner said YES to: both signatures are the question's to check.
     pub(super) async fn file(&self, case: u32, round: u8) -> Result<Done, Problem> {
+        let state = self.service.lifecycle_state(self.profile).await?;
+        let filing = |open: &Case| open.id == case && matches!(open.phase, Phase::Filing { .. });
+        if !state.case.as_ref().is_some_and(filing) {
+            // The agency was away too long, or the owner has died: the case has ended without it.
+            return Ok(Done::default());
+        }
         let question: Option<Bytes32> = self.document(&question_of(case)).await?;
         let question = question.ok_or_else(Problem::internal)?;
         let mut asked = self.service.question_view(self.profile, &question).await?;
@@ -195,6 +201,7 @@ impl Job<'_> {
             What::Kept => Event::Kept { jurisdiction },
             What::Closed { on } => Event::Closed { jurisdiction, on },
             What::Died { on } => Event::Died { on },
+            What::Lives => Event::Lives { jurisdiction },
             What::Reviewed { upheld } => {
                 let state = self.service.lifecycle_state(self.profile).await?;
                 let case = state.case.filter(|case| case.jurisdiction == jurisdiction);

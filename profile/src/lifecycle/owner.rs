@@ -33,6 +33,7 @@ fn template(told: Told) -> Option<Template> {
         Told::Change => Template::Change,
         Told::Gap => Template::Gap,
         Told::Accepted => Template::Accepted,
+        Told::NotFiled => Template::NotFiled,
         Told::Refusal => Template::Refusal,
         Told::NotEligible => Template::NotEligible,
         Told::NeedsInfo => Template::NeedsInfo,
@@ -63,8 +64,11 @@ impl Job<'_> {
         let Some(template) = template(wanted.template) else {
             return Ok(Done::default());
         };
+        let state = self.service.lifecycle_state(self.profile).await?;
+        if state.died.is_some() {
+            return Ok(Done::default());
+        }
         if let Some(matter) = wanted.asks {
-            let state = self.service.lifecycle_state(self.profile).await?;
             // What was asked is over, and another text may wait behind this one.
             if !open_matters(&state).contains(&matter) {
                 return Ok(Done::default());
@@ -260,6 +264,12 @@ impl Job<'_> {
                     (State::Approved | State::Filed, _) => Some(Reply::Yes),
                     (State::Done, Some(Outcome::Accepted | Outcome::Refused)) => Some(Reply::Yes),
                     (State::Done, Some(Outcome::Declined)) => Some(Reply::No),
+                    // WRONG: it is not asked again.
+                    (State::Done, Some(Outcome::NoReply))
+                        if self.is_disputed(decision, *issued).await? =>
+                    {
+                        Some(Reply::No)
+                    }
                     (State::Done, _) => Some(Reply::Closed),
                     _ => None,
                 }
@@ -312,6 +322,17 @@ impl Job<'_> {
             events: vec![(self.source(), Event::Replied { matter, reply })],
             ..Done::default()
         })
+    }
+
+    /// Whether the notifier closed a decision because somebody replied WRONG.
+    async fn is_disputed(&self, decision: &Bytes32, issued: UnixTime) -> Result<bool, Problem> {
+        let clock = self.service.clock;
+        let heard = self
+            .service
+            .notifier
+            .reply(decision, Duration::ZERO, issued, || clock.now())
+            .await?;
+        Ok(heard == Heard::Closed("disputed".to_owned()))
     }
 
     /// Notes what became of a representative's reply.

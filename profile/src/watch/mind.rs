@@ -97,7 +97,7 @@ impl Service {
             false => Ok(None),
         };
         let state = self.lifecycle_state(&profile).await?;
-        let over = today > consent.until || consent.domains.is_empty();
+        let over = today > consent.until || consent.domains.is_empty() || state.died.is_some();
         let facts = match self.watch.enabled && !over && self.is_enrolled(&profile) {
             true => self.watched_facts(&state)?,
             false => BTreeMap::new(),
@@ -320,6 +320,9 @@ impl Service {
         watched: bool,
         over: bool,
     ) -> Result<(), Problem> {
+        if state.died.is_some() {
+            return Ok(());
+        }
         let left = consent.until.number() - self.clock.today().number();
         let (told, template) = match consent.told.as_str() {
             // Who took it back knows.

@@ -377,13 +377,39 @@ fn a_death_that_an_agency_takes_back_leaves_no_day_open_that_it_covers() {
     assert_eq!(kept.phase(), "asking");
     kept.check_replay();
 
-    let mut accepted = dead();
-    accepted.on("2027-04-01").accepted("CA", "2027-03-15");
-    assert_eq!(
-        accepted.days(),
-        ["CA 2027-01-01", "saiddead 2027-03-11", "CA 2027-03-15"]
-    );
-    accepted.check_replay();
+    let mut lives = dead();
+    lives.on("2027-04-01").take(Event::Lives { jurisdiction });
+    assert_eq!(lives.days(), ["CA 2027-01-01"]);
+    lives.check_replay();
+
+    // Closed before that for a later day: it ends on that one.
+    let mut closing = told();
+    closing.on("2027-03-15").closed("CA", "2027-05-01");
+    closing.on("2027-03-20").take(Event::Died { on });
+    closing.on("2027-04-01").take(Event::Lives { jurisdiction });
+    assert_eq!(closing.days(), ["CA 2027-01-01", "offering 2027-05-01"]);
+    assert_eq!(closing.state.gap.name(), "quoting");
+    closing.check_replay();
+
+    // Nothing covered yet: cover is looked for from today, and the agency may accept from before.
+    let mut applied = pending();
+    let on = applied.today;
+    applied.take(Event::Died { on });
+    applied.after(5).take(Event::Lives { jurisdiction });
+    assert_eq!(applied.state.gap.name(), "quoting");
+    applied.accepted("CA", "2027-02-01");
+    assert_eq!(applied.days(), ["CA 2027-02-01"]);
+    applied.check_replay();
+}
+
+#[test]
+fn a_text_that_was_due_does_not_go_to_who_died_meanwhile() {
+    let mut story = pending();
+    let before = story.texts().len();
+    let on = story.today;
+    story.today = later(story.today, 60);
+    story.take(Event::Died { on });
+    assert_eq!(story.texts().len(), before);
 }
 
 #[test]
@@ -394,6 +420,7 @@ fn who_died_is_not_brought_back_by_another_agency_or_by_cover_before_the_death()
     let jurisdiction = state_of("NV");
     story.take(Event::Kept { jurisdiction });
     story.accepted("CA", "2027-03-10");
+    story.take(Event::Lives { jurisdiction });
     let jurisdiction = state_of("CA");
     story.take(Event::Denied { jurisdiction });
     assert_eq!(story.state.died, Some(on));
@@ -420,4 +447,84 @@ fn an_offer_that_made_way_for_another_decision_is_quoted_anew() {
     // A text about the old offer would ask about a decision that the owner was asked about before.
     assert_eq!(story.state.gap.name(), "quoting");
     assert!(story.state.offers > first);
+}
+
+#[test]
+fn an_insurer_that_refuses_does_not_put_cover_off() {
+    let mut story = told();
+    let wanted = |story: &Story| {
+        story.actions.iter().rev().find_map(|action| match action {
+            Action::Quote { from, .. } => Some(*from),
+            _ => None,
+        })
+    };
+    let first = wanted(&story);
+    let offer = story.state.offers;
+    story.after(4).take(Event::GapRefused { offer });
+    assert_eq!(wanted(&story), first);
+}
+
+#[test]
+fn who_says_yes_after_the_policy_would_have_begun_is_offered_the_same_plan_again() {
+    let mut story = Story::new("CA", "2027-02-01");
+    story.changed(Change::IncomeDown).answered(Finding::No);
+    story.quoted().after(3).takes_gap(Reply::Yes);
+    let offer = story.state.offers;
+    story.take(Event::GapRefused { offer });
+    assert!(
+        matches!(story.state.gap, Gap::Quoting { attempt: 1, .. }),
+        "{:?}",
+        story.state.gap
+    );
+}
+
+#[test]
+fn a_question_still_open_is_taken_back_when_the_agency_denies_or_the_change_is_disputed() {
+    let mut story = pending();
+    let jurisdiction = state_of("CA");
+    let until = day("2027-03-01");
+    story.take(Event::InfoRequested {
+        jurisdiction,
+        until,
+    });
+    story.answered(Finding::Yes);
+    let matter = Matter::Apply { case: story.case() };
+    story.take(Event::Denied { jurisdiction });
+    assert!(story.actions.contains(&Action::Withdraw { matter }));
+
+    let mut story = told();
+    let case = story.case();
+    let matter = Matter::Change { case };
+    story.take(Event::Disputed { case });
+    assert!(story.actions.contains(&Action::Withdraw { matter }));
+}
+
+#[test]
+fn a_notice_about_engagement_is_told_while_another_case_is_open_and_the_marketplace_is_not() {
+    let mut story = told();
+    let sent = story.today;
+    story.changed(Change::Engagement { sent });
+    assert_eq!(story.texts().last(), Some(&Template::Show));
+    story.agrees_with_change(Reply::Yes);
+    story.after(10).closed("CA", "2027-05-01");
+    story.quoted();
+    let free = story.actions.iter().rev().find_map(|action| match action {
+        Action::Text { text } if text.template == Template::Gap => Some(text.free.clone()),
+        _ => None,
+    });
+    let free = free.expect("a plan is offered");
+    assert!(!free.contains(&FreeOption::MarketplaceEnrolment));
+}
+
+#[test]
+fn what_the_agency_keeps_is_not_asked_about_any_more() {
+    let mut story = Story::covered("CA", "2027-01-01");
+    let sent = story.today;
+    story.changed(Change::Engagement { sent });
+    story.answered(Finding::Yes);
+    let matter = Matter::Apply { case: story.case() };
+    let jurisdiction = state_of("CA");
+    story.take(Event::Kept { jurisdiction });
+    assert_eq!(story.outcome(), Outcome::Kept);
+    assert!(story.actions.contains(&Action::Withdraw { matter }));
 }

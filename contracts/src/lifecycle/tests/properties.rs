@@ -88,6 +88,7 @@ fn op() -> impl Strategy<Value = Op> {
             until
         }),
         jurisdiction().prop_map(|jurisdiction| Event::Kept { jurisdiction }),
+        jurisdiction().prop_map(|jurisdiction| Event::Lives { jurisdiction }),
         (jurisdiction(), near()).prop_map(|(jurisdiction, on)| Event::Closed { jurisdiction, on }),
         (jurisdiction(), near())
             .prop_map(|(jurisdiction, from)| Event::CoveredElsewhere { jurisdiction, from }),

@@ -364,3 +364,56 @@ fn both_policies_end_where_medicaid_begins_before_the_first_is_over() {
     assert_eq!(ends(&dead), ["policy-2 2027-06-02", "policy-1 2027-05-25"]);
     dead.check_replay();
 }
+
+/// Covered up to the end of June, and asked about the renewal.
+fn renewing() -> Story {
+    let mut story = Story::new("CA", "2027-01-01");
+    let jurisdiction = state_of("CA");
+    story.take(Event::Covered {
+        jurisdiction,
+        from: day("2027-01-01"),
+        period_end: Some(day("2027-06-30")),
+    });
+    story.on("2027-04-02");
+    assert_eq!(story.phase(), "asking");
+    story
+}
+
+#[test]
+fn a_renewal_that_nothing_answered_is_tried_again() {
+    let mut story = renewing();
+    story.after(ASKING_DAYS + 1);
+    assert_eq!(story.outcome(), Outcome::Unanswered);
+    story.after(AGAIN_DAYS);
+    assert_eq!(story.phase(), "asking");
+    // Not once it was renewed.
+    story.after(ASKING_DAYS + 1);
+    let jurisdiction = state_of("CA");
+    story.take(Event::Covered {
+        jurisdiction,
+        from: day("2027-07-01"),
+        period_end: Some(day("2027-12-31")),
+    });
+    story.after(AGAIN_DAYS);
+    assert_eq!(story.phase(), "none");
+}
+
+#[test]
+fn who_will_not_be_renewed_is_offered_cover_from_the_end_of_the_period() {
+    let mut story = renewing();
+    story.answered(Finding::No);
+    let wanted = story
+        .actions
+        .iter()
+        .any(|action| matches!(action, Action::Quote { from, .. } if *from == day("2027-07-01")));
+    assert!(wanted);
+}
+
+#[test]
+fn a_loss_that_was_told_is_withdrawn_when_the_renewal_turns_out_well() {
+    let mut story = renewing();
+    story.answered(Finding::No).changed(Change::IncomeDown);
+    story.answered(Finding::Yes);
+    assert_eq!(story.notices().last().unwrap().1, Notice::Withdrawn);
+    assert_eq!(story.phase(), "owner");
+}

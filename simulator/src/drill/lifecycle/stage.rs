@@ -206,6 +206,7 @@ fn story() -> Ending {
                 Until(Ended(Outcome::Lost)),
                 Until(Insured),
                 Texted("gap_begins", 2),
+                Texted("ending", 1),
             ],
         )
 }
