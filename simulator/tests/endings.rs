@@ -22,10 +22,26 @@ fn endings_leave_balanced_days_and_books_that_agree() {
         "watched-household",
         "watched-recovery",
         "watched-move",
+        "renewed",
+        "renewal-missed",
+        "engagement-not-shown",
+        "said-dead",
     ];
-    let (held, text) = endings(&[&["--together", "11"][..], &names].concat());
+    let (held, text) = endings(&[&["--together", "15"][..], &names].concat());
     assert!(held, "{text}");
-    assert!(text.contains("11 endings in"), "{text}");
+    assert!(text.contains("15 endings in"), "{text}");
+    assert!(text.contains(", 0 went wrong"), "{text}");
+}
+
+/// Needs `DATABASE_URL`, with the right to make databases.
+#[test]
+fn two_services_on_one_postgres_come_to_the_same_endings() {
+    let Ok(url) = std::env::var("DATABASE_URL") else {
+        return;
+    };
+    let names = ["declined", "lost", "renewed", "said-dead", "moved"];
+    let (held, text) = endings(&[&["--together", "5", "--postgres", &url][..], &names].concat());
+    assert!(held, "{text}");
     assert!(text.contains(", 0 went wrong"), "{text}");
 }
 
@@ -53,6 +69,11 @@ fn every_ending_that_the_rules_name_has_a_name() {
         "watched-household",
         "watched-recovery",
         "watched-move",
+        "renewed",
+        "renewal-missed",
+        "engagement-shown",
+        "engagement-not-shown",
+        "said-dead",
     ] {
         assert!(
             text.lines().any(|line| line.starts_with(name)),

@@ -4,6 +4,7 @@ pub mod books;
 mod calm;
 pub mod endings;
 pub mod play;
+pub mod postgres;
 pub mod script;
 mod watching;
 mod words;

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::books;
 use super::endings;
+use super::postgres::Server;
 use super::script::{Ending, Ends, Step, day};
 use super::world::{Failed, Owner, World};
 use crate::demo::folder::Folder;
@@ -43,6 +44,9 @@ pub struct Options {
     /// So many share a network; the others wait for the next.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub together: u16,
+    /// Two profile services share a database on this Postgres server, in place of one with SQLite.
+    #[arg(long, value_name = "URL")]
+    pub postgres: Option<String>,
     /// Print them, and play nothing.
     #[arg(long)]
     pub list: bool,
@@ -93,7 +97,14 @@ pub async fn run(options: &Options) -> Result<(), DemoError> {
     for (at, group) in endings.chunks(options.together.into()).enumerate() {
         let data = options.data.as_ref().map(|data| data.join(at.to_string()));
         let mut folder = Folder::open(data.as_deref())?;
-        let outcome = play(group, &folder).await;
+        let server = match &options.postgres {
+            Some(url) => Some(Server::new(url).await?),
+            None => None,
+        };
+        let outcome = play(group, &folder, server.as_ref()).await;
+        if let Some(server) = server {
+            server.clean().await;
+        }
         if !outcome.as_ref().is_ok_and(Vec::is_empty) {
             folder.keep();
             eprintln!(
@@ -123,11 +134,17 @@ pub async fn run(options: &Options) -> Result<(), DemoError> {
 }
 
 /// Plays endings over one network; the names of those that went wrong.
-async fn play(endings: &[Ending], folder: &Folder) -> Result<Vec<&'static str>, DemoError> {
+async fn play(
+    endings: &[Ending],
+    folder: &Folder,
+    server: Option<&Server>,
+) -> Result<Vec<&'static str>, DemoError> {
     let cast = (0..).zip(endings).map(|(number, it)| it.double(number));
     let setting = Setting {
         cast: cast.collect(),
         undo_seconds: UNDO_SECONDS,
+        profiles: if server.is_some() { 2 } else { 1 },
+        database: server.map(Server::beginning),
         ..Setting::default()
     };
     let options = DemoOptions::default();

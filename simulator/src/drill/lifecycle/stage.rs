@@ -19,6 +19,7 @@ use crate::demo::{DemoError, DemoOptions};
 use crate::faults::copy_folder;
 use crate::lifecycle::books;
 use crate::lifecycle::play::{BEGINS, live};
+use crate::lifecycle::postgres::Server;
 use crate::lifecycle::script::{Ending, Ends, Sight, Step, day};
 use crate::lifecycle::world::{Failed, HERE, Owner, World};
 
@@ -33,7 +34,7 @@ const QUIET: Duration = Duration::from_millis(2_500);
 pub struct Stage {
     beginning: Folder,
     setting: Setting,
-    postgres: Option<super::super::postgres::Server>,
+    postgres: Option<Server>,
     services: Vec<String>,
 }
 
@@ -59,7 +60,7 @@ impl Stage {
     pub async fn set(postgres: Option<&str>) -> Result<Self, DemoError> {
         let beginning = Folder::open(None)?;
         let postgres = match postgres {
-            Some(url) => Some(super::super::postgres::Server::new(url).await?),
+            Some(url) => Some(Server::new(url).await?),
             None => None,
         };
         let setting = Setting {
