@@ -518,6 +518,7 @@ fn losses() -> Vec<Ending> {
             "the agency takes a death for the owner's, and takes it back",
         )
         .on(10, told())
+        .on(17, [Texted("gap", 2)])
         .on(
             20,
             [
@@ -530,10 +531,10 @@ fn losses() -> Vec<Ending> {
                 Until(Ended(Outcome::Died)),
             ],
         )
-        .on(90, [Says(HERE, What::Kept), Until(Covered(home()))])
+        .on(90, [Says(HERE, What::Lives), Until(Covered(home()))])
         .ends(Outcome::Died, ["CA 2026-06-01"])
         .texts("covered change free_market gap")
-        .at("agency said [accepted died kept] told [loss died]"),
+        .at("agency said [accepted died lives] told [loss died]"),
     ]
 }
 
