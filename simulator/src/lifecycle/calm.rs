@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use oracles::clock::Clock;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{ConnectOptions as _, Row as _, Sqlite};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Sqlite};
 
 use super::world::Failed;
 use crate::demo::folder::Folder;
@@ -24,7 +24,7 @@ const PROFILE: &str = "SELECT
     + (SELECT COUNT(*) FROM watch_consent WHERE due_at <= $1)
     + (SELECT COUNT(*) FROM outbox WHERE sent_at IS NULL) AS open,
     (SELECT COUNT(*) FROM lifecycle_event) + (SELECT COUNT(*) FROM lifecycle_task WHERE done_at IS NOT NULL)
-    + (SELECT COALESCE(SUM(version), 0) FROM question) AS done";
+    + (SELECT CAST(COALESCE(SUM(version), 0) AS BIGINT) FROM question) AS done";
 
 /// Texts that are to leave today and answers that can still be taken back, and what has left or was heard.
 const NOTIFIER: &str = "SELECT
@@ -37,14 +37,15 @@ const NOTIFIER: &str = "SELECT
 ///
 /// # Errors
 /// A database that cannot be read.
-pub async fn wait(folder: &Folder, offset: i64) -> Result<(), Failed> {
+pub async fn wait(folder: &Folder, shared: Option<&str>, offset: i64) -> Result<(), Failed> {
     let since = Instant::now();
     let mut last = (0, Instant::now());
     while since.elapsed() < PATIENCE {
         let soon = Clock::with_offset(offset + SOON).now().0;
-        let profile = look(folder, "profile/profile.db", PROFILE, soon).await?;
-        let notifier = look(folder, "notifier/notifier.db", NOTIFIER, soon).await?;
-        let (open, done) = (profile.0 + notifier.0, profile.1 + notifier.1);
+        let profile = profiles(folder, shared, PROFILE, ["open", "done"], soon).await?;
+        let notifier = read(folder, "notifier/notifier.db", NOTIFIER, soon).await?;
+        let notifier = numbers(&notifier, ["open", "done"]).map_err(|error| error.to_string())?;
+        let (open, done) = (profile[0] + notifier[0], profile[1] + notifier[1]);
         if open > 0 || done != last.0 {
             last = (done, Instant::now());
         } else if last.1.elapsed() >= STILL {
@@ -55,19 +56,48 @@ pub async fn wait(folder: &Folder, offset: i64) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What is open and what is done.
-async fn look(
+/// Numbers from a row of the profile's database: `shared`, or its own in the run's folder.
+///
+/// # Errors
+/// A database that cannot be read.
+pub(super) async fn profiles<const N: usize>(
     folder: &Folder,
-    database: &str,
+    shared: Option<&str>,
     query: &'static str,
-    soon: i64,
-) -> Result<(i64, i64), Failed> {
-    let row = read(folder, database, query, soon).await?;
-    let number = |name| {
-        row.try_get(name)
-            .map_err(|error| format!("{database}: {error}"))
+    names: [&'static str; N],
+    about: i64,
+) -> Result<[i64; N], Failed> {
+    let Some(url) = shared else {
+        let row = read(folder, "profile/profile.db", query, about).await?;
+        return numbers(&row, names).map_err(|error| error.to_string());
     };
-    Ok((number("open")?, number("done")?))
+    let read = async {
+        let mut database = PgConnection::connect(url).await?;
+        let row = sqlx::query(query)
+            .bind(about)
+            .fetch_one(&mut database)
+            .await?;
+        database.close().await?;
+        numbers(&row, names)
+    };
+    read.await
+        .map_err(|error: sqlx::Error| format!("the profile's database: {error}"))
+}
+
+fn numbers<'r, R, const N: usize>(
+    row: &'r R,
+    names: [&'static str; N],
+) -> Result<[i64; N], sqlx::Error>
+where
+    R: sqlx::Row,
+    &'static str: sqlx::ColumnIndex<R>,
+    i64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    let mut numbers = [0; N];
+    for (number, name) in numbers.iter_mut().zip(names) {
+        *number = row.try_get(name)?;
+    }
+    Ok(numbers)
 }
 
 /// The only row of a query about a value, from a database in the run's folder.

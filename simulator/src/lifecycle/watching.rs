@@ -22,8 +22,7 @@ const NODE: &str = "SELECT
     (SELECT COALESCE(MAX(seq), 0) FROM watch_reader WHERE domain = 'income') AS told";
 
 /// How many of a node's notices about income the profile has taken.
-const TAKEN: &str =
-    "SELECT COALESCE(MAX(seq), 0) AS taken FROM watch_cursor WHERE domain = 'income' AND node = $1";
+const TAKEN: &str = "SELECT CAST(COALESCE(MAX(seq), 0) AS BIGINT) AS taken FROM watch_cursor WHERE domain = 'income' AND node = $1";
 
 impl World<'_> {
     /// The owner lets every domain be watched; waits until every node watches.
@@ -103,9 +102,10 @@ impl World<'_> {
         let database = format!("oracles/{node}/node.db");
         let at = calm::read(self.folder(), &database, NODE, event).await?;
         let number = i64::from(node.get());
-        let of = calm::read(self.folder(), "profile/profile.db", TAKEN, number).await?;
+        let shared = self.database();
+        let [taken] = calm::profiles(self.folder(), shared, TAKEN, ["taken"], number).await?;
         let (passed, told): (bool, i64) = (at.get("passed"), at.get("told"));
-        Ok(passed && of.get::<i64, _>("taken") >= told)
+        Ok(passed && taken >= told)
     }
 
     /// An oracle dies.

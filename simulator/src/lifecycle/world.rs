@@ -96,6 +96,11 @@ impl<'a> World<'a> {
         &self.story.network
     }
 
+    /// The database that the profile services share, where it is not a file in the folder.
+    pub(super) fn database(&self) -> Option<&str> {
+        self.story.setting.database.as_deref()
+    }
+
     /// The run's folder.
     pub fn folder(&self) -> &Folder {
         self.story.folder
@@ -153,7 +158,7 @@ impl<'a> World<'a> {
     /// # Errors
     /// A database that cannot be read.
     pub async fn calm(&self) -> Result<(), Failed> {
-        super::calm::wait(self.folder(), self.ahead()).await
+        super::calm::wait(self.folder(), self.database(), self.ahead()).await
     }
 
     /// Enrols the cast and has their cover looked after. What an earlier run in the folder did is not done again.
