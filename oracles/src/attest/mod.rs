@@ -174,12 +174,11 @@ impl Attestor {
             observe::leaves(&seat, &checked, person.as_ref(), &observations)
         });
         let observed = observed.await.map_err(|_| AttestError::Busy)??;
-        let acknowledging = shared.marks.acknowledging(self.seat.domain.into())?;
         shared
             .store
             .acknowledge(self.seat.domain, &reference, caller, &observed.acks, now)
             .await?;
-        acknowledging.record().await?;
+        shared.marks.record(self.seat.domain.into()).await?;
         Ok(AttestAnswer {
             node: self.seat.node,
             leaves: observed.answers,

@@ -191,10 +191,6 @@ impl MessageSource<BatchPlan> for RootSource {
         }
         Ok(vec![seat.message(&plan).await?])
     }
-
-    fn rests_on_acknowledgements(&self) -> bool {
-        true
-    }
 }
 
 /// Mounts a node's seats on fact committees, and returns what its seat as a registrar shares with them.

@@ -44,21 +44,24 @@ impl Courier {
         }
     }
 
-    /// What waits, with this mark among it unless a newer one of its committee is.
-    fn waiting(&self, mark: &SignedMark) -> MutexGuard<'_, Newest> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    fn waiting(&self) -> MutexGuard<'_, Newest> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a mark wait, unless a newer one of its committee does.
+    fn post(&self, mark: &SignedMark) {
+        let mut waiting = self.waiting();
         let newest = waiting.get(&mark.committee).map_or(0, |it| it.mark);
         if mark.mark > newest {
             waiting.insert(mark.committee, mark.clone());
         }
-        waiting
     }
 
     /// Has the member store a mark, or a higher one of its committee. May be dropped at any time: who waits next carries what
     /// was on its way.
     pub(super) async fn carry(&self, peers: &Peers, mark: &SignedMark) -> Result<(), PeerError> {
         let before = self.calls.load(Ordering::SeqCst);
-        drop(self.waiting(mark));
+        self.post(mark);
         let mut carried = self.carried.lock().await;
         // A failure of before is no answer: the member may be there again.
         if let Some(last) = carried.get(&mark.committee)
@@ -67,7 +70,9 @@ impl Courier {
         {
             return last.outcome.clone();
         }
-        let marks = std::mem::take(&mut *self.waiting(mark));
+        // Perhaps a call of before took it along and failed.
+        self.post(mark);
+        let marks = self.waiting().clone();
         let told: Vec<(Committee, u64)> =
             marks.values().map(|it| (it.committee, it.mark)).collect();
         let request = MarkCall {
@@ -76,6 +81,8 @@ impl Courier {
         };
         let answer = peers.call(self.to, MARK, &request).await;
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        let newer = |mark: &SignedMark| told.iter().all(|it| *it != (mark.committee, mark.mark));
+        self.waiting().retain(|_, mark| newer(mark));
         for (committee, mark) in told {
             let outcome = self.outcome(&answer, committee);
             carried.insert(

@@ -88,4 +88,4 @@ pub(super) struct RefusedMark {
 pub(super) const START: Topic<StartCall, StartAnswer> =
     Topic::new("rollback.start").with_caps(512, 1 << 10);
 pub(super) const MARK: Topic<MarkCall, MarkAnswer> =
-    Topic::new("rollback.mark").with_caps(4 << 10, 4 << 10);
+    Topic::new("rollback.marks").with_caps(4 << 10, 4 << 10);

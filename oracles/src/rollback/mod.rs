@@ -130,49 +130,20 @@ impl From<MarkError> for Refusal {
     }
 }
 
+/// How far the marks have come: tickets up to `done` are under a stored mark, up to `failed` they were given up.
+#[derive(Debug, Default)]
+struct Progress {
+    done: u64,
+    failed: Option<(u64, MarkError)>,
+}
+
 struct Seat {
     standing: watch::Sender<Standing>,
     /// Members that know of this run.
     told: std::sync::Mutex<BTreeSet<NodeId>>,
-    /// Acknowledgements being written.
-    writing: AtomicU64,
-    /// One for each acknowledgement that became durable, and a first one for what earlier runs left.
     tickets: AtomicU64,
-    /// Tickets up to this one are under a stored mark.
-    done: AtomicU64,
-    /// Held while a mark is stored: tickets up to this one were given up.
-    failed: Mutex<Option<(u64, MarkError)>>,
-}
-
-/// An acknowledgement from before it is written until it is recorded.
-#[must_use = "what was written is under no mark until it is recorded"]
-pub struct Acknowledging {
-    marks: Marks,
-    committee: Committee,
-    seat: Arc<Seat>,
-    recorded: bool,
-}
-
-impl Acknowledging {
-    /// As [`Marks::record`], once it is durable.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn record(mut self) -> Result<(), MarkError> {
-        self.marks.record(self.committee).await?;
-        self.recorded = true;
-        Ok(())
-    }
-}
-
-impl Drop for Acknowledging {
-    fn drop(&mut self) {
-        if !self.recorded {
-            // Perhaps written, and under no mark yet.
-            self.seat.tickets.fetch_add(1, Ordering::SeqCst);
-        }
-        self.seat.writing.fetch_sub(1, Ordering::SeqCst);
-    }
+    /// Held while a mark is stored.
+    progress: Mutex<Progress>,
 }
 
 /// The other members of a committee as it stands.
@@ -272,10 +243,8 @@ impl Marks {
             let seat = Arc::new(Seat {
                 standing: watch::Sender::new(Standing::Starting),
                 told: Default::default(),
-                writing: AtomicU64::new(0),
-                tickets: AtomicU64::new(1),
-                done: AtomicU64::new(0),
-                failed: Mutex::default(),
+                tickets: AtomicU64::new(0),
+                progress: Mutex::default(),
             });
             node.spawn(self.clone().keep(committee, Arc::clone(&seat)));
             seat
@@ -319,11 +288,11 @@ impl Marks {
         self.ready(committee).await?;
         let seat = self.seat(committee)?;
         let ticket = seat.tickets.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut failed = seat.failed.lock().await;
-        if seat.done.load(Ordering::SeqCst) >= ticket {
+        let mut progress = seat.progress.lock().await;
+        if progress.done >= ticket {
             return Ok(());
         }
-        if let Some((upto, error)) = failed.as_ref()
+        if let Some((upto, error)) = &progress.failed
             && *upto >= ticket
         {
             return Err(error.clone());
@@ -333,46 +302,14 @@ impl Marks {
         let mark = self.0.store.raise(committee).await?;
         match self.announce(committee, &seat, mark).await {
             Ok(()) => {
-                seat.done.store(upto, Ordering::SeqCst);
+                progress.done = upto;
                 Ok(())
             }
             Err(error) => {
-                *failed = Some((upto, error.clone()));
+                progress.failed = Some((upto, error.clone()));
                 Err(error)
             }
         }
-    }
-
-    /// To be called before an acknowledgement is written that [`Self::recorded`] is to know of.
-    ///
-    /// # Errors
-    /// [`MarkError::NoSeat`].
-    pub fn acknowledging(&self, committee: Committee) -> Result<Acknowledging, MarkError> {
-        let seat = self.seat(committee)?;
-        seat.writing.fetch_add(1, Ordering::SeqCst);
-        Ok(Acknowledging {
-            marks: self.clone(),
-            committee,
-            seat,
-            recorded: false,
-        })
-    }
-
-    /// Sees to it that the others remember all that this node acknowledged: what rests on nothing else needs no mark of its
-    /// own.
-    ///
-    /// # Errors
-    /// As [`Self::record`].
-    pub async fn recorded(&self, committee: Committee) -> Result<(), MarkError> {
-        self.ready(committee).await?;
-        let seat = self.seat(committee)?;
-        // In this order: who ends writing has its ticket.
-        let writing = seat.writing.load(Ordering::SeqCst) > 0;
-        let tickets = seat.tickets.load(Ordering::SeqCst);
-        if !writing && seat.done.load(Ordering::SeqCst) >= tickets {
-            return Ok(());
-        }
-        self.record(committee).await
     }
 
     async fn announce(
@@ -427,12 +364,6 @@ impl Marks {
         Ok(())
     }
 
-    /// Has the present members remember a mark that earlier ones stored.
-    async fn announce_again(&self, committee: Committee, seat: &Arc<Seat>, mark: u64) -> bool {
-        let _one_at_a_time = seat.failed.lock().await;
-        self.announce(committee, seat, mark).await.is_ok()
-    }
-
     /// Tells a member that this process has started; returns the highest mark that it remembers.
     async fn tell(
         &self,
@@ -482,7 +413,8 @@ impl Marks {
             let Ok(own) = self.0.store.own(committee).await else {
                 continue;
             };
-            if own.mark == 0 || self.announce_again(committee, &seat, own.mark).await {
+            // A new mark, so that nobody answers for it from memory: the present members may not have what earlier ones stored.
+            if own.mark == 0 || self.record(committee).await.is_ok() {
                 told = others;
             }
         }
@@ -591,7 +523,12 @@ impl Marks {
                 }),
             }
         }
-        let stored = self.0.store.witness(from, &call.run, &genuine).await?;
+        // In one order, whoever asks: two calls then wait for each other, and not both.
+        genuine.sort_unstable_by_key(|mark| mark.committee);
+        let stored = match genuine.is_empty() {
+            true => Vec::new(),
+            false => self.0.store.witness(from, &call.run, &genuine).await?,
+        };
         let other_run = genuine.iter().zip(stored).filter(|(_, stored)| !stored);
         refused.extend(other_run.map(|(mark, _)| RefusedMark {
             committee: mark.committee,

@@ -152,7 +152,7 @@ impl Store {
         marks: &[SignedMark],
     ) -> Result<Vec<bool>, DbError> {
         let mut transaction = db::begin_write(&self.0).await?;
-        let mut stored = Vec::with_capacity(marks.len());
+        let mut remembered = Vec::with_capacity(marks.len());
         for mark in marks {
             let written = sqlx::query(
                 "INSERT INTO rollback_peer (committee, node, run, mark, signature) VALUES ($1, $2, $3, $4, $5)
@@ -165,13 +165,13 @@ impl Store {
             .bind(mark.committee.as_str())
             .bind(i64::from(node.get()))
             .bind(run.to_string())
-            .bind(self::stored(mark.mark))
+            .bind(stored(mark.mark))
             .bind(mark.signature.to_string())
             .execute(&mut *transaction)
             .await?;
-            stored.push(written.rows_affected() == 1);
+            remembered.push(written.rows_affected() == 1);
         }
         transaction.commit().await?;
-        Ok(stored)
+        Ok(remembered)
     }
 }

@@ -92,23 +92,14 @@ pub trait MessageSource<C>: Send + Sync {
         call: SignCall,
         context: C,
     ) -> Result<Vec<Vec<u8>>, Refusal>;
-
-    /// Whether the messages rest on nothing but acknowledgements written under
-    /// [`Marks::acknowledging`](crate::rollback::Marks), so that a signature on them needs no mark of its own.
-    fn rests_on_acknowledgements(&self) -> bool {
-        false
-    }
 }
-
-type Rebuild = dyn Fn(Arc<Node>, SignCall, Value) -> BoxFuture<'static, Result<Vec<Vec<u8>>, Refusal>>
-    + Send
-    + Sync;
 
 /// A message source without its context's type.
-pub(crate) struct ErasedSource {
-    pub(crate) rests_on_acknowledgements: bool,
-    pub(crate) messages: Box<Rebuild>,
-}
+pub(crate) type ErasedSource = Box<
+    dyn Fn(Arc<Node>, SignCall, Value) -> BoxFuture<'static, Result<Vec<Vec<u8>>, Refusal>>
+        + Send
+        + Sync,
+>;
 
 pub(crate) fn erase<C, S>(source: S) -> ErasedSource
 where
@@ -116,19 +107,15 @@ where
     S: MessageSource<C> + 'static,
 {
     let source = Arc::new(source);
-    ErasedSource {
-        rests_on_acknowledgements: source.rests_on_acknowledgements(),
-        messages: Box::new(move |node, call, context| {
-            let source = Arc::clone(&source);
-            async move {
-                let context: C = serde_json::from_value(context).map_err(|_| {
-                    Refusal::new("malformed", "the context is not one of this topic")
-                })?;
-                source.messages(&node, call, context).await
-            }
-            .boxed()
-        }),
-    }
+    Box::new(move |node, call, context| {
+        let source = Arc::clone(&source);
+        async move {
+            let context: C = serde_json::from_value(context)
+                .map_err(|_| Refusal::new("malformed", "the context is not one of this topic"))?;
+            source.messages(&node, call, context).await
+        }
+        .boxed()
+    })
 }
 
 /// What a ceremony brought.

@@ -106,7 +106,7 @@ pub(super) async fn commit(
         epoch,
         coordinator: from,
     };
-    let (rebuilt, rests_on_acknowledgements) = {
+    let rebuilt = {
         let router = node.router();
         let source = router.source(key, &topic).ok_or_else(|| {
             Refusal::new(
@@ -114,15 +114,11 @@ pub(super) async fn commit(
                 format!("the {key} key does not sign {topic}"),
             )
         })?;
-        let rebuilt = (source.messages)(Arc::clone(node), call, context);
-        (rebuilt, source.rests_on_acknowledgements)
+        source(Arc::clone(node), call, context)
     };
     let messages = rebuilt.await?;
     // What was rebuilt rests on this node's memory, and the signature on it will outlive that: see `rollback`.
-    match rests_on_acknowledgements {
-        true => node.marks().recorded(key.committee()).await?,
-        false => node.marks().record(key.committee()).await?,
-    }
+    node.marks().record(key.committee()).await?;
     let sized = messages
         .iter()
         .all(|message| message.len() <= MAX_MESSAGE_BYTES);
