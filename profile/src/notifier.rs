@@ -157,6 +157,13 @@ pub enum Reply {
     Closed(String),
 }
 
+impl Reply {
+    /// Whether it closed because somebody replied WRONG.
+    pub(crate) fn is_disputed(&self) -> bool {
+        matches!(self, Self::Closed(why) if why == "disputed")
+    }
+}
+
 /// Something that happened at the notifier.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Event {

@@ -51,7 +51,7 @@ impl Run {
     }
 
     /// Medicaid covers from a day on: everything else ends there.
-    pub(super) fn begin_cover(&mut self, of: Jurisdiction, from: Day, period_end: Option<Day>) {
+    fn begin_cover(&mut self, of: Jurisdiction, from: Day, period_end: Option<Day>) {
         let known = self.state.medicaid;
         let same = known.is_some_and(|known| known.jurisdiction == of);
         // No day is two agencies': the new one begins where a closed one ended, and after an open one began.

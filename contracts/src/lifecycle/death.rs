@@ -1,5 +1,4 @@
-//! The owner's death: everything ends, and nobody is texted. An agency that was wrong about it
-//! says so.
+//! The owner's death: everything ends, and nobody is texted. An agency that was wrong about it says so.
 
 use super::action::{Action, Notice};
 use super::case::Outcome;
@@ -49,7 +48,6 @@ impl Run {
         self.state.waiting.clear();
         self.state.again = None;
         self.state.renew_on = None;
-        self.gap_ends = false;
         // What was due until now told the owner what does not matter any more.
         self.actions
             .retain(|action| !matches!(action, Action::Text { .. }));

@@ -219,7 +219,7 @@ impl Run {
     /// which it may not.
     fn first_uncovered(&self) -> Day {
         match self.state.days.spans().last() {
-            Some(last) if matches!(last.payer, Payer::Nobody { .. }) => last.from.max(self.date),
+            Some(last) if last.payer.is_nobody() => last.from.max(self.date),
             _ if self.state.open_cover().is_some() => self.expected_end(self.date),
             _ => self.date,
         }

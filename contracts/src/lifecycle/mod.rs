@@ -243,7 +243,8 @@ impl Run {
             return;
         }
         match event {
-            Event::Tick => {}
+            // Nobody had said that the owner died.
+            Event::Tick | Event::Lives { .. } => {}
             Event::Covered {
                 jurisdiction,
                 from,
@@ -283,7 +284,6 @@ impl Run {
             } => self.enrolled(*offer, policy, *from),
             Event::GapLapsed { policy, on } => self.lapsed(policy, *on),
             Event::Died { on } => self.died(*on),
-            Event::Lives { .. } => {}
         }
     }
 

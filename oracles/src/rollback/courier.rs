@@ -81,8 +81,8 @@ impl Courier {
         };
         let answer = peers.call(self.to, MARK, &request).await;
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        let newer = |mark: &SignedMark| told.iter().all(|it| *it != (mark.committee, mark.mark));
-        self.waiting().retain(|_, mark| newer(mark));
+        let is_told = |mark: &SignedMark| told.contains(&(mark.committee, mark.mark));
+        self.waiting().retain(|_, mark| !is_told(mark));
         for (committee, mark) in told {
             let outcome = self.outcome(&answer, committee);
             carried.insert(

@@ -266,7 +266,7 @@ impl Job<'_> {
                     (State::Done, Some(Outcome::Declined)) => Some(Reply::No),
                     // WRONG: it is not asked again.
                     (State::Done, Some(Outcome::NoReply))
-                        if self.is_disputed(decision, *issued).await? =>
+                        if self.heard(decision, *issued).await?.is_disputed() =>
                     {
                         Some(Reply::No)
                     }
@@ -275,15 +275,10 @@ impl Job<'_> {
                 }
             }
             None => {
-                let clock = self.service.clock;
-                let heard = self
-                    .service
-                    .notifier
-                    .reply(decision, Duration::ZERO, *issued, || clock.now())
-                    .await?;
+                let heard = self.heard(decision, *issued).await?;
                 let undo = i64::from(self.service.approval.undo_seconds);
                 // The notifier closes in time; if it does not, a reply that never comes must not keep this open.
-                let late = clock.now().0 > closes.0 + undo + MAX_SKEW;
+                let late = self.service.clock.now().0 > closes.0 + undo + MAX_SKEW;
                 let heard = match heard {
                     Heard::Waiting if late => Heard::Closed("expired".to_owned()),
                     heard => heard,
@@ -303,7 +298,7 @@ impl Job<'_> {
                         })
                     }
                     // WRONG closes the decision: about a change it is the answer.
-                    Heard::Closed(why) if why == "disputed" => Some(Reply::No),
+                    heard if heard.is_disputed() => Some(Reply::No),
                     Heard::Closed(_) => Some(Reply::Closed),
                     Heard::Waiting => None,
                 }
@@ -324,15 +319,14 @@ impl Job<'_> {
         })
     }
 
-    /// Whether the notifier closed a decision because somebody replied WRONG.
-    async fn is_disputed(&self, decision: &Bytes32, issued: UnixTime) -> Result<bool, Problem> {
+    /// What the notifier knows of a reply by now.
+    async fn heard(&self, decision: &Bytes32, issued: UnixTime) -> Result<Heard, Problem> {
         let clock = self.service.clock;
         let heard = self
             .service
             .notifier
-            .reply(decision, Duration::ZERO, issued, || clock.now())
-            .await?;
-        Ok(heard == Heard::Closed("disputed".to_owned()))
+            .reply(decision, Duration::ZERO, issued, || clock.now());
+        heard.await
     }
 
     /// Notes what became of a representative's reply.

@@ -524,6 +524,12 @@ async fn a_death_that_the_agency_confirms_ends_everything_and_texts_nobody() {
     world.changed(&owner, "job-again", Change::IncomeDown).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.network_texts().len(), told);
+    // It was another's.
+    world.says("CA-0", What::Lives);
+    let record = world
+        .until_cover(&owner, |now| now.state.died.is_none())
+        .await;
+    assert_eq!(record.days.last().unwrap().to, None);
     world.end().await;
 }
 

@@ -1,6 +1,7 @@
 //! The table: every way in which the three scenarios end.
 
 mod renewals;
+mod watched;
 
 use contracts::lifecycle::{Change, Outcome};
 use profile::agency::What;
@@ -10,8 +11,8 @@ use super::script::Sight::{
     Uninsured,
 };
 use super::script::Step::{
-    Agree, Dispute, Household, JobFound, JobLost, Kill, LivesElsewhere, Moves, Recovers, Reply,
-    ReplyAgain, Report, Restart, Says, Seen, TakeBack, Texted, Told, Until,
+    Dispute, Household, JobFound, JobLost, Moves, Reply, ReplyAgain, Report, Says, Texted, Told,
+    Until,
 };
 use super::script::{Ending, Step, day};
 use super::world::HERE;
@@ -63,14 +64,6 @@ fn told() -> Vec<Step> {
     ]
 }
 
-/// As [`covered`], and nobody reports that the job was lost: the owner lets facts be watched.
-fn covered_watched() -> Vec<Step> {
-    let mut steps = covered();
-    steps.retain(|step| !matches!(step, Report(_)));
-    steps.insert(0, Agree);
-    steps
-}
-
 fn reinstatement(name: &'static str, differs: &'static str) -> Ending {
     Ending::new(name, Reinstatement, differs)
 }
@@ -89,7 +82,7 @@ pub fn all() -> Vec<Ending> {
         reinstatements(),
         losses(),
         moves(),
-        watched(),
+        watched::all(),
         renewals::all(),
     ]
     .concat()
@@ -160,6 +153,12 @@ fn reinstatements() -> Vec<Ending> {
             .on(0, [Until(Offered), Reply("NO"), Until(Uninsured)])
             .ends(Outcome::Declined, ["declined 2026-06-20"])
             .texts("apply declined free_market gap declined"),
+        reinstatement("wrong-reply", "WRONG to the question: it is not asked again")
+            .on(0, asked())
+            .on(0, [Reply("WRONG"), Until(Ended(Outcome::Declined))])
+            .on(0, [Until(Offered), Reply("NO"), Until(Uninsured)])
+            .ends(Outcome::Declined, ["declined 2026-06-20"])
+            .texts("apply disputed free_market gap declined"),
         reinstatement("undone", "a YES that is taken back")
             .on(0, asked())
             .on(0, [Reply("YES"), Texted("confirm", 1), ReplyAgain(1, "NO"), Texted("undone", 1)])
@@ -588,79 +587,6 @@ fn moves() -> Vec<Ending> {
             .ends(Outcome::NoReply, ["CA 2026-06-01"])
             .texts("covered move move")
             .at("agency said [accepted] told [moved]"),
-    ]
-}
-
-/// Nobody reports anything: oracles see what changes at payroll, registry and EHR.
-fn watched() -> Vec<Ending> {
-    vec![
-        reinstatement(
-            "watched-loss-of-income",
-            "nobody reports the job lost: a watch tells; what changes after it is taken back is not told",
-        )
-        .on(0, covered_watched())
-        .on(4, [TakeBack, JobFound, Seen])
-        .on(10, [])
-        .ends(Outcome::Accepted, ["CA 2026-06-01"])
-        .texts("covered watch_begins")
-        .at("agency said [accepted] told []")
-        .watched(1),
-        Ending::new(
-            "watched-job-found",
-            Loss,
-            "nobody reports the work found: a watch tells, once, though an oracle is dead for ten days",
-        )
-        .on(0, covered_watched())
-        .on(5, [Kill(4)])
-        .on(9, [JobFound, Until(Known), Told(HERE, "loss"), Texted("change", 1), Seen])
-        .on(10, [Reply("YES"), Texted("gap", 2), Reply("YES"), Until(Taken)])
-        .on(15, [Restart(4)])
-        .on(16, [Seen])
-        .on(20, [Says(HERE, closed("2026-09-01")), Until(Ended(Outcome::Lost)), Until(Insured)])
-        .on(22, [Texted("gap_begins", 1)])
-        .ends(Outcome::Lost, ["CA 2026-06-01", "gap 2026-09-01"])
-        .texts("covered change noted free_market gap confirm gap_begins ending watch_begins")
-        .at("agency said [accepted closed] told [loss]")
-        .sold("from 2026-09-01 up to 2026-12-30")
-        .watched(2),
-        Ending::new(
-            "watched-household",
-            Loss,
-            "nobody reports that fewer live in the household: a watch of the registry tells",
-        )
-        .of(60, Some(2))
-        .on(0, [Agree, Report(Change::DependentsUp), Until(Asked(1)), Reply("YES"), Until(Pending), Texted("gap", 1)])
-        .on(0, [Says(HERE, accepted("2026-06-01")), Until(Covered(home())), Texted("accepted", 1)])
-        .on(10, [Household(1), Until(Known), Told(HERE, "loss"), Texted("change", 1)])
-        .on(10, [Reply("YES"), Texted("gap", 2), Reply("YES"), Until(Taken)])
-        .on(13, [Says(HERE, closed("2026-09-01")), Until(Ended(Outcome::Lost)), Until(Insured)])
-        .on(80, [Texted("gap_begins", 1)])
-        .ends(Outcome::Lost, ["CA 2026-06-01", "gap 2026-09-01"])
-        .texts("covered change noted free_market gap confirm gap_begins ending watch_begins")
-        .at("agency said [accepted closed] told [loss]")
-        .sold("from 2026-09-01 up to 2026-12-30")
-        .watched(1),
-        reinstatement(
-            "watched-recovery",
-            "nobody reports that a pregnancy is over, which had kept its owner out of the group: a watch of the EHR tells",
-        )
-        .of(40, Some(1))
-        .pregnant()
-        .on(0, [Agree, Recovers, Until(Asked(1)), Texted("apply", 1), Reply("YES"), Until(Pending), Texted("gap", 1)])
-        .on(3, [Says(HERE, accepted("2026-06-01")), Until(Covered(home()))])
-        .ends(Outcome::Accepted, ["CA 2026-06-01"])
-        .texts("covered watch_begins")
-        .at("agency said [accepted] told []")
-        .watched(1),
-        moving("watched-move", "nobody reports the move: a watch of the registry tells, and its committee where to")
-            .on(0, [Agree])
-            .on(10, [LivesElsewhere, Texted("move", 1), Reply("YES"), Until(Pending)])
-            .on(22, [Says(AWAY, accepted("2026-07-12")), Until(Covered(away()))])
-            .on(22, [Told(HERE, "covered-elsewhere")])
-            .ends(Outcome::Accepted, ["CA 2026-06-01", "OR 2026-07-12"])
-            .texts("covered move confirm filed accepted watch_begins")
-            .at("agency said [accepted] told [moved covered-elsewhere]")
-            .at("agency-away said [accepted] told []"),
     ]
 }
 

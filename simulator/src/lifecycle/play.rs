@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::books;
 use super::endings;
-use super::postgres::Server;
+use super::postgres::{Server, shared};
 use super::script::{Ending, Ends, Step, day};
 use super::world::{Failed, Owner, World};
 use crate::demo::folder::Folder;
@@ -97,10 +97,7 @@ pub async fn run(options: &Options) -> Result<(), DemoError> {
     for (at, group) in endings.chunks(options.together.into()).enumerate() {
         let data = options.data.as_ref().map(|data| data.join(at.to_string()));
         let mut folder = Folder::open(data.as_deref())?;
-        let server = match &options.postgres {
-            Some(url) => Some(Server::new(url).await?),
-            None => None,
-        };
+        let server = Server::at(options.postgres.as_deref()).await?;
         let outcome = play(group, &folder, server.as_ref()).await;
         if let Some(server) = server {
             server.clean().await;
@@ -143,10 +140,9 @@ async fn play(
     let setting = Setting {
         cast: cast.collect(),
         undo_seconds: UNDO_SECONDS,
-        profiles: if server.is_some() { 2 } else { 1 },
-        database: server.map(Server::beginning),
         ..Setting::default()
     };
+    let setting = shared(setting, server);
     let options = DemoOptions::default();
     let mut world = World::start(&options, folder, day(BEGINS), setting, None).await?;
     let owners = world.enrol().await?;

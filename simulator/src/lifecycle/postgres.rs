@@ -6,6 +6,7 @@ use oracles::db;
 use sqlx::AnyPool;
 
 use crate::demo::DemoError;
+use crate::demo::story::Setting;
 
 /// A server on which databases may be made.
 pub struct Server {
@@ -19,12 +20,32 @@ fn other(error: impl std::fmt::Display) -> DemoError {
     DemoError::Other(format!("postgres: {error}"))
 }
 
+/// Two profile services that share the first database of a server; without one, a single service on SQLite.
+pub fn shared(setting: Setting, server: Option<&Server>) -> Setting {
+    Setting {
+        profiles: if server.is_some() { 2 } else { 1 },
+        database: server.map(Server::beginning),
+        ..setting
+    }
+}
+
 impl Server {
+    /// As [`Self::new`], where there is a server.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn at(url: Option<&str>) -> Result<Option<Self>, DemoError> {
+        match url {
+            Some(url) => Ok(Some(Self::new(url).await?)),
+            None => Ok(None),
+        }
+    }
+
     /// Makes the first database.
     ///
     /// # Errors
     /// The server cannot be reached, or the user may not make databases.
-    pub async fn new(url: &str) -> Result<Self, DemoError> {
+    async fn new(url: &str) -> Result<Self, DemoError> {
         let server = Self {
             pool: db::connect(url).await.map_err(other)?,
             url: url::Url::parse(url).map_err(other)?,

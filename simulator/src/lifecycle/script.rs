@@ -112,7 +112,7 @@ pub enum Sight {
     Insured,
     /// Nothing was or could be sold.
     Uninsured,
-    /// A state's Medicaid covers.
+    /// A state's Medicaid covers, and no end is known.
     Covered(Jurisdiction),
     /// The last case ended so, and none is open.
     Ended(Outcome),
@@ -141,7 +141,10 @@ impl Sight {
             ),
             Self::Insured => matches!(state.gap, Gap::Active { .. }),
             Self::Uninsured => state.gap == Gap::None && state.no_gap.is_some(),
-            Self::Covered(of) => state.medicaid.is_some_and(|cover| cover.jurisdiction == of),
+            Self::Covered(of) => {
+                let covers = state.medicaid.filter(|cover| cover.ends.is_none());
+                covers.is_some_and(|cover| cover.jurisdiction == of)
+            }
             Self::Ended(outcome) => {
                 state.case.is_none() && state.last.is_some_and(|last| last.outcome == outcome)
             }

@@ -82,9 +82,8 @@ impl Year<'_, '_> {
         self.on(renewed).await?;
         self.each(&[Step::Says(HERE, covered(from, Some(second)))])
             .await?;
-        self.all(&[Step::Until(Sight::Ended(Outcome::Accepted))])
-            .await?;
-        self.all(&[Step::Texted("accepted", 2)]).await?;
+        let renewed = Step::Until(Sight::Ended(Outcome::Accepted));
+        self.all(&[renewed, Step::Texted("accepted", 2)]).await?;
         self.pass().await?;
         self.tell("the first agency renewed");
         self.on(moved).await?;

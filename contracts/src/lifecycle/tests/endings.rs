@@ -187,22 +187,14 @@ fn a_yes_taken_back_after_filing_takes_the_application_back() {
 #[test]
 fn a_request_for_information_goes_to_the_agency_on_another_yes() {
     let mut story = pending();
-    let jurisdiction = state_of("CA");
-    let until = day("2027-03-01");
-    story.take(Event::InfoRequested {
-        jurisdiction,
-        until,
-    });
+    story.asked_for_information("CA", "2027-03-01");
     assert_eq!(story.phase(), "asking");
     story.answered(Finding::Yes);
     assert_eq!((story.phase(), story.files()), ("owner", 1));
     story.applies(Reply::Yes).filed();
     assert_eq!((story.phase(), story.files()), ("pending", 2));
     // Facts that do not help leave the decision to the agency.
-    story.take(Event::InfoRequested {
-        jurisdiction,
-        until,
-    });
+    story.asked_for_information("CA", "2027-03-01");
     story.answered(Finding::No);
     assert_eq!((story.phase(), story.files()), ("pending", 2));
 }
@@ -403,6 +395,18 @@ fn a_death_that_an_agency_takes_back_leaves_no_day_open_that_it_covers() {
 }
 
 #[test]
+fn an_acceptance_from_a_later_day_says_that_the_owner_lives_and_whose_the_days_between_are() {
+    let mut story = Story::new("CA", "2027-01-15");
+    let on = story.today;
+    story.take(Event::Died { on });
+    story.accepted("CA", "2027-03-01");
+    assert_eq!(story.state.died, None);
+    let days = ["notyet 2027-01-15", "saiddead 2027-01-16", "CA 2027-03-01"];
+    assert_eq!(story.days(), days);
+    story.after(60).check_replay();
+}
+
+#[test]
 fn a_text_that_was_due_does_not_go_to_who_died_meanwhile() {
     let mut story = pending();
     let before = story.texts().len();
@@ -433,12 +437,7 @@ fn an_offer_that_made_way_for_another_decision_is_quoted_anew() {
     story.quoted();
     assert_eq!(story.state.gap.name(), "offered");
     let first = story.state.offers;
-    let jurisdiction = state_of("CA");
-    let until = day("2027-03-01");
-    story.take(Event::InfoRequested {
-        jurisdiction,
-        until,
-    });
+    story.asked_for_information("CA", "2027-03-01");
     story.answered(Finding::Yes);
     let matter = Matter::Gap { offer: first };
     assert!(story.actions.contains(&Action::Withdraw { matter }));
@@ -481,14 +480,10 @@ fn who_says_yes_after_the_policy_would_have_begun_is_offered_the_same_plan_again
 #[test]
 fn a_question_still_open_is_taken_back_when_the_agency_denies_or_the_change_is_disputed() {
     let mut story = pending();
-    let jurisdiction = state_of("CA");
-    let until = day("2027-03-01");
-    story.take(Event::InfoRequested {
-        jurisdiction,
-        until,
-    });
+    story.asked_for_information("CA", "2027-03-01");
     story.answered(Finding::Yes);
     let matter = Matter::Apply { case: story.case() };
+    let jurisdiction = state_of("CA");
     story.take(Event::Denied { jurisdiction });
     assert!(story.actions.contains(&Action::Withdraw { matter }));
 

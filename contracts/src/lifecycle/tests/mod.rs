@@ -197,6 +197,13 @@ impl Story {
         })
     }
 
+    pub(super) fn asked_for_information(&mut self, agency: &str, until: &str) -> &mut Self {
+        self.take(Event::InfoRequested {
+            jurisdiction: state_of(agency),
+            until: day(until),
+        })
+    }
+
     pub(super) fn quoted(&mut self) -> &mut Self {
         let offer = self.state.offers;
         self.take(Event::GapQuoted {

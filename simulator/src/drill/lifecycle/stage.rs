@@ -19,7 +19,7 @@ use crate::demo::{DemoError, DemoOptions};
 use crate::faults::copy_folder;
 use crate::lifecycle::books;
 use crate::lifecycle::play::{BEGINS, live};
-use crate::lifecycle::postgres::Server;
+use crate::lifecycle::postgres::{Server, shared};
 use crate::lifecycle::script::{Ending, Ends, Sight, Step, day};
 use crate::lifecycle::world::{Failed, HERE, Owner, World};
 
@@ -59,17 +59,13 @@ impl Stage {
     /// A process or the database.
     pub async fn set(postgres: Option<&str>) -> Result<Self, DemoError> {
         let beginning = Folder::open(None)?;
-        let postgres = match postgres {
-            Some(url) => Some(Server::new(url).await?),
-            None => None,
-        };
+        let postgres = Server::at(postgres).await?;
         let setting = Setting {
             cast: vec![story().double(0)],
             lease_seconds: LEASE_SECONDS,
-            profiles: if postgres.is_some() { 2 } else { 1 },
-            database: postgres.as_ref().map(|server| server.beginning()),
             ..Setting::default()
         };
+        let setting = shared(setting, postgres.as_ref());
         let options = DemoOptions::default();
         let eve = day(BEGINS)
             .plus(-1)
