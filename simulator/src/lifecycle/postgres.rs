@@ -30,10 +30,10 @@ pub fn shared(setting: Setting, server: Option<&Server>) -> Setting {
 }
 
 impl Server {
-    /// As [`Self::new`], where there is a server.
+    /// The server at `url` with a first database of its own; without an address, none.
     ///
     /// # Errors
-    /// As there.
+    /// The server cannot be reached, or the user may not make databases.
     pub async fn at(url: Option<&str>) -> Result<Option<Self>, DemoError> {
         match url {
             Some(url) => Ok(Some(Self::new(url).await?)),
@@ -41,10 +41,6 @@ impl Server {
         }
     }
 
-    /// Makes the first database.
-    ///
-    /// # Errors
-    /// The server cannot be reached, or the user may not make databases.
     async fn new(url: &str) -> Result<Self, DemoError> {
         let server = Self {
             pool: db::connect(url).await.map_err(other)?,
