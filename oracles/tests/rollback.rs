@@ -193,3 +193,29 @@ async fn attack_a_mark_that_another_node_signed_is_not_remembered_and_takes_no_o
     assert!(call(json!([signed(1, OTHER, 3)])).await.is_ok());
     assert_eq!(remembered(OTHER).await, Some(7));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_goes_away_leaves_its_mark_to_the_next_and_holds_nobody_up() {
+    let network = Network::start(&[COMMITTEE, OTHER]).await;
+    let marks = network.node(1).marks().clone();
+    let remembered = async || {
+        let call = json!({"committee": COMMITTEE, "run": "AAAAAAAAAAAAAAAAAAAAAA"});
+        let answer = network.node(1).call(node(2), common_start(), &call).await;
+        answer.unwrap()["mark"]["mark"].as_u64().unwrap_or(0)
+    };
+    marks.record(COMMITTEE).await.unwrap();
+    marks.record(OTHER).await.unwrap();
+    let before = remembered().await;
+    // Dropped before, while and after its call is on its way.
+    const DROPPED: u64 = 40;
+    for quarters in 0..DROPPED {
+        let patience = Duration::from_micros(250 * quarters);
+        let _ = tokio::time::timeout(patience, marks.record(COMMITTEE)).await;
+    }
+    let bound = Duration::from_secs(20);
+    let other = tokio::time::timeout(bound, marks.record(OTHER)).await;
+    assert_eq!(other, Ok(Ok(())));
+    let own = tokio::time::timeout(bound, marks.record(COMMITTEE)).await;
+    assert_eq!(own, Ok(Ok(())));
+    assert!(remembered().await > before);
+}

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use contracts::application::Answer;
 use contracts::calendar::month_end;
 use contracts::lifecycle::{
-    Change, Event, Gap, Matter, Notice, Outcome, Payer, Phase, State, replay,
+    Change, Event, FILING_DAYS, Gap, Matter, Notice, Outcome, Payer, Phase, State, replay,
 };
 use contracts::receipt::{EntryKind, commit};
 use contracts::units::Day;
@@ -530,6 +530,33 @@ async fn a_death_that_the_agency_confirms_ends_everything_and_texts_nobody() {
         .until_cover(&owner, |now| now.state.died.is_none())
         .await;
     assert_eq!(record.days.last().unwrap().to, None);
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn what_the_agency_did_not_take_in_time_is_not_filed_after_its_case_has_ended() {
+    let mut world = World::new().await;
+    let owner = world.watched("987-65-5022").await;
+    world.lie(Lie::ForgedAcceptance);
+    world.changed(&owner, "job", Change::IncomeDown).await;
+    world.until_called("apply").await;
+    world.sleep_days(FILING_DAYS + 1).await;
+    let not_filed = |now: &Coverage| outcome(now) == Some(Outcome::NotFiled);
+    world.until_cover(&owner, not_filed).await;
+    let tried = world.calls("apply");
+    world.honest();
+    // It waits up to an hour after its failures.
+    world.sleep_days(1).await;
+    let given_up = async || {
+        let sql = "SELECT task FROM lifecycle_task WHERE failures > 0 AND done_at IS NULL";
+        let pool = world.store.store.pool();
+        sqlx::query(sql).fetch_all(pool).await.unwrap().is_empty()
+    };
+    world.soon(given_up).await;
+    assert_eq!(world.calls("apply"), tried);
+    let record = world.coverage(&owner).await;
+    assert_eq!(outcome(&record), Some(Outcome::NotFiled));
+    assert!(record.applications.is_empty());
     world.end().await;
 }
 
