@@ -211,6 +211,9 @@ pub enum Action {
         quote: String,
         /// First day to be covered.
         from: Day,
+        /// The day on which a policy begins that is bought already: the first that this one is not to cover.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Day>,
     },
     /// End a gap policy; one that begins no earlier is void from its start.
     EndGap {

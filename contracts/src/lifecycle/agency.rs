@@ -1,10 +1,10 @@
 //! What agencies say: taken as it is. Cover begins and ends on their word alone.
 
-use super::action::{Action, Notice, Template};
-use super::case::{Kind, Outcome, Phase};
-use super::days::Payer;
+use super::action::{Action, Ended, Notice, Template};
+use super::case::{Case, Kind, Outcome, Phase};
+use super::days::{Payer, Why};
 use super::event::Change;
-use super::{Medicaid, Run};
+use super::{Adverse, CORRECTION_DAYS, Gap, Medicaid, Run, later};
 use crate::calendar::{Basis, determination_deadline, hearing_request_until};
 use crate::ids::Jurisdiction;
 use crate::units::Day;
@@ -44,9 +44,15 @@ impl Run {
         if !matches!(case.phase, Phase::Filing { .. }) {
             return;
         }
-        match case.filed {
-            true => self.pending(false),
-            false => self.end(Outcome::NotFiled),
+        match case.kind {
+            _ if case.filed => self.pending(false),
+            // There is time to show it.
+            Kind::Engagement => self.not_shown(),
+            Kind::Renewal => {
+                self.end(Outcome::NotFiled);
+                self.renew_again();
+            }
+            _ => self.end(Outcome::NotFiled),
         }
     }
 
@@ -68,7 +74,18 @@ impl Run {
             );
         }
         let continues = same && known.is_some_and(|known| known.ends.is_none());
+        if self.state.ahead.as_ref().is_some_and(|it| it.from < from) {
+            self.begin_ahead();
+        }
         if !continues {
+            let last = self.state.days.spans().last().map(|span| &span.payer);
+            if from > self.date
+                && let Some(Payer::Nobody {
+                    why: Why::Offering | Why::Applying,
+                }) = last
+            {
+                self.relabel(Why::Accepted);
+            }
             let payer = Payer::Medicaid { jurisdiction: of };
             self.state.days.begin(payer, from);
         }
@@ -76,7 +93,7 @@ impl Run {
         let before = known
             .filter(|_| continues)
             .and_then(|known| known.period_end);
-        let next = period_end.max(before);
+        let next = period_end.or(before);
         self.state.medicaid = Some(Medicaid {
             jurisdiction: of,
             from: first,
@@ -87,6 +104,9 @@ impl Run {
         self.state.engagement = false;
         self.state.engagement_asked = false;
         self.state.no_gap = None;
+        self.state
+            .adverse
+            .take_if(|adverse| adverse.jurisdiction == of);
         if !continues {
             self.end_gap(from);
             self.act(Action::AlertPcp { on: from });
@@ -119,35 +139,74 @@ impl Run {
     }
 
     pub(super) fn denied(&mut self, of: Jurisdiction) {
-        let Some(case) = self.state.case.filter(|case| case.jurisdiction == of) else {
-            return;
+        let with_agency = |case: &Case| {
+            case.filed || matches!(case.phase, Phase::Filing { .. } | Phase::Pending { .. })
         };
-        let with_agency = matches!(case.phase, Phase::Filing { .. } | Phase::Pending { .. });
-        if case.filed || with_agency {
-            self.text(
-                Template::Refusal,
-                None,
-                hearing_request_until(self.date).ok(),
-            );
-            self.end(Outcome::Denied);
+        let until = hearing_request_until(self.date).ok();
+        let told = self.date;
+        match self.state.case.filter(|case| case.jurisdiction == of) {
+            Some(case) if with_agency(&case) => {
+                self.text(Template::Refusal, None, until);
+                self.end(Outcome::Denied);
+            }
+            // Later than anybody waited for.
+            None if self.overdue(of).is_some() => {
+                self.text(Template::Refusal, None, until);
+                if let Some(last) = &mut self.state.last {
+                    last.outcome = Outcome::Denied;
+                    last.on = told;
+                    self.ended.push((last.case, Outcome::Denied));
+                }
+            }
+            _ => return,
         }
+        self.state.adverse = Some(Adverse {
+            jurisdiction: of,
+            told,
+        });
     }
 
-    /// Facts are read anew, and go to the agency when the owner says YES.
+    /// What an agency was silent about for so long that its case has ended.
+    fn overdue(&self, of: Jurisdiction) -> Option<Ended> {
+        let last = self.state.last.filter(|last| last.jurisdiction == of)?;
+        let silent = last.outcome == Outcome::AgencySilent && last.kind != Kind::Loss;
+        (silent && self.state.case.is_none()).then_some(last)
+    }
+
+    /// The owner is told, and facts are read anew, to go to the agency when the owner says YES.
     pub(super) fn info_requested(&mut self, of: Jurisdiction, until: Day) {
-        let Some(case) = self.state.case.filter(|case| case.jurisdiction == of) else {
+        let case = self.state.case.filter(|case| case.jurisdiction == of);
+        let covers = self
+            .state
+            .open_cover()
+            .is_some_and(|it| it.jurisdiction == of);
+        let overdue = self.overdue(of);
+        if until < self.date || (case.is_none() && !covers && overdue.is_none()) {
             return;
-        };
-        if matches!(case.phase, Phase::Pending { .. }) && until >= self.date {
-            self.text(Template::NeedsInfo, None, Some(until));
-            self.ask();
+        }
+        self.text(Template::NeedsInfo, None, Some(until));
+        match (case.map(|case| case.phase), overdue) {
+            (Some(Phase::Pending { .. }), _) => self.ask(),
+            (Some(Phase::Respond { .. } | Phase::Closing { .. } | Phase::Showing { .. }), _) => {
+                self.check()
+            }
+            (None, Some(last)) => self.open_anew(last.change, None),
+            _ => {}
         }
     }
 
     pub(super) fn kept(&mut self, of: Jurisdiction) {
-        let Some(case) = self.state.case.filter(|case| case.jurisdiction == of) else {
+        let case = self.state.case.filter(|case| case.jurisdiction == of);
+        if let Some(cover) = self.ended_cover(of) {
+            // It had said otherwise, and the days since are covered after all.
+            let first = self.reopen(cover);
+            self.text(Template::Accepted, None, Some(first));
+            if case.is_some_and(|case| case.kind == Kind::Reinstatement) {
+                self.end(Outcome::Kept);
+            }
             return;
-        };
+        }
+        let Some(case) = case else { return };
         let losing = match case.phase {
             Phase::Respond { .. }
             | Phase::Review { .. }
@@ -164,20 +223,71 @@ impl Run {
         }
     }
 
+    /// Cover that this agency has said ends, or ended not long ago.
+    fn ended_cover(&self, of: Jurisdiction) -> Option<Medicaid> {
+        self.state.medicaid.filter(|cover| {
+            let may_correct = |ends| self.date <= later(ends, CORRECTION_DAYS);
+            cover.jurisdiction == of && cover.ends.is_some_and(may_correct)
+        })
+    }
+
+    /// Cover goes on from the day on which it was to end, which is returned.
+    fn reopen(&mut self, cover: Medicaid) -> Day {
+        let ends = cover.ends.unwrap_or(self.date);
+        self.begin_cover(cover.jurisdiction, ends, cover.period_end);
+        if let Some(medicaid) = &mut self.state.medicaid {
+            medicaid.from = cover.from;
+        }
+        ends
+    }
+
     pub(super) fn closed(&mut self, of: Jurisdiction, on: Day) {
+        if let Some(cover) = self.ended_cover(of)
+            && let Some(ends) = cover.ends
+        {
+            self.closed_again(cover, ends, on.max(cover.from));
+            return;
+        }
         let Some(cover) = self.state.open_cover().copied() else {
             return;
         };
-        if cover.jurisdiction != of {
-            return;
+        if cover.jurisdiction == of {
+            let expected = self.state.case.is_some();
+            self.close(cover, on.max(cover.from));
+            if !expected {
+                self.open(Change::Closed, None);
+            }
         }
-        let on = on.max(cover.from);
+    }
+
+    /// An agency names another day than it had named before.
+    fn closed_again(&mut self, cover: Medicaid, before: Day, on: Day) {
+        if on > before {
+            self.reopen(cover);
+            self.close(cover, on);
+        } else if on < before && self.state.expiring.is_none() && self.state.ahead.is_none() {
+            // What begins where cover was to end does so still, and the days before it are wanted too.
+            if let Gap::Active { policy, from } = self.state.gap.clone() {
+                self.state.gap = Gap::Bought { policy, from };
+            }
+            self.close(cover, on);
+        }
+    }
+
+    fn close(&mut self, cover: Medicaid, on: Day) {
+        let of = cover.jurisdiction;
         let engagement = self.state.engagement_asked;
         self.state.medicaid = Some(Medicaid {
             ends: Some(on),
             ..cover
         });
+        self.state.adverse = Some(Adverse {
+            jurisdiction: of,
+            told: self.date,
+        });
         self.state.engagement |= engagement;
+        // Somebody who did not answer an offer, or whom nobody would insure so far ahead, is asked again now that it is certain.
+        self.state.no_gap.take_if(|why| *why != Why::Declined);
         self.text(Template::Ending, None, Some(on));
         self.act(Action::AlertPcp { on });
         self.uncover(on);
@@ -186,13 +296,13 @@ impl Run {
             Some(case) if case.jurisdiction != of || case.filed => {}
             Some(case) if matches!(case.phase, Phase::Owner { .. } | Phase::Filing { .. }) => {}
             Some(case) if case.kind == Kind::Reinstatement => {}
-            Some(case) if case.told || case.kind == Kind::Engagement => self.end(Outcome::Lost),
-            // A renewal that is still being asked, or a change not yet told: what is asked is now whether to apply.
-            Some(_) => {
+            // What is being asked is now whether to apply.
+            Some(case) if case.checking || matches!(case.phase, Phase::Asking { .. }) => {
                 self.end(Outcome::Superseded);
-                self.open(Change::Closed, false);
+                self.open(Change::Closed, None);
             }
-            None => self.open(Change::Closed, false),
+            Some(_) => self.end(Outcome::Lost),
+            None => {}
         }
     }
 

@@ -202,6 +202,10 @@ impl Outcome {
     }
 }
 
+fn is_none(count: &u8) -> bool {
+    *count == 0
+}
+
 /// The case that is open; there is one at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Case {
@@ -217,8 +221,14 @@ pub struct Case {
     pub opened: Day,
     /// How often the question was asked.
     pub round: u8,
+    /// How often of these it was asked beside what the phase waits for.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub checks: u8,
     /// Whether the agency was told of a loss that is not withdrawn.
     pub told: bool,
+    /// The last day on which a loss that was told may be disputed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respond_until: Option<Day>,
     /// Whether the agency holds an application.
     pub filed: bool,
     /// Whether the question was asked again beside what the phase waits for, because a watched fact changed.

@@ -21,6 +21,8 @@ pub enum Why {
     NoReply,
     /// No insurer would.
     Refused,
+    /// Medicaid has accepted, from a later day.
+    Accepted,
     /// An agency had said that the owner had died.
     SaidDead,
     /// Nobody asked. Never the case after a step: these days could have been covered.

@@ -4,7 +4,7 @@ use super::action::{Action, Notice};
 use super::case::Outcome;
 use super::days::{Payer, Why};
 use super::event::Event;
-use super::{Gap, Run, later};
+use super::{Ahead, Gap, Medicaid, Run, later};
 use crate::ids::Jurisdiction;
 use crate::units::Day;
 
@@ -41,6 +41,10 @@ impl Run {
                 policy: earlier.policy,
                 on: ends.max(earlier.from),
             });
+        }
+        if let Some(ahead) = self.state.ahead.take() {
+            let Ahead { policy, from } = ahead;
+            self.act(Action::EndGap { policy, on: from });
         }
         self.drop_offer();
         self.act(Action::AlertPcp { on: ends });
@@ -96,7 +100,11 @@ impl Run {
         let next = later(died, 1);
         self.state.died = None;
         let cover = self.state.before_death.take();
-        self.state.medicaid = cover;
+        // Whatever was asked to renew it has ended.
+        self.state.medicaid = cover.map(|cover| Medicaid {
+            renewing: false,
+            ..cover
+        });
         let payer = Payer::Nobody { why: Why::SaidDead };
         self.state.days.begin(payer, next);
         let goes_on = cover.filter(|cover| cover.ends.is_none_or(|ends| ends > next));

@@ -9,8 +9,12 @@ use super::action::{Action, FreeOption, Template};
 use super::case::Phase;
 use super::days::{Payer, Why};
 use super::event::{Matter, Reply};
-use super::{INSURER_DAYS, OWNER_DAYS, PLANS, Run, later};
+use super::loss::NOTICE_DAYS;
+use super::{INSURER_DAYS, OWNER_DAYS, PLANS, QUOTE_DAYS, RESPOND_DAYS, Run, later};
 use crate::units::Day;
+
+/// The furthest day from today on which cover may end for a change that is told today.
+const FURTHEST: i64 = RESPOND_DAYS + NOTICE_DAYS + 31;
 
 /// Where gap cover stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +95,15 @@ pub struct Expiring {
     pub until: Day,
 }
 
+/// A policy that was bought from a day on which Medicaid was expected to end, and Medicaid ends earlier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ahead {
+    /// The insurer's reference.
+    pub policy: String,
+    /// First day to be covered.
+    pub from: Day,
+}
+
 impl Gap {
     /// The name, as in its JSON form.
     pub fn name(&self) -> &'static str {
@@ -142,14 +155,30 @@ impl Run {
         free
     }
 
-    /// Has a policy quoted, unless one is on its way or in force.
+    /// Has a policy quoted, unless one is on its way or in force; later, where no insurer may sell it yet.
     pub(super) fn quote(&mut self, from: Day) {
-        if self.state.gap != Gap::None {
+        let set = self.state.quote_on.is_some_and(|(_, it)| it == from);
+        if set || self.state.gap != Gap::None {
+            return;
+        }
+        let far = from > later(self.date, FURTHEST);
+        self.state.quote_on = far.then(|| (later(from, -QUOTE_DAYS), from));
+        if far {
             return;
         }
         self.state.offers += 1;
         self.state.no_gap = None;
         self.ask_insurer(self.state.offers, 1, from);
+    }
+
+    /// The day has come on which insurers can be asked, if cover is still about to end.
+    pub(super) fn quote_due(&mut self) {
+        if let Some((_, from)) = self.state.quote_on.take()
+            && self.state.case.is_some_and(|case| case.told)
+            && self.state.open_cover().is_some()
+        {
+            self.quote(from.max(self.date));
+        }
     }
 
     fn ask_insurer(&mut self, offer: u32, attempt: u8, from: Day) {
@@ -207,7 +236,9 @@ impl Run {
         }
         if attempt >= PLANS {
             self.no_gap(Why::Refused);
-            self.text(Template::NoGap, None, None);
+            if self.state.ahead.is_none() {
+                self.text(Template::NoGap, None, None);
+            }
             return;
         }
         // A new number: what was asked under the old one may still be answered.
@@ -272,8 +303,17 @@ impl Run {
         }
     }
 
+    /// What is not bought yet is not to be bought for now; a YES stands until the agency has accepted.
+    pub(super) fn leave_offer(&mut self) {
+        self.state.quote_on = None;
+        if self.state.gap.is_open() && !matches!(self.state.gap, Gap::Enrolling { .. }) {
+            self.drop_offer();
+        }
+    }
+
     /// No gap cover is needed; a policy in force ends otherwise, in [`Run::end_gap`].
     pub(super) fn drop_offer(&mut self) {
+        self.state.quote_on = None;
         match self.state.gap.clone() {
             Gap::Active { .. } => return,
             Gap::Offered { offer, .. } => self.act(Action::Withdraw {
@@ -332,7 +372,13 @@ impl Run {
     }
 
     fn enrol(&mut self, offer: u32, attempt: u8, quote: String, from: Day) {
-        self.act(Action::Enrol { offer, quote, from });
+        let until = self.state.ahead.as_ref().map(|ahead| ahead.from);
+        self.act(Action::Enrol {
+            offer,
+            quote,
+            from,
+            until,
+        });
         self.state.gap = Gap::Enrolling {
             offer,
             attempt,
@@ -345,12 +391,16 @@ impl Run {
         let policy = policy.to_owned();
         match self.state.gap {
             Gap::Enrolling { offer, from, .. } if offer == id => {
-                let from = from.max(begins);
+                let (wanted, from) = (from, from.max(begins));
+                if let Some(ahead) = self.state.ahead.take() {
+                    self.bridge(policy, from, ahead);
+                    return;
+                }
                 self.state.gap = Gap::Bought { policy, from };
                 if let Some(on) = self.free_from() {
-                    self.begin_bought(on);
+                    self.begin_bought(on, wanted);
                 }
-                if self.state.gap != Gap::None {
+                if self.state.gap != Gap::None || self.state.ahead.is_some() {
                     self.text(Template::GapBegins, None, Some(from));
                 }
             }
@@ -359,15 +409,69 @@ impl Run {
         }
     }
 
+    /// Covers the days before the policy that was bought ahead, and ends where that begins.
+    fn bridge(&mut self, policy: String, from: Day, ahead: Ahead) {
+        if from >= ahead.from {
+            self.act(Action::EndGap { policy, on: from });
+            self.state.ahead = Some(ahead);
+            self.no_gap(Why::Refused);
+            return;
+        }
+        let payer = |policy: &String| Payer::Gap {
+            policy: policy.clone(),
+        };
+        self.state.days.begin(payer(&policy), from);
+        self.state.days.begin(payer(&ahead.policy), ahead.from);
+        self.act(Action::EndGap {
+            policy: policy.clone(),
+            on: ahead.from,
+        });
+        self.state.expiring = Some(Expiring {
+            policy,
+            from,
+            until: ahead.from,
+        });
+        self.state.gap = Gap::Active {
+            policy: ahead.policy,
+            from: ahead.from,
+        };
+        self.act(Action::AlertPcp { on: from });
+        self.text(Template::GapBegins, None, Some(from));
+    }
+
+    /// The day of the policy that was bought ahead has come: what was asked about the days before it is past.
+    pub(super) fn begin_ahead(&mut self) {
+        let Some(Ahead { policy, from }) = self.state.ahead.take() else {
+            return;
+        };
+        if let Gap::Offered { offer, .. } = self.state.gap {
+            let matter = Matter::Gap { offer };
+            self.act(Action::Withdraw { matter });
+        }
+        let payer = Payer::Gap {
+            policy: policy.clone(),
+        };
+        self.state.days.begin(payer, from);
+        self.state.gap = Gap::Active { policy, from };
+        self.act(Action::AlertPcp { on: from });
+    }
+
     /// Medicaid covers no more from a day on: what was bought begins, on that day or later. Beginning earlier it would cover a
-    /// day twice: it is void, and one is asked for from that day.
-    fn begin_bought(&mut self, on: Day) {
+    /// day twice: it is void, and one is asked for from that day. Where it was wanted for a later day it stays bought, and another
+    /// is looked for to cover the days before it.
+    fn begin_bought(&mut self, on: Day, wanted: Day) {
         let Gap::Bought { policy, from } = self.state.gap.clone() else {
             return;
         };
         if from < on {
             self.act(Action::EndGap { policy, on: from });
             self.state.gap = Gap::None;
+            return;
+        }
+        if wanted > self.first_uncovered() {
+            self.state.ahead = Some(Ahead { policy, from });
+            self.state.gap = Gap::None;
+            self.state.no_gap = None;
             return;
         }
         let payer = Payer::Gap {
@@ -389,11 +493,14 @@ impl Run {
                     from,
                     until,
                 });
+                self.act(Action::AlertPcp { on: until });
                 self.uncover(until);
             }
             // Before it began: nothing is to begin any more.
             Gap::Bought { policy, .. } if policy == ended => self.drop_offer(),
-            _ => {}
+            _ => {
+                self.state.ahead.take_if(|ahead| ahead.policy == ended);
+            }
         }
     }
 
@@ -416,17 +523,30 @@ impl Run {
         if let Some(earlier) = self.state.expiring.take_if(|it| from < it.until) {
             self.end_policy(earlier.policy, from.max(earlier.from));
         }
+        if let Some(ahead) = self.state.ahead.take() {
+            self.end_policy(ahead.policy, ahead.from);
+        }
         self.drop_offer();
     }
 
     /// Medicaid or a policy covers no more from a day on: what was bought begins, and else it is said why nobody covers.
     pub(super) fn uncover(&mut self, on: Day) {
+        // What is offered from a later day is looked for anew from this one.
+        if let Gap::Quoting { from, .. } | Gap::Quoted { from, .. } | Gap::Offered { from, .. } =
+            self.state.gap
+            && from > on.max(self.date)
+        {
+            self.drop_offer();
+            self.state.no_gap = None;
+        }
         let why = match self.state.gap {
             Gap::None => self.state.no_gap.unwrap_or(Why::Unasked),
             _ => Why::Offering,
         };
         self.state.days.begin(Payer::Nobody { why }, on);
-        self.begin_bought(on);
+        if let Gap::Bought { from, .. } = self.state.gap {
+            self.begin_bought(on, from);
+        }
     }
 
     pub(super) fn no_gap(&mut self, why: Why) {

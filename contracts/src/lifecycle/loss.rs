@@ -3,12 +3,12 @@
 use super::action::{Action, Notice, Template};
 use super::case::{Kind, Outcome, Phase};
 use super::event::{Change, Finding, Matter, Reply};
-use super::{CLOSING_DAYS, OWNER_DAYS, RESPOND_DAYS, REVIEW_DAYS, Run, later};
+use super::{Adverse, CLOSING_DAYS, OWNER_DAYS, RESPOND_DAYS, REVIEW_DAYS, Run, later};
 use crate::calendar::{hearing_request_until, month_end, noncompliance};
 use crate::units::Day;
 
 /// Days between an agency's notice and its action (42 CFR 431.211).
-const NOTICE_DAYS: i64 = 10;
+pub(super) const NOTICE_DAYS: i64 = 10;
 
 impl Run {
     pub(super) fn loss_answered(&mut self, finding: Finding) {
@@ -23,7 +23,7 @@ impl Run {
             }
             Finding::No => self.tell_loss(),
             // What the agency was told stands until something else is known.
-            Finding::NeedsInfo if case.told => self.closing(CLOSING_DAYS),
+            Finding::NeedsInfo if case.told => self.told_stands(),
             Finding::NeedsInfo => {
                 // Who asked nothing is told nothing: cover goes on.
                 if !matches!(case.change, Change::Watched { .. }) {
@@ -49,6 +49,7 @@ impl Run {
             return;
         };
         case.told = true;
+        case.respond_until = Some(until);
         case.phase = Phase::Respond {
             until,
             text: Some(reply_by),
@@ -68,6 +69,15 @@ impl Run {
         let over = period_end.map(|day| later(day, 1));
         let ends = self.expected_end(self.date);
         self.quote(over.map_or(ends, |over| over.max(ends)));
+    }
+
+    /// What was told stands: open to dispute until the day that the agency was told, and then for the agency to act on.
+    pub(super) fn told_stands(&mut self) {
+        let Some(case) = self.state.case else { return };
+        match case.respond_until.filter(|until| *until >= self.date) {
+            Some(until) => self.phase(Phase::Respond { until, text: None }),
+            None => self.closing(CLOSING_DAYS),
+        }
     }
 
     pub(super) fn change_replied(&mut self, id: u32, reply: Reply) {
@@ -99,23 +109,44 @@ impl Run {
                         let matter = Matter::Change { case: id };
                         self.act(Action::Withdraw { matter });
                     }
-                    self.notify(case.jurisdiction, Notice::Disputed);
-                    self.phase(Phase::Review {
-                        until: later(self.date, REVIEW_DAYS),
-                    });
+                    self.review();
+                    return;
+                }
+                // What is being asked anew still counts if it is a YES.
+                Phase::Asking { .. } if case.told => {
+                    if let Some(case) = &mut self.state.case {
+                        case.checking = true;
+                    }
+                    self.review();
+                    return;
                 }
                 // Too late to hold the notice back; not too late for a hearing.
-                Phase::Closing { .. } => self.notify(case.jurisdiction, Notice::Hearing),
+                Phase::Closing { .. } => {
+                    self.notify(case.jurisdiction, Notice::Hearing);
+                    return;
+                }
                 _ => {}
             }
-            return;
         }
-        let Some(last) = self.state.last else { return };
-        let adverse = matches!(last.outcome, Outcome::Denied | Outcome::Lost);
-        let in_time = hearing_request_until(last.on).is_ok_and(|until| self.date <= until);
-        if last.case == id && adverse && in_time {
-            self.notify(last.jurisdiction, Notice::Hearing);
+        let known = (1..=self.state.cases).contains(&id);
+        let in_time = |adverse: &Adverse| {
+            hearing_request_until(adverse.told).is_ok_and(|until| self.date <= until)
+        };
+        if known
+            && self.state.adverse.as_ref().is_some_and(in_time)
+            && let Some(adverse) = self.state.adverse.take()
+        {
+            self.notify(adverse.jurisdiction, Notice::Hearing);
         }
+    }
+
+    /// A person looks at what the owner disputes.
+    fn review(&mut self) {
+        let Some(case) = self.state.case else { return };
+        self.notify(case.jurisdiction, Notice::Disputed);
+        self.phase(Phase::Review {
+            until: later(self.date, REVIEW_DAYS),
+        });
     }
 
     pub(super) fn reviewed(&mut self, id: u32, upheld: bool) {
@@ -128,6 +159,10 @@ impl Run {
         } else {
             self.notify(case.jurisdiction, Notice::Confirmed);
             self.closing(CLOSING_DAYS);
+            // What changed meanwhile may make it another answer.
+            if !self.state.waiting.is_empty() {
+                self.check();
+            }
         }
     }
 
@@ -138,6 +173,28 @@ impl Run {
         }
         self.drop_offer();
         self.end(outcome);
+    }
+
+    /// Nothing may be ended for a change up to a day: what was told is withdrawn, and it is looked at again after that day.
+    pub(super) fn protected(&mut self, until: Day) {
+        self.state.protected = self.state.protected.max(Some(until));
+        let losing = self.state.case.is_some_and(|case| case.told);
+        if losing && self.state.is_protected(self.date) {
+            self.protect();
+        }
+    }
+
+    /// Ends the open case because nothing may be ended yet.
+    pub(super) fn protect(&mut self) {
+        let (Some(case), Some(until)) = (self.state.case, self.state.protected) else {
+            return;
+        };
+        if case.told {
+            self.withdraw_loss();
+            self.drop_offer();
+        }
+        self.state.again = Some((later(until, 1), case.change));
+        self.end(Outcome::Protected);
     }
 
     pub(super) fn closing(&mut self, days: i64) {

@@ -23,14 +23,14 @@ pub use action::{Action, Audience, Ended, FreeOption, Notice, Template, Text, Tr
 pub use case::{Case, Kind, Outcome, Phase};
 pub use days::{Balance, Days, Payer, Span, Unbalanced, Why};
 pub use event::{Change, Event, Finding, Matter, Reply};
-pub use gap::{Expiring, Gap};
+pub use gap::{Ahead, Expiring, Gap};
 pub use watched::{Meaning, Watched, meaning};
 
 use crate::ids::Jurisdiction;
 use crate::units::Day;
 
 /// Version of the stored form of a [`State`]. One of a later version is not read: who knows less of it must not step it.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Days for a question to be answered, retries included.
 pub const ASKING_DAYS: i64 = 10;
@@ -57,8 +57,12 @@ pub const INSURER_DAYS: i64 = 7;
 pub const LAPSE_DAYS: i64 = INSURER_DAYS + OWNER_DAYS + 2;
 /// Plans tried for one offer.
 pub const PLANS: u8 = 3;
+/// Days before cover is wanted on which insurers are asked, where it is further off than a change that is told today can bring.
+pub const QUOTE_DAYS: i64 = 45;
 /// Days until facts that a renewal lacks are looked for again.
 pub const AGAIN_DAYS: i64 = 14;
+/// Days after its last covered day in which an agency may correct that day: those for a hearing, and for a form that comes late.
+pub const CORRECTION_DAYS: i64 = 90;
 /// Changes kept for later while an application is with the agency.
 pub const WAITING: usize = 8;
 
@@ -75,6 +79,15 @@ pub struct Medicaid {
     pub period_end: Option<Day>,
     /// Whether its renewal was begun.
     pub renewing: bool,
+}
+
+/// What an agency decided against the owner, who may ask for a hearing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adverse {
+    /// Whose.
+    pub jurisdiction: Jurisdiction,
+    /// The day it was told.
+    pub told: Day,
 }
 
 /// Everything the machine knows of one profile. It names no person, and no value of any fact.
@@ -113,6 +126,12 @@ pub struct State {
     /// A policy that still covers while `gap` is about the next one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiring: Option<Expiring>,
+    /// A policy that begins later, while `gap` is about the days before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<Ahead>,
+    /// When insurers are to be asked about cover from a later day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote_on: Option<(Day, Day)>,
     /// Offers made.
     pub offers: u32,
     /// How the last offer failed, until cover begins again.
@@ -124,6 +143,9 @@ pub struct State {
     pub engagement_asked: bool,
     /// The coverage ledger.
     pub days: Days,
+    /// What a hearing can be asked for about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adverse: Option<Adverse>,
     /// When the owner died.
     pub died: Option<Day>,
     /// Medicaid as it stood then, should that be wrong.
@@ -164,11 +186,14 @@ impl State {
             cases: 0,
             gap: Gap::None,
             expiring: None,
+            ahead: None,
+            quote_on: None,
             offers: 0,
             no_gap: None,
             engagement: false,
             engagement_asked: false,
             days,
+            adverse: None,
             died: None,
             before_death: None,
             timer: None,
@@ -180,6 +205,11 @@ impl State {
         self.medicaid
             .as_ref()
             .filter(|medicaid| medicaid.ends.is_none())
+    }
+
+    /// Whether cover may not be ended for a change on a day.
+    fn is_protected(&self, on: Day) -> bool {
+        self.protected.is_some_and(|until| until >= on)
     }
 
     /// Whether something waits for a day or a reply.
@@ -250,9 +280,7 @@ impl Run {
                 from,
                 period_end,
             } => self.covered(*jurisdiction, *from, *period_end),
-            Event::Protected { until } => {
-                self.state.protected = self.state.protected.max(Some(*until));
-            }
+            Event::Protected { until } => self.protected(*until),
             Event::Changed { change } => self.change(*change),
             Event::Answered { case, finding } => self.answered(*case, *finding),
             Event::Replied { matter, reply } => self.replied(*matter, *reply),

@@ -17,7 +17,7 @@ impl Run {
             }
         }
         let Some(case) = self.state.case else {
-            self.open(change, false);
+            self.open(change, None);
             return;
         };
         // What was filed cannot be asked anew, and the calendar interrupts nothing.
@@ -31,9 +31,10 @@ impl Run {
             return;
         }
         let watched = matches!(change, Change::Watched { .. });
+        let moved = matches!(change, Change::Moved { .. });
         match case.phase {
             // A person looks at what the records said.
-            Phase::Review { .. } if watched => return self.wait(change),
+            Phase::Review { .. } if !moved => return self.wait(change),
             // What was told stands with its days, unless the answer is now another.
             Phase::Respond { .. } | Phase::Closing { .. } | Phase::Showing { .. } if watched => {
                 return self.check();
@@ -42,14 +43,18 @@ impl Run {
         }
         // A move, a renewal or a notice to be answered goes on, with facts of after the change; and a watch's word, which
         // nobody waits for an answer to, takes the place of none that somebody does.
-        let moved = matches!(change, Change::Moved { .. });
         let goes_on = matches!(case.kind, Kind::Move | Kind::Renewal | Kind::Engagement);
         let next = match (goes_on || watched) && !moved {
             true => case.change,
             false => change,
         };
+        // Cover has ended since: what was asked to keep it is now whether to apply.
+        let next = match self.kind(next) {
+            Some(_) => next,
+            None => Change::Closed,
+        };
         self.end(Outcome::Superseded);
-        self.open(next, case.told && !moved);
+        self.open(next, Some(&case).filter(|case| case.told && !moved));
     }
 
     /// Which contract a change is for; none where there is nothing to do.
@@ -72,15 +77,26 @@ impl Run {
         }
     }
 
-    pub(super) fn open(&mut self, change: Change, told: bool) {
+    /// Opens a case, in which a loss is told already where that of an earlier one stands.
+    pub(super) fn open(&mut self, change: Change, told: Option<&Case>) {
+        let Some((kind, _)) = self.kind(change) else {
+            return;
+        };
+        if !self.is_answered(change, kind) {
+            self.open_anew(change, told);
+        }
+    }
+
+    /// As [`Run::open`], whatever was answered not long ago.
+    pub(super) fn open_anew(&mut self, change: Change, told: Option<&Case>) {
         let Some((kind, jurisdiction)) = self.kind(change) else {
             return;
         };
-        if self.is_answered(change, kind) {
-            return;
-        }
         self.state.cases += 1;
-        self.state.no_gap = None;
+        // A watch's word is no reason to offer again what was not wanted.
+        if !matches!(change, Change::Watched { .. }) {
+            self.state.no_gap = None;
+        }
         self.state.engagement_asked |= kind == Kind::Engagement;
         let case = Case {
             id: self.state.cases,
@@ -89,7 +105,9 @@ impl Run {
             jurisdiction,
             opened: self.date,
             round: 0,
-            told,
+            checks: 0,
+            told: told.is_some(),
+            respond_until: told.and_then(|case| case.respond_until),
             filed: false,
             checking: false,
             phase: Phase::Asking {
@@ -97,18 +115,17 @@ impl Run {
             },
         };
         self.state.case = Some(case);
-        if kind == Kind::Loss
-            && let Some(protected) = self.state.protected
-            && protected >= self.date
-        {
-            self.state.again = Some((later(protected, 1), change));
-            self.end(Outcome::Protected);
+        if kind == Kind::Loss && self.state.is_protected(self.date) {
+            self.protect();
             return;
         }
-        self.state.home = match kind {
-            Kind::Move => jurisdiction,
-            _ => self.state.home,
-        };
+        if kind == Kind::Move {
+            // Insurers sell where one lives.
+            if jurisdiction != self.state.home {
+                self.leave_offer();
+            }
+            self.state.home = jurisdiction;
+        }
         self.ask();
     }
 
@@ -137,6 +154,15 @@ impl Run {
         let until = later(self.date, ASKING_DAYS);
         self.phase(Phase::Asking { until });
         self.put_question();
+        // Who was never covered and asked nothing is left alone until there is something to ask them.
+        let watched = |case: Case| matches!(case.change, Change::Watched { .. });
+        if !self.state.case.is_some_and(watched) {
+            self.applying();
+        }
+    }
+
+    /// Days that nobody covers are now applied for.
+    pub(super) fn applying(&mut self) {
         let last = self.state.days.spans().last().map(|span| &span.payer);
         if let Some(Payer::Nobody {
             why: Why::NotYet | Why::Unasked,
@@ -147,9 +173,10 @@ impl Run {
     }
 
     /// Asks it while the case stays where it is.
-    fn check(&mut self) {
+    pub(super) fn check(&mut self) {
         if let Some(case) = &mut self.state.case {
             case.checking = true;
+            case.checks = case.checks.saturating_add(1);
             self.put_question();
         }
     }
@@ -185,6 +212,7 @@ impl Run {
             outcome,
             Outcome::Superseded
                 | Outcome::StillEligible
+                | Outcome::Protected
                 | Outcome::Died
                 | Outcome::Accepted
                 | Outcome::Denied

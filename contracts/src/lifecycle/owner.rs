@@ -1,7 +1,7 @@
 //! Questions decided, and what the owner says to them.
 
 use super::action::{Action, Notice, Template};
-use super::case::{Kind, Outcome, Phase};
+use super::case::{Case, Kind, Outcome, Phase};
 use super::event::{Change, Finding, Matter, Reply};
 use super::{FILING_DAYS, LATE_DAYS, OWNER_DAYS, ROUNDS, Run, UNCLEAR, later};
 
@@ -21,7 +21,7 @@ impl Run {
             (_, Finding::Yes) => {
                 if case.told {
                     self.withdraw_loss();
-                    self.drop_offer();
+                    self.leave_offer();
                 }
                 self.ask_owner();
             }
@@ -30,7 +30,9 @@ impl Run {
                 self.text(Template::NeedsInfo, None, None);
                 self.pending(false);
             }
+            (Kind::Renewal, Finding::No) if self.state.is_protected(self.date) => self.protect(),
             (Kind::Renewal, Finding::No) => self.tell_loss(),
+            (Kind::Renewal, Finding::NeedsInfo) if case.told => self.told_stands(),
             // Who asked nothing is told nothing: their cover is as it was.
             (_, Finding::No) => {
                 if !watched {
@@ -61,11 +63,12 @@ impl Run {
         case.checking = false;
         let case = *case;
         self.withdraw_loss();
-        self.drop_offer();
         if case.kind == Kind::Loss {
+            self.drop_offer();
             self.end(Outcome::StillEligible);
             return;
         }
+        self.leave_offer();
         if case.phase.has_open_text() {
             let matter = Matter::Change { case: case.id };
             self.act(Action::Withdraw { matter });
@@ -74,7 +77,7 @@ impl Run {
     }
 
     /// A loss that was told is none any more.
-    fn withdraw_loss(&mut self) {
+    pub(super) fn withdraw_loss(&mut self) {
         if let Some(case) = &mut self.state.case
             && std::mem::take(&mut case.told)
         {
@@ -87,6 +90,7 @@ impl Run {
     fn ask_owner(&mut self) {
         let Some(case) = self.state.case else { return };
         self.unoffer();
+        self.applying();
         let until = later(self.date, OWNER_DAYS);
         let template = match case.kind {
             Kind::Move => Template::Move,
@@ -101,7 +105,7 @@ impl Run {
     pub(super) fn replied(&mut self, matter: Matter, reply: Reply) {
         match matter {
             Matter::Apply { case } => match self.case(case) {
-                Some(open) => self.apply_replied(open.phase, reply),
+                Some(open) => self.apply_replied(open, reply),
                 None => self.late(case, reply),
             },
             Matter::Change { case } => self.change_replied(case, reply),
@@ -109,9 +113,11 @@ impl Run {
         }
     }
 
-    fn apply_replied(&mut self, phase: Phase, reply: Reply) {
+    fn apply_replied(&mut self, Case { phase, filed, .. }: Case, reply: Reply) {
         match (phase, reply) {
             (Phase::Owner { .. }, Reply::Yes) => self.file(),
+            // The agency holds the application, and decides with what it has.
+            (Phase::Owner { .. }, Reply::No | Reply::Undo) if filed => self.pending(false),
             (Phase::Owner { .. }, Reply::No) => self.end(Outcome::Declined),
             (Phase::Owner { .. }, Reply::Undo) => self.end(Outcome::Undone),
             (Phase::Owner { .. }, Reply::Closed) => self.no_reply(),
@@ -163,8 +169,16 @@ impl Run {
     pub(super) fn no_reply(&mut self) {
         match self.state.case {
             Some(case) if case.filed => self.pending(false),
-            Some(case) if case.round < ROUNDS => self.ask(),
-            _ => self.end(Outcome::NoReply),
+            Some(case) if case.round - case.checks < ROUNDS => self.ask(),
+            // There is time to show it.
+            Some(case) if case.kind == Kind::Engagement => self.not_shown(),
+            Some(case) => {
+                self.end(Outcome::NoReply);
+                if case.kind == Kind::Renewal {
+                    self.renew_once_more();
+                }
+            }
+            None => {}
         }
     }
 
@@ -178,7 +192,7 @@ impl Run {
             && in_time
             && self.state.case.is_none()
         {
-            self.open(last.change, false);
+            self.open_anew(last.change, None);
         }
     }
 }

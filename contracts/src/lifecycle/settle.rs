@@ -3,7 +3,7 @@
 use super::action::{Action, Template};
 use super::case::{Kind, Outcome, Phase};
 use super::event::Change;
-use super::{CLOSING_DAYS, Gap, Run, WAITING, later};
+use super::{AGAIN_DAYS, CLOSING_DAYS, Gap, Run, WAITING, later};
 use crate::calendar::{RenewalPlan, noncompliance, renewal_plan};
 use crate::units::Day;
 
@@ -20,6 +20,10 @@ enum Due {
     Bought,
     /// The renewal is to begin.
     Renewal,
+    /// The policy that was bought ahead begins.
+    Ahead,
+    /// Insurers are to be asked.
+    Quote,
     /// A change is to be looked at again.
     Again,
     /// A renewal is to be tried again.
@@ -71,6 +75,8 @@ impl Run {
                 .map(|until| (later(until, 1), Due::Offer)),
             bought.map(|from| (from, Due::Bought)),
             renewal.map(|plan| (plan.ex_parte_from, Due::Renewal)),
+            self.state.ahead.as_ref().map(|it| (it.from, Due::Ahead)),
+            self.state.quote_on.map(|(day, _)| (day, Due::Quote)),
             self.state.again.map(|(day, _)| (day, Due::Again)),
             self.state.renew_on.map(|day| (day, Due::RenewAgain)),
         ];
@@ -96,6 +102,8 @@ impl Run {
             // Medicaid covers the day from which a policy was bought: it is void, and one is asked for again when the agency names
             // its last day.
             Due::Bought => self.drop_offer(),
+            Due::Ahead => self.begin_ahead(),
+            Due::Quote => self.quote_due(),
             Due::Renewal => {
                 if let Some(cover) = &mut self.state.medicaid {
                     cover.renewing = true;
@@ -121,7 +129,7 @@ impl Run {
         match case.phase {
             Phase::Asking { .. } if case.filed => self.pending(false),
             Phase::Asking { .. } if case.kind == Kind::Engagement => self.not_shown(),
-            Phase::Asking { .. } if case.told => self.closing(CLOSING_DAYS),
+            Phase::Asking { .. } if case.told => self.told_stands(),
             Phase::Asking { .. } => {
                 self.end(Outcome::Unanswered);
                 if case.kind == Kind::Renewal {
@@ -129,10 +137,11 @@ impl Run {
                 }
             }
             Phase::Owner { .. } => self.no_reply(),
-            Phase::Filing { .. } if case.filed => self.pending(false),
             Phase::Filing { .. } => {
-                self.text(Template::NotFiled, None, None);
-                self.end(Outcome::NotFiled);
+                if !case.filed {
+                    self.text(Template::NotFiled, None, None);
+                }
+                self.not_filed(case.id);
             }
             Phase::Pending { overdue, .. } => self.pending_passed(overdue),
             Phase::Respond { .. } => self.closing(CLOSING_DAYS),
@@ -151,10 +160,18 @@ impl Run {
 
     /// A renewal that came to nothing for want of facts or of an answer is tried again while the form can be returned.
     pub(super) fn renew_again(&mut self) {
-        let next = later(self.date, super::AGAIN_DAYS);
+        let next = later(self.date, AGAIN_DAYS);
         if self.plan().is_some_and(|plan| next <= plan.answer_until) {
             self.state.renew_on = Some(next);
         }
+    }
+
+    /// A renewal that nobody replied to is asked about once more before the form's last day.
+    pub(super) fn renew_once_more(&mut self) {
+        let next = self
+            .plan()
+            .map(|plan| later(plan.answer_until, -AGAIN_DAYS));
+        self.state.renew_on = next.filter(|next| *next > self.date);
     }
 
     pub(super) fn wait(&mut self, change: Change) {

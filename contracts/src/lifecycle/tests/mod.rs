@@ -1,5 +1,6 @@
 //! A story told step by step; what must hold of every step is checked at every step.
 
+mod corrections;
 mod endings;
 mod properties;
 mod scenarios;
@@ -116,15 +117,20 @@ impl Story {
         for span in next.days.spans() {
             if let Payer::Gap { policy } = &span.payer {
                 let (from, to) = self.witness.policies[policy];
-                assert!(span.from >= from && (to.is_none() || to == span.to));
+                // An end that was told for a day ahead stands, also where the owner dies before it.
+                let ends = to.is_none() || to == span.to || next.died.is_some();
+                assert!(span.from >= from && ends);
             }
         }
         if let Gap::Active { policy, .. } | Gap::Bought { policy, .. } = &next.gap {
             assert_eq!(self.witness.policies[policy].1, None);
         }
+        if let Some(ahead) = &next.ahead {
+            assert!(ahead.from > next.today && self.witness.policies[&ahead.policy].1.is_none());
+        }
         if let Some(expiring) = &next.expiring {
-            let known = self.witness.policies[&expiring.policy];
-            assert_eq!(known, (expiring.from, Some(expiring.until)));
+            let (from, to) = self.witness.policies[&expiring.policy];
+            assert!(from <= expiring.from && to == Some(expiring.until));
         }
         // From today on; what was paid for days that are over is the insurer's and the agency's to settle.
         for (policy, (from, to)) in &self.witness.policies {

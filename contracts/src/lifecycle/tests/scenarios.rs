@@ -113,15 +113,6 @@ fn a_policy_bought_ahead_covers_no_day_that_medicaid_covers() {
     let wanted = |action: &&Action| matches!(action, Action::Quote { from, .. } if *from == day("2027-06-01"));
     assert_eq!(late.actions.iter().filter(wanted).count(), 1);
     late.check_replay();
-    // Earlier: it begins when it was bought for.
-    let mut early = bought();
-    early.on("2027-04-10").closed("CA", "2027-04-21");
-    assert_eq!(early.state.gap.name(), "active");
-    assert_eq!(
-        early.days().last().map(String::as_str),
-        Some("gap 2027-05-01")
-    );
-    early.check_replay();
     // Closed while the insurer was still enrolling.
     let mut meanwhile = Story::covered("CA", "2027-01-01");
     meanwhile
@@ -134,8 +125,130 @@ fn a_policy_bought_ahead_covers_no_day_that_medicaid_covers() {
         .closed("CA", "2027-06-01")
         .enrolled();
     assert!(meanwhile.actions.contains(&void()));
+    // Three months ahead; insurers are asked when they sell.
+    assert_eq!(meanwhile.state.gap.name(), "none");
+    meanwhile.on("2027-04-17");
     assert_eq!(meanwhile.state.gap.name(), "quoting");
     meanwhile.check_replay();
+}
+
+/// A policy was bought from 1 May, and Medicaid ends on 21 April.
+fn closed_early() -> Story {
+    let mut story = bought();
+    story.on("2027-04-10").closed("CA", "2027-04-21");
+    let wanted = |action: &&Action| matches!(action, Action::Quote { from, .. } if *from == day("2027-04-21"));
+    assert_eq!(story.actions.iter().filter(wanted).count(), 1);
+    assert!(!story.actions.contains(&void()));
+    story
+}
+
+#[test]
+fn the_days_before_a_policy_that_was_bought_ahead_are_covered_by_another() {
+    let mut story = closed_early();
+    story.quoted().takes_gap(Reply::Yes);
+    let until = Some(day("2027-05-01"));
+    let bridges =
+        |action: &Action| matches!(action, Action::Enrol { until: it, .. } if *it == until);
+    assert!(story.actions.iter().any(bridges));
+    story.enrolled();
+    let spans = ["CA 2027-01-01", "gap 2027-04-21", "gap 2027-05-01"];
+    assert_eq!(story.days(), spans);
+    assert!(story.actions.contains(&Action::EndGap {
+        policy: "policy-2".to_owned(),
+        on: day("2027-05-01"),
+    }));
+    story.check_replay();
+    // Medicaid again before either has begun: both are void.
+    let mut again = story.clone();
+    again.on("2027-04-15").accepted("CA", "2027-04-21");
+    assert_eq!(again.days(), ["CA 2027-01-01"]);
+    assert!(again.actions.contains(&void()));
+    again.check_replay();
+    story.after(60);
+    assert_eq!(story.days(), spans);
+    assert_eq!(
+        (story.state.gap.name(), &story.state.expiring),
+        ("active", &None)
+    );
+}
+
+#[test]
+fn a_policy_that_was_bought_ahead_begins_though_none_was_found_for_the_days_before() {
+    let unanswered: [fn(&mut Story); 4] = [
+        |_| {},
+        |story| {
+            story.quoted();
+        },
+        |story| {
+            story.quoted().takes_gap(Reply::No);
+        },
+        |story| {
+            for _ in 0..PLANS {
+                let offer = story.state.offers;
+                story.take(Event::GapRefused { offer });
+            }
+        },
+    ];
+    for leave in unanswered {
+        let mut story = closed_early();
+        leave(&mut story);
+        story.on("2027-05-01");
+        assert_eq!(story.state.gap.name(), "active");
+        assert_eq!(story.days().last().unwrap(), "gap 2027-05-01");
+        assert!(!story.texts().contains(&Template::NoGap));
+        story.check_replay();
+        // An answer that comes now is too late.
+        story.quoted().takes_gap(Reply::Yes);
+        assert_eq!(story.state.gap.name(), "active");
+    }
+}
+
+#[test]
+fn a_policy_that_was_bought_ahead_is_void_when_medicaid_covers_before_it_or_the_owner_dies() {
+    let mut accepted = closed_early();
+    accepted.on("2027-04-15").accepted("CA", "2027-04-21");
+    assert_eq!(accepted.days(), ["CA 2027-01-01"]);
+    assert!(accepted.actions.contains(&void()));
+    accepted.check_replay();
+    let mut later = closed_early();
+    later.on("2027-04-25").accepted("CA", "2027-05-11");
+    let ends = Action::EndGap {
+        policy: "policy-1".to_owned(),
+        on: day("2027-05-11"),
+    };
+    assert!(later.actions.contains(&ends));
+    assert_eq!(later.days().last().unwrap(), "CA 2027-05-11");
+    later.check_replay();
+    let mut dead = closed_early();
+    let on = day("2027-04-24");
+    dead.on("2027-04-25").take(Event::Died { on });
+    assert!(dead.actions.contains(&void()));
+    dead.check_replay();
+}
+
+#[test]
+fn what_is_offered_from_a_later_day_is_looked_for_anew_from_the_day_that_the_agency_names() {
+    let so_far: [fn(&mut Story); 3] = [
+        |_| {},
+        |story| {
+            story.quoted();
+        },
+        |story| {
+            story.quoted().agrees_with_change(Reply::Yes);
+        },
+    ];
+    for offered in so_far {
+        let mut story = Story::covered("CA", "2027-01-01");
+        story
+            .on("2027-03-01")
+            .changed(Change::IncomeUp)
+            .answered(Finding::No);
+        offered(&mut story);
+        story.on("2027-03-02").closed("CA", "2027-04-21");
+        story.quoted().takes_gap(Reply::Yes).enrolled();
+        assert_eq!(story.days(), ["CA 2027-01-01", "gap 2027-04-21"]);
+        story.check_replay();
+    }
 }
 
 #[test]
@@ -402,11 +515,16 @@ fn a_renewal_that_nothing_answered_is_tried_again() {
 fn who_will_not_be_renewed_is_offered_cover_from_the_end_of_the_period() {
     let mut story = renewing();
     story.answered(Finding::No);
-    let wanted = story
-        .actions
-        .iter()
-        .any(|action| matches!(action, Action::Quote { from, .. } if *from == day("2027-07-01")));
-    assert!(wanted);
+    let wanted = |story: &Story| {
+        let asks = |action: &Action| matches!(action, Action::Quote { from, .. } if *from == day("2027-07-01"));
+        story.actions.iter().any(asks)
+    };
+    // Hardly an insurer sells a policy that begins in three months.
+    story.on("2027-05-16");
+    assert!(!wanted(&story));
+    story.on("2027-05-17");
+    assert!(wanted(&story));
+    story.check_replay();
 }
 
 #[test]
