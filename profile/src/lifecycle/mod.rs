@@ -22,6 +22,7 @@ use contracts::units::{Day, UnixTime};
 use oracles::problem::Problem;
 use serde::{Deserialize, Serialize};
 
+use crate::notifier::Text;
 use crate::oracle::random32;
 use crate::seal::SealKey;
 use crate::service::{Service, token_hash};
@@ -70,6 +71,8 @@ pub(crate) enum Task {
         /// The question that is asked, where the reply files it.
         question: Option<Bytes32>,
     },
+    /// Tell phones that were not verified when it happened.
+    Tell { texts: Vec<Text>, since: UnixTime },
     /// Take what an agency says about an application.
     Follow {
         jurisdiction: Jurisdiction,
@@ -101,6 +104,7 @@ impl Task {
             Self::Act { action } => lane(action),
             Self::Append { .. } => "ledger",
             Self::Await { .. } => "reply",
+            Self::Tell { .. } => "tell",
             Self::Follow { .. } => "follow",
             Self::Lapse { .. } => "lapse",
             Self::Boundary { .. } => "age",

@@ -121,6 +121,8 @@ pub(crate) enum Lie {
     DecisionAnswerLost,
     /// The notifier takes the text and its answer is lost.
     TextAnswerLost,
+    /// The notifier does not know the service's token.
+    TokenUnknown,
     /// The entry is appended and every answer is lost.
     ReceiptLost,
     /// The physician's practice takes nothing.

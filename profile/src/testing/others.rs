@@ -72,6 +72,15 @@ async fn message(
 ) -> Result<HttpResponse, Problem> {
     authorised(&request);
     net.with(|memory| *memory.calls.entry("text".to_owned()).or_default() += 1);
+    if net.lies(Lie::TokenUnknown) {
+        let status = actix_web::http::StatusCode::UNAUTHORIZED;
+        return Err(Problem::new(
+            status,
+            "unauthorised",
+            "Unknown",
+            "no such token",
+        ));
+    }
     let text: Text = serde_json::from_slice(&body).unwrap();
     let value: Value = serde_json::from_slice(&body).unwrap();
     if net.with(|memory| memory.unverified.contains(&text.contact)) {

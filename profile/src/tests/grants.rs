@@ -28,13 +28,13 @@ pub(super) fn grant(basis: &str, scope: &str) -> Value {
 }
 
 /// The phone number's contact handle that the tests enrol an owner with.
-fn phone_of(ssn: &str) -> String {
+pub(super) fn phone_of(ssn: &str) -> String {
     format!("contact-{}", contracts::encoding::to_base64url(ssn))
 }
 
 impl World {
     /// An enrolled child: nobody to text.
-    async fn child(&self, ssn: &str) -> Owner {
+    pub(super) async fn child(&self, ssn: &str) -> Owner {
         let created = self.created(ssn).await;
         let mut call = self.claims(&created, ssn);
         call.contact = None;
@@ -277,6 +277,33 @@ async fn an_owner_designates_by_their_own_yes_and_is_told_of_grant_use_and_revoc
     );
     let last = world.applications().pop().unwrap();
     assert_eq!(last.representation, None);
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn what_only_tells_is_not_lost_when_the_notifier_or_a_phone_is_not_ready() {
+    let world = World::new().await;
+    let ssn = "987-65-6014";
+    let owner = world.owner(ssn).await;
+    let made = world.designate(&owner, &grant("designation", "all")).await;
+    assert_eq!(made.0, 201, "{}", made.1);
+    let active = world.until_standing(&owner, Standing::Active).await;
+    world.until_told(&phone_of(ssn), "grant_given").await;
+    world.lie(Lie::TokenUnknown);
+    world.set_verified(&phone_of(ssn), false);
+    let texts = world.calls("text");
+    world.revoke(&owner, &active).await;
+    world.soon(async || world.calls("text") > texts).await;
+    world.honest();
+    // The owner's phone keeps hers from nothing.
+    world.until_told(AUNT, "grant_over").await;
+    assert!(
+        !world
+            .texts_to(&phone_of(ssn))
+            .contains(&"grant_ended".to_owned())
+    );
+    world.set_verified(&phone_of(ssn), true);
+    world.until_told(&phone_of(ssn), "grant_ended").await;
     world.end().await;
 }
 

@@ -16,6 +16,8 @@ use crate::api::types::PolicyPage;
 use crate::lifecycle::Coverage;
 use crate::testing::{AUDIENCE, CONTRACT, INSURER, Lie, Owner, World, parse};
 
+use super::grants::phone_of;
+
 /// Longest wait for the workers: far more than they take, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -265,6 +267,39 @@ async fn a_notice_that_is_refused_for_good_does_not_hold_up_the_next() {
             .all(|told| !matches!(told.notice, Notice::Loss { .. })),
         "it was not sent again"
     );
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn a_phone_that_is_not_verified_is_told_when_it_is_and_holds_up_nothing() {
+    let world = World::new().await;
+    let ssn = "987-65-5023";
+    let owner = world.watched(ssn).await;
+    world.changed(&owner, "job", Change::IncomeDown).await;
+    world.until_cover(&owner, |now| pending(&now.state)).await;
+    world.set_verified(&phone_of(ssn), false);
+    let from = world.today();
+    let period_end = None;
+    world.says("CA-0", What::Accepted { from, period_end });
+    let waits = async || {
+        let sql = "SELECT task FROM lifecycle_task WHERE lane LIKE 'tell %' AND done_at IS NULL";
+        let pool = world.store.store.pool();
+        !sqlx::query(sql).fetch_all(pool).await.unwrap().is_empty()
+    };
+    world.soon(waits).await;
+    let idle = async || {
+        let sql = "SELECT task FROM lifecycle_task WHERE lane = 'owner' AND done_at IS NULL";
+        let pool = world.store.store.pool();
+        sqlx::query(sql).fetch_all(pool).await.unwrap().is_empty()
+    };
+    world.soon(idle).await;
+    assert!(
+        !world
+            .texts_to(&phone_of(ssn))
+            .contains(&"accepted".to_owned())
+    );
+    world.set_verified(&phone_of(ssn), true);
+    world.until_told(&phone_of(ssn), "accepted").await;
     world.end().await;
 }
 
