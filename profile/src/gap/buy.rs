@@ -19,6 +19,9 @@ use crate::store::{StoreError, StoredProfile};
 /// The insurer's code for a policy that has ended on another day.
 pub(super) const ENDED: &str = "ended";
 
+/// The code for days that another policy covers, or may cover.
+pub(super) const COVERED: &str = "covered";
+
 /// The token that a purchase rests on, and the index of the key that it is bound to.
 struct Backing {
     jti: Bytes32,
@@ -79,7 +82,7 @@ impl Service {
         let mut tx = self.store.begin().await?;
         if !insert_purchase(&mut tx, &profile.profile, &new, now).await? {
             return Err(Problem::conflict(
-                "covered",
+                COVERED,
                 "a policy covers, or may cover, some of these days: end it first",
             ));
         }

@@ -11,7 +11,7 @@ use contracts::params::tables;
 use contracts::units::{Cents, Day};
 use oracles::problem::Problem;
 
-use super::buy::ENDED;
+use super::buy::{COVERED, ENDED};
 use super::{GapNeed, GapOffers};
 use crate::api::types::AskQuestion;
 use crate::notifier::Template;
@@ -141,8 +141,11 @@ impl Service {
         self.gap_decision(profile, &question, &offer).await
     }
 
-    /// Buys a chosen plan; policy, first day and the first that it never covers, or none when it cannot be had any more: the insurer refuses, or it would begin
-    /// before the day on which it is wanted.
+    /// Buys a chosen plan; policy, first day and the first that it never covers, or none when it cannot be had any more: the
+    /// insurer refuses, or it would begin before the day on which it is wanted.
+    ///
+    /// # Errors
+    /// 409 `covered` while a policy is still to be ended; the insurer's.
     pub(crate) async fn buy_plan(
         &self,
         profile: &StoredProfile,
@@ -156,6 +159,7 @@ impl Service {
         if start < from {
             return Ok(None);
         }
+        let ending = self.is_ending(profile).await?;
         match self
             .gap_enrol(profile, &question, &offer, start, approval)
             .await
@@ -164,6 +168,8 @@ impl Service {
                 let policy = policy.terms.policy.to_string();
                 Ok(Some((policy, start, found.latest_end)))
             }
+            // Days of a policy that is being ended are free when it has.
+            Err(problem) if problem.code() == COVERED && ending => Err(problem),
             Err(problem) if problem.status == 409 => {
                 tracing::warn!(code = problem.code(), "gap cover could not be bought");
                 Ok(None)

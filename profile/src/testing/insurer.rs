@@ -82,6 +82,10 @@ fn answer<T: Serialize>(
 }
 
 async fn enquire(net: Net, body: web::Bytes) -> Result<HttpResponse, Problem> {
+    net.with(|memory| *memory.calls.entry("enquiry".to_owned()).or_default() += 1);
+    if net.lies(Lie::QuotesDown) {
+        return Err(lost());
+    }
     let exchange = Exchange::Enquiry;
     let (enquiry, plain): (Enquiry, _) = open(&net, exchange, &body);
     let file = file();
@@ -168,6 +172,9 @@ async fn buy(net: Net, body: web::Bytes) -> Result<HttpResponse, Problem> {
 }
 
 async fn end(net: Net, body: web::Bytes) -> Result<HttpResponse, Problem> {
+    if net.lies(Lie::EndingsDown) {
+        return Err(lost());
+    }
     let exchange = Exchange::Ending;
     let (ending, plain): (Ending, _) = open(&net, exchange, &body);
     let today = net.clock.today();

@@ -115,6 +115,10 @@ pub(crate) enum Lie {
     NoticeAnswerLost,
     /// The agency refuses what it is told.
     NoticeRefused,
+    /// The agency does not know the application that it is told of.
+    NoticeUnknown,
+    /// The agency takes no notices.
+    NoticesDown,
     /// The agency's statements are signed with another key.
     ForgedStatement,
     /// The decision is made and every answer is lost.
@@ -139,6 +143,10 @@ pub(crate) enum Lie {
     ShortRefund,
     /// The insurer acts and the answer is lost.
     InsurerAnswerLost,
+    /// The insurer answers no enquiry.
+    QuotesDown,
+    /// The insurer ends nothing.
+    EndingsDown,
 }
 
 /// What an owner's handles would say.

@@ -196,10 +196,16 @@ async fn notice(
 ) -> Result<HttpResponse, Problem> {
     let key = request.headers().get("idempotency-key").unwrap();
     let key = key.to_str().unwrap().to_owned();
-    if net.lies(Lie::NoticeRefused) {
-        net.with(|memory| *memory.calls.entry("refused notice".to_owned()).or_default() += 1);
-        let status = actix_web::http::StatusCode::UNPROCESSABLE_ENTITY;
-        return Err(Problem::new(status, "verdict", "Refused", "not so"));
+    use actix_web::http::StatusCode;
+    for (lie, status) in [
+        (Lie::NoticeRefused, StatusCode::UNPROCESSABLE_ENTITY),
+        (Lie::NoticeUnknown, StatusCode::NOT_FOUND),
+        (Lie::NoticesDown, StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        if net.lies(lie) {
+            net.with(|memory| *memory.calls.entry("refused notice".to_owned()).or_default() += 1);
+            return Err(Problem::new(status, "verdict", "Refused", "not so"));
+        }
     }
     let told: crate::agency::StatusNotice = serde_json::from_slice(&body).unwrap();
     net.with(|memory| {
