@@ -86,12 +86,13 @@ impl Job<'_> {
         let question: Option<Bytes32> = self.document(&question_of(case)).await?;
         let question = question.ok_or_else(Problem::internal)?;
         let asked = self.service.question_view(self.profile, &question).await?;
-        let mut asked = self.service.to_verdict(self.profile, asked).await?;
-        if asked.state == State::Decided {
-            asked = self.advance(&question).await?;
-        }
+        let asked = self.service.to_verdict(self.profile, asked).await?;
         let decision = asked.decision.as_deref().unwrap_or_default();
         let decision = Bytes32::parse(decision).map_err(|_| Problem::internal())?;
+        self.keep_decision(&matter, &decision).await?;
+        if asked.state == State::Decided {
+            self.advance(&question).await?;
+        }
         let now = self.service.clock.now();
         let task = Task::Await {
             matter,
@@ -100,7 +101,7 @@ impl Job<'_> {
             closes: now,
             question: Some(question),
         };
-        Ok(self.then_await(&matter, decision, task))
+        Ok(then_await(&matter, task))
     }
 
     /// A text about something that is not filed: a change, or an offer.
@@ -127,6 +128,7 @@ impl Job<'_> {
                 self.service.plan_decision(self.profile, quote).await?
             }
         };
+        self.keep_decision(&matter, &decision).await?;
         if let Some(free) = free(wanted) {
             self.tell(wanted, free, "free").await?;
         }
@@ -149,15 +151,16 @@ impl Job<'_> {
             closes: self.deadline(wanted),
             question: None,
         };
-        Ok(self.then_await(&matter, decision, task))
+        Ok(then_await(&matter, task))
     }
 
-    fn then_await(&self, matter: &Matter, decision: Bytes32, task: Task) -> Done {
-        Done {
-            documents: vec![(decision_of(matter), json!(decision))],
-            follow_up: Some((await_lane(matter), task)),
-            ..Done::default()
-        }
+    /// Keeps which decision a text asks about, before it leaves: whatever happens then, it can be taken back.
+    async fn keep_decision(&self, matter: &Matter, decision: &Bytes32) -> Result<(), Problem> {
+        let mut tx = self.service.store.begin().await?;
+        let (profile, name) = (&self.profile.profile, decision_of(matter));
+        keep_document(&mut tx, &self.key, profile, &name, decision).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
     }
 
     /// The end of the last day: the same at every attempt, for the text must be.
@@ -384,6 +387,13 @@ impl Job<'_> {
             self.service.notifier.withdraw(&decision).await?;
         }
         Ok(Done::default())
+    }
+}
+
+fn then_await(matter: &Matter, task: Task) -> Done {
+    Done {
+        follow_up: Some((await_lane(matter), task)),
+        ..Done::default()
     }
 }
 

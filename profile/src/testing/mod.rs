@@ -125,6 +125,8 @@ pub(crate) enum Lie {
     DecisionAnswerLost,
     /// The notifier takes the text and its answer is lost.
     TextAnswerLost,
+    /// The notifier takes texts that ask and every answer is lost.
+    AskAnswersLost,
     /// The notifier does not know the service's token.
     TokenUnknown,
     /// The entry is appended and every answer is lost.

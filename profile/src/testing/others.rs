@@ -101,7 +101,8 @@ async fn message(
             .clone()
     });
     assert_eq!(known, value, "one key, one text");
-    if net.loses(Lie::TextAnswerLost) {
+    let asks = value.get("decision_id").is_some();
+    if net.loses(Lie::TextAnswerLost) || asks && net.lies(Lie::AskAnswersLost) {
         return Err(lost());
     }
     Ok(HttpResponse::Accepted().json(json!({"id": "m", "state": "queued", "code": "K7"})))

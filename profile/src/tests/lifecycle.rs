@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use contracts::application::Answer;
 use contracts::calendar::month_end;
+use contracts::encoding::Bytes32;
 use contracts::lifecycle::{
     Change, Event, FILING_DAYS, Gap, Matter, Notice, Outcome, Payer, Phase, State, replay,
 };
@@ -501,6 +502,33 @@ async fn a_loss_ends_in_gap_cover_on_the_owners_yes_and_that_cover_ends_when_the
     let store = &world.service.service().store;
     let others = store.policies_of("insurer.one", "", 50).await.unwrap();
     assert!(others.is_empty());
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn what_was_asked_as_a_process_died_is_taken_back_when_its_matter_is_over() {
+    let world = World::new().await;
+    let owner = world.watched("987-65-5026").await;
+    let asked = |world: &World, template: &str| {
+        let texts = world.network_texts().into_iter();
+        let mut asked = texts.filter(|text| text["template"] == template);
+        let decision = asked.next()?["decision_id"].as_str()?.to_owned();
+        Bytes32::parse(&decision).ok()
+    };
+    world.set_reply(None);
+    // The notifier has it, and the process does not live to note that.
+    world.lie(Lie::AskAnswersLost);
+    world.changed(&owner, "job", Change::IncomeDown).await;
+    world.soon(async || asked(&world, "apply").is_some()).await;
+    let decision = asked(&world, "apply").unwrap();
+    let from = json!({"event": "covered", "jurisdiction": "CA", "from": world.today()});
+    world.report(&owner, "covered", from).await;
+    let to = "OR".parse().unwrap();
+    world.set_state(41);
+    world.changed(&owner, "moved", Change::Moved { to }).await;
+    world.soon(async || world.withdrawn(&decision)).await;
+    world.honest();
+    world.soon(async || asked(&world, "move").is_some()).await;
     world.end().await;
 }
 
