@@ -95,7 +95,8 @@ impl Work<'_> {
             return Ok(());
         };
         let text = self.tells(contact, template, None, self.once(outbox::TELL));
-        self.queue(tx, outbox::TELL, &text).await
+        self.queue(tx, outbox::TELL, &text).await?;
+        Ok(())
     }
 
     fn tells(

@@ -64,7 +64,7 @@ impl World {
         .await
     }
 
-    async fn recorded(&self, owner: &Owner, body: Value) -> (u16, Value) {
+    pub(super) async fn recorded(&self, owner: &Owner, body: Value) -> (u16, Value) {
         let body = json!({"profile": owner.profile, "grant": body});
         self.call(
             "POST",
@@ -76,7 +76,7 @@ impl World {
         .await
     }
 
-    async fn grants(&self, owner: &Owner) -> Vec<Grant> {
+    pub(super) async fn grants(&self, owner: &Owner) -> Vec<Grant> {
         let path = format!("/v1/profiles/{}/grants", owner.profile);
         let (status, body) = self
             .call("GET", &path, Some(&owner.token), None, None)
@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    async fn revoke(&self, owner: &Owner, grant: &Grant) -> Grant {
+    pub(super) async fn revoke(&self, owner: &Owner, grant: &Grant) -> Grant {
         let path = format!(
             "/v1/profiles/{}/grants/{}/revocation",
             owner.profile, grant.grant
@@ -148,7 +148,7 @@ async fn a_guardian_acts_for_a_child_without_a_phone_and_agency_audit_and_record
     let world = World::new().await;
     let child = world.child("987-65-6001").await;
     let question = world.ask(&child, "q").await.question;
-    world.until(&child, &question, State::Proved).await;
+    world.until(&child, &question, State::Decided).await;
     let (status, body) = world.try_advance(&child, &question).await;
     assert_eq!((status, code(&body)), (409, "nobody-to-ask"));
 
@@ -337,7 +337,7 @@ async fn attack_a_reply_under_a_revoked_grant_counts_for_nothing_and_says_why() 
         Standing::Revoked
     );
     let next = world.ask(&child, "next").await.question;
-    world.until(&child, &next, State::Proved).await;
+    world.until(&child, &next, State::Decided).await;
     let (status, body) = world.try_advance(&child, &next).await;
     assert_eq!((status, code(&body)), (409, "nobody-to-ask"));
     world.end().await;
