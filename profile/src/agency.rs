@@ -195,7 +195,10 @@ impl Agency {
             .json(notice);
         match http::send_json::<serde_json::Value>(request, MAX_ANSWER).await {
             Ok(_) => Ok(()),
-            Err(HttpError::Problem(problem)) if is_refusal(problem.status) => {
+            // One that does not know the application any more has no case to be told of.
+            Err(HttpError::Problem(problem))
+                if is_refusal(problem.status) || problem.status == 404 =>
+            {
                 tracing::error!(code = problem.code(), "the agency refused a notice");
                 Ok(())
             }

@@ -21,6 +21,10 @@ use crate::grant::Label;
 const MAX_ANSWER: usize = 16 << 10;
 /// Largest answer that holds events, in bytes: a hundred of them.
 const MAX_EVENTS: usize = 128 << 10;
+/// How long after what it tells a text is still worth sending, in seconds: two weeks.
+const NEWS: i64 = 14 * 86_400;
+/// The notifier's code for a phone that has not said YES to its own question.
+pub(crate) const UNVERIFIED: &str = "unverified";
 /// Time beyond the long poll's own wait.
 const SLACK: Duration = Duration::from_secs(10);
 
@@ -221,6 +225,11 @@ fn unavailable(error: &HttpError) -> Problem {
     )
 }
 
+/// Whether a text that only tells needs no second try: the phone is not theirs any more, or was told under the same key.
+fn is_final(problem: &Problem) -> bool {
+    matches!(problem.code(), "refused" | "suspended" | "idempotency-key")
+}
+
 fn forged(why: &'static str) -> Problem {
     tracing::error!(
         why,
@@ -245,13 +254,15 @@ impl Notifier {
         }
     }
 
-    /// Hands over a text that only tells, which must not keep anything open: a blocked or lost phone is told nothing.
+    /// Hands over a text that only tells of what happened at `since`. A phone that is somebody else's or out of service is told
+    /// nothing, and one that is not verified nothing that is two weeks old.
     ///
     /// # Errors
-    /// 503 `notifier-unavailable`.
-    pub async fn tell(&self, text: &Text) -> Result<(), Problem> {
+    /// 503 `notifier-unavailable`; 409 `unverified` until then.
+    pub async fn tell(&self, text: &Text, since: UnixTime, now: UnixTime) -> Result<(), Problem> {
+        let is_old = now.0 > since.0.saturating_add(NEWS);
         match self.send(text).await {
-            Err(problem) if problem.status == 409 => {
+            Err(problem) if is_final(&problem) || problem.code() == UNVERIFIED && is_old => {
                 tracing::warn!(code = problem.code(), "a text was not taken");
                 Ok(())
             }
@@ -262,7 +273,7 @@ impl Notifier {
     /// Hands a text over. The notifier sends it once however often it is handed over.
     ///
     /// # Errors
-    /// 503 `notifier-unavailable`; 409 `open-decision` and other refusals as the notifier gives them.
+    /// 409 `open-decision` and other conflicts as the notifier gives them; 503 `notifier-unavailable` for whatever else.
     pub async fn send(&self, text: &Text) -> Result<(), Problem> {
         let request = self
             .http
@@ -271,12 +282,12 @@ impl Notifier {
             .json(text);
         match http::send_json::<serde_json::Value>(request, MAX_ANSWER).await {
             Ok(_) => Ok(()),
-            Err(HttpError::Problem(problem)) if (400..500).contains(&problem.status) => {
+            Err(HttpError::Problem(problem)) if problem.status == 409 => {
                 let detail = match problem.code() {
                     "open-decision" => {
                         "another decision of this person is open: finish it first, then advance again"
                     }
-                    "unverified" => {
+                    UNVERIFIED => {
                         "the phone has not said YES to the verification text: advance again when it has"
                     }
                     "refused" | "suspended" => {

@@ -17,7 +17,10 @@ use crate::store::gap::{
 use crate::store::{StoreError, StoredProfile};
 
 /// The insurer's code for a policy that has ended on another day.
-const ENDED: &str = "ended";
+pub(super) const ENDED: &str = "ended";
+
+/// The code for days that another policy covers, or may cover.
+pub(super) const COVERED: &str = "covered";
 
 /// The token that a purchase rests on, and the index of the key that it is bound to.
 struct Backing {
@@ -71,6 +74,7 @@ impl Service {
             state: PolicyState::Buying,
             start: offer.start,
             end: offer.latest_end,
+            ending: None,
             document: None,
             statement: None,
         };
@@ -78,7 +82,7 @@ impl Service {
         let mut tx = self.store.begin().await?;
         if !insert_purchase(&mut tx, &profile.profile, &new, now).await? {
             return Err(Problem::conflict(
-                "covered",
+                COVERED,
                 "a policy covers, or may cover, some of these days: end it first",
             ));
         }
@@ -117,7 +121,8 @@ impl Service {
     /// Ends a policy on a day, the first without cover. Repeated for the same day, it brings the same statement.
     ///
     /// # Errors
-    /// 404 for another profile's; 409 `end` for a day that the policy's rules do not allow, `ended` if it ended on another.
+    /// 404 for another profile's; 409 `end` for a day that the policy's rules do not allow, `ended` if it ended on another,
+    /// `ending` if it may have.
     pub async fn gap_end(
         &self,
         profile: &StoredProfile,
@@ -142,7 +147,12 @@ impl Service {
         }
         let backing = self.backing(profile, &stored.question, &opened).await?;
         let mut tx = self.store.begin().await?;
-        begin_ending(&mut tx, &stored.enquiry, self.clock.now()).await?;
+        if !begin_ending(&mut tx, &stored.enquiry, on_day, self.clock.now()).await? {
+            return Err(Problem::conflict(
+                "ending",
+                "the policy may have ended on another day: end it on that one first",
+            ));
+        }
         tx.commit().await.map_err(StoreError::from)?;
 
         let claims = ProofClaims {
@@ -170,7 +180,7 @@ impl Service {
             .await?;
         let statement: Statement = match answer {
             Exchanged::Answer(statement) => statement,
-            // The insurer has ended it: which day it was is not lost, the same call with that day finds it.
+            // On a day that is not known here, so there is no statement of it.
             Exchanged::Refused(code) if code == ENDED => return Err(other_day()),
             Exchanged::Refused(code) => {
                 let mut tx = self.store.begin().await?;

@@ -11,11 +11,13 @@ use contracts::params::tables;
 use contracts::units::{Cents, Day};
 use oracles::problem::Problem;
 
+use super::buy::{COVERED, ENDED};
 use super::{GapNeed, GapOffers};
 use crate::api::types::AskQuestion;
 use crate::notifier::Template;
 use crate::service::Service;
 use crate::store::StoredProfile;
+use crate::store::gap::PolicyState;
 
 /// What an insurer asks before it sells, unless its configuration names another contract with the same facts.
 pub const CONTRACT: &str = "gap.prequalified";
@@ -139,8 +141,11 @@ impl Service {
         self.gap_decision(profile, &question, &offer).await
     }
 
-    /// Buys a chosen plan; policy, first day and the first that it never covers, or none when it cannot be had any more: the insurer refuses, or it would begin
-    /// before the day on which it is wanted.
+    /// Buys a chosen plan; policy, first day and the first that it never covers, or none when it cannot be had any more: the
+    /// insurer refuses, or it would begin before the day on which it is wanted.
+    ///
+    /// # Errors
+    /// 409 `covered` while a policy is still to be ended; the insurer's.
     pub(crate) async fn buy_plan(
         &self,
         profile: &StoredProfile,
@@ -154,6 +159,7 @@ impl Service {
         if start < from {
             return Ok(None);
         }
+        let ending = self.is_ending(profile).await?;
         match self
             .gap_enrol(profile, &question, &offer, start, approval)
             .await
@@ -162,6 +168,8 @@ impl Service {
                 let policy = policy.terms.policy.to_string();
                 Ok(Some((policy, start, found.latest_end)))
             }
+            // Days of a policy that is being ended are free when it has.
+            Err(problem) if problem.code() == COVERED && ending => Err(problem),
             Err(problem) if problem.status == 409 => {
                 tracing::warn!(code = problem.code(), "gap cover could not be bought");
                 Ok(None)
@@ -170,7 +178,8 @@ impl Service {
         }
     }
 
-    /// Ends a policy: `on` is the first day that it does not cover, or the first that its rules still allow.
+    /// Ends a policy: `on` is the first day that it does not cover, or the first that its rules still allow. One that the insurer
+    /// may have ended is ended on that day and no other; it is done when there is a statement, or no day left to end.
     pub(crate) async fn end_plan(
         &self,
         profile: &StoredProfile,
@@ -180,19 +189,27 @@ impl Service {
         let policy = Bytes32::parse(policy).map_err(|_| Problem::internal())?;
         let stored = self.store.gap_policy(&profile.profile, &policy).await?;
         let stored = stored.ok_or_else(|| Problem::not_found("no such policy of this profile"))?;
-        if on >= stored.end {
+        if stored.state == PolicyState::Ended || on >= stored.end {
             // By then it is over by itself, or was ended.
             return Ok(());
         }
-        let today = self.clock.today();
-        let mut ended = self.gap_end(profile, &policy, on).await;
-        if on < today && ended.as_ref().is_err_and(|problem| problem.code() == "end") {
-            ended = self.gap_end(profile, &policy, today).await;
+        let (opened, offer) = self.opened_by_offer(profile, &stored.offer).await?;
+        let back = i64::from(opened.rules(&offer)?.back);
+        let first = self.clock.today().plus(-back);
+        let first = first.map_err(|_| Problem::internal())?;
+        let allowed = on.max(stored.start).max(first);
+        let is_over = allowed >= stored.end;
+        if let Some(day) = stored.ending {
+            match self.gap_end(profile, &policy, day).await {
+                Err(problem) if problem.code() == ENDED && is_over => return Ok(()),
+                // It had not reached the insurer, and is too far back by now.
+                Err(problem) if problem.code() == "end" => {}
+                ended => return ended.map(|_| ()),
+            }
         }
-        match ended {
-            // Before, whoever asked: there is nothing left to end.
-            Err(problem) if problem.code() == "ended" => Ok(()),
-            ended => ended.map(|_| ()),
+        match is_over {
+            true => Ok(()),
+            false => self.gap_end(profile, &policy, allowed).await.map(|_| ()),
         }
     }
 

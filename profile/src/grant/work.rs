@@ -106,7 +106,9 @@ impl Held<'_> {
             }
             Standing::Active => {
                 self.enter().await?;
-                self.tell_owner(Template::GrantGiven, b"given").await?;
+                let since = self.stored.standing_at;
+                self.tell_owner(Template::GrantGiven, b"given", since)
+                    .await?;
                 self.tell_uses().await?;
                 let over = self.terms.until.plus(1).map_err(|_| Problem::internal())?;
                 Ok(Some(over.start()))
@@ -114,17 +116,21 @@ impl Held<'_> {
             Standing::Revoked | Standing::Ended => {
                 self.enter().await?;
                 self.withdraw().await?;
-                self.tell_uses().await?;
+                let mut told = vec![self.tell_uses().await];
                 // Who was never told of it needs not be told of its end.
                 let agreed = self
                     .service
                     .store
                     .grant_document(&self.stored.grant, AGREED);
                 if agreed.await?.is_some() {
-                    self.tell_owner(Template::GrantEnded, b"ended").await?;
-                    let contact = &self.terms.contact;
-                    self.tell(Template::GrantOver, contact, b"over").await?;
+                    let (contact, since) = (&self.terms.contact, self.stored.standing_at);
+                    let over = self.tell(Template::GrantOver, contact, b"over", since);
+                    told.push(over.await);
+                    let ended = self.tell_owner(Template::GrantEnded, b"ended", since);
+                    told.push(ended.await);
                 }
+                // One phone that cannot be told yet keeps the other from nothing.
+                told.into_iter().collect::<Result<(), _>>()?;
                 Ok(None)
             }
             Standing::Declined => Ok(None),
@@ -248,31 +254,37 @@ impl Held<'_> {
 
     async fn tell_uses(&self) -> Result<(), Problem> {
         let store = &self.service.store;
-        for decision in store.untold_uses(&self.stored.grant).await? {
-            self.tell_owner(Template::GrantUsed, &decision.0).await?;
+        for (decision, since) in store.untold_uses(&self.stored.grant).await? {
+            self.tell_owner(Template::GrantUsed, &decision.0, since)
+                .await?;
             store.use_told(&decision, self.service.clock.now()).await?;
         }
         Ok(())
     }
 
     /// Tells the owner, where they have a phone.
-    async fn tell_owner(&self, template: Template, once: &[u8]) -> Result<(), Problem> {
+    async fn tell_owner(
+        &self,
+        template: Template,
+        once: &[u8],
+        since: UnixTime,
+    ) -> Result<(), Problem> {
         match &self.profile.contact {
-            Some(contact) => self.tell(template, contact, once).await,
+            Some(contact) => self.tell(template, contact, once, since).await,
             None => Ok(()),
         }
     }
 
-    async fn tell(&self, template: Template, contact: &str, once: &[u8]) -> Result<(), Problem> {
+    async fn tell(
+        &self,
+        template: Template,
+        contact: &str,
+        once: &[u8],
+        since: UnixTime,
+    ) -> Result<(), Problem> {
         let text = self.text(template, contact, once);
-        match self.service.notifier.send(&text).await {
-            // A blocked or lost phone is told nothing, and must not keep anything open.
-            Err(problem) if problem.status == 409 => {
-                tracing::warn!(code = problem.code(), "a text was not taken");
-                Ok(())
-            }
-            other => other,
-        }
+        let now = self.service.clock.now();
+        self.service.notifier.tell(&text, since, now).await
     }
 
     fn text(&self, template: Template, contact: &str, once: &[u8]) -> Text {

@@ -23,6 +23,7 @@ impl Job<'_> {
                 })
             }
             Task::Await { .. } => self.reply(task).await,
+            Task::Tell { texts, since } => self.tell_later(texts, *since).await,
             Task::Follow { .. } => self.follow(task).await,
             Task::Lapse { policy, on, .. } => Ok(self.lapse(policy, *on)),
             Task::Boundary { on } => self.at_boundary(*on).await,

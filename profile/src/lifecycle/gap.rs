@@ -2,7 +2,7 @@
 
 use contracts::application::{Answer, Approval};
 use contracts::encoding::Bytes32;
-use contracts::lifecycle::{Action, Event, LAPSE_DAYS, Matter};
+use contracts::lifecycle::{Action, Event, Gap, LAPSE_DAYS, Matter};
 use contracts::receipt::{Entry, EntryKind};
 use contracts::units::Day;
 use oracles::problem::Problem;
@@ -22,6 +22,12 @@ impl Job<'_> {
                 jurisdiction,
                 from,
             } => {
+                let state = service.lifecycle_state(profile).await?;
+                let waited_for =
+                    matches!(state.gap, Gap::Quoting { offer: open, .. } if open == *offer);
+                if !waited_for {
+                    return Ok(Done::default());
+                }
                 let key = &self.claimed.task;
                 let chosen = service.choose_plan(profile, *attempt, *jurisdiction, *from, key);
                 match chosen.await? {

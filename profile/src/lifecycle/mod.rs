@@ -22,6 +22,7 @@ use contracts::units::{Day, UnixTime};
 use oracles::problem::Problem;
 use serde::{Deserialize, Serialize};
 
+use crate::notifier::Text;
 use crate::oracle::random32;
 use crate::seal::SealKey;
 use crate::service::{Service, token_hash};
@@ -70,6 +71,8 @@ pub(crate) enum Task {
         /// The question that is asked, where the reply files it.
         question: Option<Bytes32>,
     },
+    /// Tell phones that were not verified when it happened.
+    Tell { texts: Vec<Text>, since: UnixTime },
     /// Take what an agency says about an application.
     Follow {
         jurisdiction: Jurisdiction,
@@ -98,9 +101,10 @@ impl Task {
     /// What a metric calls it.
     fn kind(&self) -> &'static str {
         match self {
-            Self::Act { action } => lane(action),
+            Self::Act { action } => party(action),
             Self::Append { .. } => "ledger",
             Self::Await { .. } => "reply",
+            Self::Tell { .. } => "tell",
             Self::Follow { .. } => "follow",
             Self::Lapse { .. } => "lapse",
             Self::Boundary { .. } => "age",
@@ -108,8 +112,26 @@ impl Task {
     }
 }
 
-/// Lanes: tasks of one are done in order.
-fn lane(action: &Action) -> &'static str {
+/// Lanes: tasks of one are done in order, and wait for nothing in another. Those of an agency, or about a policy, are its own, so
+/// that whom one of them waits for keeps nothing from another.
+fn lane(action: &Action) -> String {
+    match action {
+        Action::File { jurisdiction, .. } | Action::Notify { jurisdiction, .. } => {
+            format!("agency {jurisdiction}")
+        }
+        Action::Quote { .. } => "quote".to_owned(),
+        // A purchase that may have been made covers days: the next comes after it.
+        Action::Enrol { .. } => "purchase".to_owned(),
+        Action::EndGap { policy, .. } => format!("{ENDINGS}{policy}"),
+        action => party(action).to_owned(),
+    }
+}
+
+/// How the lanes of policies that end begin.
+const ENDINGS: &str = "end ";
+
+/// Whom an action goes to.
+fn party(action: &Action) -> &'static str {
     match action {
         // The notifier has one decision open at a time: it is taken back before the next is asked.
         Action::Text { .. } | Action::Withdraw { .. } => "owner",
@@ -246,13 +268,13 @@ impl Service {
         for (within, action) in actions.into_iter().enumerate() {
             let due_at = spread::due(&action, now, spread);
             let (lane, payload) = match action {
-                Action::Log { .. } => ("ledger", Task::Append { seq, entry }),
+                Action::Log { .. } => ("ledger".to_owned(), Task::Append { seq, entry }),
                 Action::Timer { .. } => continue,
                 action => (lane(&action), Task::Act { action }),
             };
             let new = NewTask {
                 task: task_id(id, seq, within),
-                lane,
+                lane: &lane,
                 place: (seq, within),
                 payload: &payload,
                 due_at,
@@ -268,6 +290,14 @@ impl Service {
         save_lifecycle(tx, &key, id, seq, &next, due).await?;
         tracing::info!(event = event.name(), seq, "a lifecycle took an event");
         Ok(true)
+    }
+
+    /// Whether a policy of a profile is still to be ended.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn is_ending(&self, profile: &StoredProfile) -> Result<bool, Problem> {
+        Ok(self.store.waits_in(&profile.profile, ENDINGS).await?)
     }
 
     /// The state of a profile's cover.

@@ -17,7 +17,7 @@ use super::worker::{Done, Job};
 use super::{Task, await_lane, open_matters};
 use crate::api::types::{Outcome, State};
 use crate::grant::{Asked, Purpose, Settled};
-use crate::notifier::{Params, Reply as Heard, Template, Text};
+use crate::notifier::{Params, Reply as Heard, Template, Text, UNVERIFIED};
 use crate::store::StoreError;
 use crate::store::lifecycle::keep_document;
 
@@ -77,10 +77,7 @@ impl Job<'_> {
         match wanted.asks {
             Some(matter @ Matter::Apply { case }) => self.ask_to_apply(matter, case).await,
             Some(matter) => self.ask_about(wanted, template, matter).await,
-            None => {
-                self.tell(wanted, template, "").await?;
-                Ok(Done::default())
-            }
+            None => self.tell(wanted, template, "").await,
         }
     }
 
@@ -89,12 +86,13 @@ impl Job<'_> {
         let question: Option<Bytes32> = self.document(&question_of(case)).await?;
         let question = question.ok_or_else(Problem::internal)?;
         let asked = self.service.question_view(self.profile, &question).await?;
-        let mut asked = self.service.to_verdict(self.profile, asked).await?;
-        if asked.state == State::Decided {
-            asked = self.advance(&question).await?;
-        }
+        let asked = self.service.to_verdict(self.profile, asked).await?;
         let decision = asked.decision.as_deref().unwrap_or_default();
         let decision = Bytes32::parse(decision).map_err(|_| Problem::internal())?;
+        self.keep_decision(&matter, &decision).await?;
+        if asked.state == State::Decided {
+            self.advance(&question).await?;
+        }
         let now = self.service.clock.now();
         let task = Task::Await {
             matter,
@@ -103,7 +101,7 @@ impl Job<'_> {
             closes: now,
             question: Some(question),
         };
-        Ok(self.then_await(&matter, decision, task))
+        Ok(then_await(&matter, task))
     }
 
     /// A text about something that is not filed: a change, or an offer.
@@ -130,6 +128,7 @@ impl Job<'_> {
                 self.service.plan_decision(self.profile, quote).await?
             }
         };
+        self.keep_decision(&matter, &decision).await?;
         if let Some(free) = free(wanted) {
             self.tell(wanted, free, "free").await?;
         }
@@ -144,7 +143,7 @@ impl Job<'_> {
             String::new(),
         );
         text.params.label = label;
-        self.send(&text, true).await?;
+        self.service.notifier.send(&text).await?;
         let task = Task::Await {
             matter,
             decision,
@@ -152,15 +151,16 @@ impl Job<'_> {
             closes: self.deadline(wanted),
             question: None,
         };
-        Ok(self.then_await(&matter, decision, task))
+        Ok(then_await(&matter, task))
     }
 
-    fn then_await(&self, matter: &Matter, decision: Bytes32, task: Task) -> Done {
-        Done {
-            documents: vec![(decision_of(matter), json!(decision))],
-            follow_up: Some((await_lane(matter), task)),
-            ..Done::default()
-        }
+    /// Keeps which decision a text asks about, before it leaves: whatever happens then, it can be taken back.
+    async fn keep_decision(&self, matter: &Matter, decision: &Bytes32) -> Result<(), Problem> {
+        let mut tx = self.service.store.begin().await?;
+        let (profile, name) = (&self.profile.profile, decision_of(matter));
+        keep_document(&mut tx, &self.key, profile, &name, decision).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
     }
 
     /// The end of the last day: the same at every attempt, for the text must be.
@@ -169,20 +169,63 @@ impl Job<'_> {
         UnixTime(day.start().0 + DAY)
     }
 
-    /// Tells the owner, and representatives that there is something to hear.
-    async fn tell(&self, wanted: &Wanted, template: Template, which: &str) -> Result<(), Problem> {
+    /// Tells the owner, and representatives that there is something to hear. Phones that are not verified are told later, and
+    /// hold up nothing until then.
+    async fn tell(
+        &self,
+        wanted: &Wanted,
+        template: Template,
+        which: &str,
+    ) -> Result<Done, Problem> {
+        let mut texts = Vec::new();
         if let Some(contact) = self.profile.contact.clone() {
-            let text = self.text_to(contact, wanted, template, None, which.to_owned());
-            self.send(&text, false).await?;
+            texts.push(self.text_to(contact, wanted, template, None, which.to_owned()));
         }
         for told in self.service.told_too(self.profile).await? {
             let (grant, contact, label) = told;
             let which = format!("{which}{grant}");
             let mut text = self.text_to(contact, wanted, Template::News, None, which);
             text.params.label = label;
-            self.send(&text, false).await?;
+            texts.push(text);
         }
-        Ok(())
+        let since = self.service.clock.now();
+        let texts = self.tell_each(texts, since).await?;
+        let task = &self.claimed.task;
+        let follow_up =
+            (!texts.is_empty()).then(|| (format!("tell {task}"), Task::Tell { texts, since }));
+        Ok(Done {
+            follow_up,
+            ..Done::default()
+        })
+    }
+
+    /// Tells what phones that were not verified have not heard yet.
+    pub(super) async fn tell_later(
+        &self,
+        texts: &[Text],
+        since: UnixTime,
+    ) -> Result<Done, Problem> {
+        let state = self.service.lifecycle_state(self.profile).await?;
+        if state.died.is_some() || self.tell_each(texts.to_vec(), since).await?.is_empty() {
+            return Ok(Done::default());
+        }
+        Err(Problem::conflict(
+            UNVERIFIED,
+            "a phone has not said YES to the verification text: it is told when it has",
+        ))
+    }
+
+    /// Hands over texts that only tell, and gives back those whose phones are not verified.
+    async fn tell_each(&self, texts: Vec<Text>, since: UnixTime) -> Result<Vec<Text>, Problem> {
+        let now = self.service.clock.now();
+        let mut left = Vec::new();
+        for text in texts {
+            match self.service.notifier.tell(&text, since, now).await {
+                Err(problem) if problem.code() == UNVERIFIED => left.push(text),
+                told => told?,
+            }
+        }
+        Ok(left)
     }
 
     /// Whom a text about a matter asks: decided once, before it leaves, so that it is the same at every attempt.
@@ -232,13 +275,6 @@ impl Job<'_> {
             deadline: asks.then(|| self.deadline(wanted)),
             undo_seconds: (asks && !nothing).then_some(undo),
             idempotency_key: format!("{}{which}", self.claimed.task),
-        }
-    }
-
-    async fn send(&self, text: &Text, asks: bool) -> Result<(), Problem> {
-        match asks {
-            true => self.service.notifier.send(text).await,
-            false => self.service.notifier.tell(text).await,
         }
     }
 
@@ -351,6 +387,13 @@ impl Job<'_> {
             self.service.notifier.withdraw(&decision).await?;
         }
         Ok(Done::default())
+    }
+}
+
+fn then_await(matter: &Matter, task: Task) -> Done {
+    Done {
+        follow_up: Some((await_lane(matter), task)),
+        ..Done::default()
     }
 }
 

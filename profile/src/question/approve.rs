@@ -6,16 +6,22 @@
 use contracts::application::Answer;
 use contracts::encoding::Bytes32;
 use contracts::receipt::EntryKind;
-use contracts::token::MAX_SKEW;
+use contracts::token::{Claims, MAX_SKEW};
+use contracts::units::UnixTime;
 use oracles::problem::Problem;
 
 use super::{Proved, Salted, Work, kind, outbox};
 use crate::api::types::{Outcome, State, Waiting, WaitingFor};
-use crate::grant::Settled;
-use crate::notifier::{Reply, Text};
+use crate::grant::{Purpose, Settled};
+use crate::notifier::{Params, Reply, Text};
 use crate::oracle::Decision;
 use crate::store::StoreError;
 use crate::store::questions::mark_sent;
+
+/// The notifier's word for a question whose last day is over.
+const EXPIRED: &str = "expired";
+/// Seconds in a day.
+const DAY: i64 = 86_400;
 
 impl Work<'_> {
     /// Hands a queued text to the notifier; does nothing when that is done already.
@@ -37,13 +43,64 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Queues the text that asks, to whom it is found to go now; one that is queued goes to the same phone at every attempt.
+    async fn queue_ask(&self, claims: &Claims) -> Result<(), Problem> {
+        let service = self.service;
+        let asked = service.asked(&self.profile, Purpose::Apply).await?;
+        if asked.grant.is_none() {
+            service.reachable(&self.profile).await?;
+        }
+        let label = service.label_for(&self.profile, &asked).await?;
+        let approval = &service.approval;
+        let days = i64::from(approval.deadline_days);
+        let deadline = service.clock.now().0 + days * DAY;
+        let text = Text {
+            template: asked.template(self.question.template),
+            contact: asked.contact.clone(),
+            params: Params {
+                jurisdiction: self.question.jurisdiction,
+                label,
+            },
+            decision_id: Some(claims.jti),
+            deadline: Some(UnixTime(deadline.min(claims.exp.0))),
+            undo_seconds: Some(approval.undo_seconds),
+            idempotency_key: self.once(outbox::ASK),
+        };
+        let mut tx = service.store.begin().await?;
+        if self.queue(&mut tx, outbox::ASK, &text).await? {
+            service
+                .note_asked(&mut tx, &claims.jti, &asked, Purpose::Apply)
+                .await?;
+        }
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
+    }
+
     pub(super) async fn ask_owner(&mut self) -> Result<(), Problem> {
+        let (store, id) = (&self.service.store, &self.question.question);
+        let queued = store.outbox::<Text>(&self.key, id, outbox::ASK);
+        let queued = match queued.await? {
+            Some(queued) => queued,
+            None => {
+                let decision: Decision = self.document(kind::DECISION).await?;
+                let claims = self.service.oracles.claims(&decision.token)?;
+                if claims.exp <= self.service.clock.now() {
+                    let mut tx = store.begin().await?;
+                    self.put(&mut tx, kind::REFUSAL, &EXPIRED).await?;
+                    return self.finish(tx, Outcome::NoReply).await;
+                }
+                self.queue_ask(&claims).await?;
+                let queued = store.outbox(&self.key, id, outbox::ASK).await?;
+                queued.ok_or_else(Problem::internal)?
+            }
+        };
         match self.asked_of().await? {
-            // Who is asked in the owner's place could be reached when that was decided.
+            // Who is asked in the owner's place could be reached when that was found.
             Some(_) => {}
             None => self.service.reachable(&self.profile).await?,
         }
         self.send_text(outbox::ASK).await?;
+        self.question.deadline = queued.payload.deadline;
         let tx = self.service.store.begin().await?;
         self.save(tx, State::Texted).await
     }
@@ -65,7 +122,7 @@ impl Work<'_> {
         // The notifier closes a question in time; if it does not, a reply that never comes must not keep it.
         let undo = i64::from(service.approval.undo_seconds);
         if service.clock.now().0 > until.0 + undo + MAX_SKEW {
-            self.settle(&jti, &Reply::Closed("expired".to_owned()))
+            self.settle(&jti, &Reply::Closed(EXPIRED.to_owned()))
                 .await?;
             return Ok(None);
         }

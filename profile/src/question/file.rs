@@ -95,7 +95,8 @@ impl Work<'_> {
             return Ok(());
         };
         let text = self.tells(contact, template, None, self.once(outbox::TELL));
-        self.queue(tx, outbox::TELL, &text).await
+        self.queue(tx, outbox::TELL, &text).await?;
+        Ok(())
     }
 
     fn tells(
@@ -119,12 +120,15 @@ impl Work<'_> {
         }
     }
 
-    /// Tells the owner, and representatives that there is something to hear. A text that the notifier will not send (a blocked
-    /// phone, say) must not keep the question open.
+    /// Tells the owner, and representatives that there is something to hear. A phone that the notifier sends nothing to (a blocked
+    /// one, say) must not keep the question open; whoever replied has another.
     async fn tell(&self) -> Result<(), Problem> {
         let taken = |sent: Result<(), Problem>| match sent {
-            Err(problem) if problem.status != 409 => Err(problem),
-            _ => Ok(()),
+            Err(problem) if problem.status == 409 => {
+                tracing::warn!(code = problem.code(), "a text was not taken");
+                Ok(())
+            }
+            other => other,
         };
         if self.profile.contact.is_some() {
             taken(self.send_text(outbox::TELL).await)?;

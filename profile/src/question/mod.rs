@@ -268,7 +268,13 @@ impl Work<'_> {
         Bytes32::from(hash).to_string()
     }
 
-    async fn queue<T: Serialize>(&self, tx: &mut Tx, kind: &str, item: &T) -> Result<(), Problem> {
+    /// Queues something to send; false where it is queued already.
+    async fn queue<T: Serialize>(
+        &self,
+        tx: &mut Tx,
+        kind: &str,
+        item: &T,
+    ) -> Result<bool, Problem> {
         let (id, once, now) = (
             &self.question.question,
             self.once(kind),

@@ -73,6 +73,8 @@ pub struct StoredPolicy {
     pub start: Day,
     /// First day without.
     pub end: Day,
+    /// The day that the insurer may have ended it on, while that is open.
+    pub ending: Option<Day>,
     /// The policy, sealed.
     pub document: Option<String>,
     /// The statement, sealed.
@@ -105,6 +107,10 @@ fn policy(row: &AnyRow) -> Result<StoredPolicy, StoreError> {
             .ok_or(StoreError::Corrupt("state"))?,
         start: parsed(row, "start_day")?,
         end: parsed(row, "end_day")?,
+        ending: row
+            .try_get::<Option<String>, _>("ending_day")?
+            .map(|day| day.parse().map_err(|_| StoreError::Corrupt("ending_day")))
+            .transpose()?,
         document: row.try_get("document")?,
         statement: row.try_get("statement")?,
     })
@@ -295,7 +301,8 @@ pub async fn answer_enquiry(
     Ok(())
 }
 
-/// Writes a purchase down before it is made; false if days of it are covered by another policy of the profile, or may be.
+/// Writes a purchase down before it is made; false if days of it are covered by another policy of the profile, or may be. One
+/// that was void from its first day covers none.
 ///
 /// # Errors
 /// The database's.
@@ -312,7 +319,7 @@ pub async fn insert_purchase(
         .await?;
     let meets = sqlx::query(
         "SELECT 1 FROM gap_policy WHERE profile = $1 AND enquiry <> $2 AND state <> 'refused'
-         AND start_day < $4 AND end_day > $3",
+         AND start_day < end_day AND start_day < $4 AND end_day > $3",
     )
     .bind(profile.to_string())
     .bind(new.enquiry.to_string())
@@ -368,19 +375,22 @@ pub async fn settle_purchase(
     Ok(())
 }
 
-/// Notes, before the insurer hears of it, that a policy ends on a day; false if it is not held. The day is final.
+/// Notes, before the insurer hears of it, that a policy ends on a day; false if it is not held, or is being ended on another.
 ///
 /// # Errors
 /// The database's.
 pub async fn begin_ending(
     tx: &mut Tx,
     enquiry: &Bytes32,
+    day: Day,
     now: UnixTime,
 ) -> Result<bool, StoreError> {
     let begun = sqlx::query(
-        "UPDATE gap_policy SET state = 'ending', changed_at = $2 WHERE enquiry = $1 AND state = 'held'",
+        "UPDATE gap_policy SET state = 'ending', ending_day = $2, changed_at = $3
+         WHERE enquiry = $1 AND (state = 'held' OR state = 'ending' AND COALESCE(ending_day, $2) = $2)",
     )
     .bind(enquiry.to_string())
+    .bind(day.to_string())
     .bind(now.0)
     .execute(&mut **tx)
     .await?;
@@ -402,7 +412,7 @@ pub async fn settle_ending(
         None => PolicyState::Held,
     };
     sqlx::query(
-        "UPDATE gap_policy SET state = $2, end_day = COALESCE($3, end_day), statement = $4, changed_at = $5
+        "UPDATE gap_policy SET state = $2, end_day = COALESCE($3, end_day), ending_day = NULL, statement = $4, changed_at = $5
          WHERE enquiry = $1 AND state = 'ending'",
     )
     .bind(enquiry.to_string())

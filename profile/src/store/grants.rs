@@ -152,15 +152,20 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn untold_uses(&self, grant: &Bytes32) -> Result<Vec<Bytes32>, StoreError> {
+    pub async fn untold_uses(
+        &self,
+        grant: &Bytes32,
+    ) -> Result<Vec<(Bytes32, UnixTime)>, StoreError> {
         let rows = sqlx::query(
-            "SELECT decision FROM grant_use
+            "SELECT decision, settled_at FROM grant_use
              WHERE grant_id = $1 AND outcome IN ('yes', 'no') AND told_at IS NULL ORDER BY settled_at, decision LIMIT 100",
         )
         .bind(grant.to_string())
         .fetch_all(self.pool())
         .await?;
-        rows.iter().map(|row| id(row, "decision")).collect()
+        rows.iter()
+            .map(|row| Ok((id(row, "decision")?, UnixTime(row.try_get("settled_at")?))))
+            .collect()
     }
 
     /// Notes that the owner was told of a use.

@@ -310,6 +310,20 @@ impl Store {
         number(&row, "n")
     }
 
+    /// Whether a task of a profile waits in a lane whose name begins so.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn waits_in(&self, profile: &Bytes32, lane: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM lifecycle_task WHERE profile = $1 AND lane LIKE $2 AND done_at IS NULL LIMIT 1";
+        let found = sqlx::query(sql)
+            .bind(profile.to_string())
+            .bind(format!("{lane}%"))
+            .fetch_optional(self.pool())
+            .await?;
+        Ok(found.is_some())
+    }
+
     pub(super) fn skip_locked(&self, tx: &Tx, table: &str) -> String {
         match tx.backend_name() {
             "SQLite" => String::new(),

@@ -44,6 +44,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0011_consent.sql"),
     include_str!("../../migrations/0012_watch.sql"),
     include_str!("../../migrations/0013_once.sql"),
+    include_str!("../../migrations/0014_ending.sql"),
 ];
 
 /// A transaction of either database.

@@ -332,7 +332,7 @@ pub async fn put_document<T: Serialize + ?Sized>(
     Ok(())
 }
 
-/// Seals and queues something to send; what is queued already stays as it is.
+/// Seals and queues something to send; what is queued already stays as it is. Says whether it was queued now.
 ///
 /// # Errors
 /// The database's.
@@ -344,12 +344,12 @@ pub async fn enqueue<T: Serialize + ?Sized>(
     idempotency_key: &str,
     payload: &T,
     now: UnixTime,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let sealed = key.seal(
         &context("outbox", question, kind),
         to_json(payload).as_bytes(),
     );
-    sqlx::query(
+    let queued = sqlx::query(
         "INSERT INTO outbox (question, kind, idempotency_key, payload, created_at) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (question, kind) DO NOTHING",
     )
@@ -360,7 +360,7 @@ pub async fn enqueue<T: Serialize + ?Sized>(
     .bind(now.0)
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    Ok(queued.rows_affected() == 1)
 }
 
 /// Notes that the receiver of a queued item has answered.

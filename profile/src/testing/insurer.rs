@@ -82,6 +82,10 @@ fn answer<T: Serialize>(
 }
 
 async fn enquire(net: Net, body: web::Bytes) -> Result<HttpResponse, Problem> {
+    net.with(|memory| *memory.calls.entry("enquiry".to_owned()).or_default() += 1);
+    if net.lies(Lie::QuotesDown) {
+        return Err(lost());
+    }
     let exchange = Exchange::Enquiry;
     let (enquiry, plain): (Enquiry, _) = open(&net, exchange, &body);
     let file = file();
@@ -168,9 +172,16 @@ async fn buy(net: Net, body: web::Bytes) -> Result<HttpResponse, Problem> {
 }
 
 async fn end(net: Net, body: web::Bytes) -> Result<HttpResponse, Problem> {
+    if net.lies(Lie::EndingsDown) {
+        return Err(lost());
+    }
     let exchange = Exchange::Ending;
     let (ending, plain): (Ending, _) = open(&net, exchange, &body);
     let today = net.clock.today();
+    let refused = || {
+        let status = actix_web::http::StatusCode::UNPROCESSABLE_ENTITY;
+        Problem::new(status, "end", "Refused", "too far back")
+    };
     let (to, statement) = net.with(|memory| {
         let books = &mut memory.books;
         let of =
@@ -194,10 +205,14 @@ async fn end(net: Net, body: web::Bytes) -> Result<HttpResponse, Problem> {
             .iter()
             .find(|one| one.terms.policy == ending.policy);
         if let Some(statement) = known {
-            return (to, statement.clone());
+            return Ok((to, statement.clone()));
         }
         let rules = file().plan(&offer.plan).unwrap().end;
         let (start, latest) = (offer.start, offer.latest_end);
+        let earliest = today.plus(-i64::from(rules.back)).unwrap().max(start);
+        if ending.end < earliest || ending.end > latest {
+            return Err(refused());
+        }
         let settlement = settle(offer.premium, start, latest, ending.end, today, &rules).unwrap();
         let terms = StatementTerms {
             policy: ending.policy,
@@ -208,8 +223,8 @@ async fn end(net: Net, body: web::Bytes) -> Result<HttpResponse, Problem> {
         let signature = Bytes(net.insurer_key.sign(&terms.message()).to_bytes());
         let statement = Statement { terms, signature };
         books.statements.push(statement.clone());
-        (to, statement)
-    });
+        Ok((to, statement))
+    })?;
     if statement.terms.end != ending.end {
         return Err(Problem::conflict("ended", "on another day"));
     }
@@ -237,6 +252,15 @@ impl World {
         }
     }
 
+    /// First days without cover of the policies that ended.
+    pub(crate) fn ended_on(&self) -> Vec<contracts::units::Day> {
+        let ended = |memory: &mut super::Memory| {
+            let statements = memory.books.statements.iter();
+            statements.map(|statement| statement.terms.end).collect()
+        };
+        self.network.with(ended)
+    }
+
     /// How many purchases brought a policy, and how many policies ended.
     pub(crate) fn sold(&self) -> (usize, usize) {
         self.network.with(|memory| {
@@ -249,5 +273,9 @@ impl World {
 impl Network {
     pub(crate) fn clock_today(&self) -> contracts::units::Day {
         self.clock.today()
+    }
+
+    pub(crate) fn clock_now(&self) -> contracts::units::UnixTime {
+        self.clock.now()
     }
 }

@@ -115,12 +115,20 @@ pub(crate) enum Lie {
     NoticeAnswerLost,
     /// The agency refuses what it is told.
     NoticeRefused,
+    /// The agency does not know the application that it is told of.
+    NoticeUnknown,
+    /// The agency takes no notices.
+    NoticesDown,
     /// The agency's statements are signed with another key.
     ForgedStatement,
     /// The decision is made and every answer is lost.
     DecisionAnswerLost,
     /// The notifier takes the text and its answer is lost.
     TextAnswerLost,
+    /// The notifier takes texts that ask and every answer is lost.
+    AskAnswersLost,
+    /// The notifier does not know the service's token.
+    TokenUnknown,
     /// The entry is appended and every answer is lost.
     ReceiptLost,
     /// The physician's practice takes nothing.
@@ -137,6 +145,10 @@ pub(crate) enum Lie {
     ShortRefund,
     /// The insurer acts and the answer is lost.
     InsurerAnswerLost,
+    /// The insurer answers no enquiry.
+    QuotesDown,
+    /// The insurer ends nothing.
+    EndingsDown,
 }
 
 /// What an owner's handles would say.

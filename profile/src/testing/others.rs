@@ -72,6 +72,15 @@ async fn message(
 ) -> Result<HttpResponse, Problem> {
     authorised(&request);
     net.with(|memory| *memory.calls.entry("text".to_owned()).or_default() += 1);
+    if net.lies(Lie::TokenUnknown) {
+        let status = actix_web::http::StatusCode::UNAUTHORIZED;
+        return Err(Problem::new(
+            status,
+            "unauthorised",
+            "Unknown",
+            "no such token",
+        ));
+    }
     let text: Text = serde_json::from_slice(&body).unwrap();
     let value: Value = serde_json::from_slice(&body).unwrap();
     if net.with(|memory| memory.unverified.contains(&text.contact)) {
@@ -92,7 +101,8 @@ async fn message(
             .clone()
     });
     assert_eq!(known, value, "one key, one text");
-    if net.loses(Lie::TextAnswerLost) {
+    let asks = value.get("decision_id").is_some();
+    if net.loses(Lie::TextAnswerLost) || asks && net.lies(Lie::AskAnswersLost) {
         return Err(lost());
     }
     Ok(HttpResponse::Accepted().json(json!({"id": "m", "state": "queued", "code": "K7"})))
@@ -187,10 +197,16 @@ async fn notice(
 ) -> Result<HttpResponse, Problem> {
     let key = request.headers().get("idempotency-key").unwrap();
     let key = key.to_str().unwrap().to_owned();
-    if net.lies(Lie::NoticeRefused) {
-        net.with(|memory| *memory.calls.entry("refused notice".to_owned()).or_default() += 1);
-        let status = actix_web::http::StatusCode::UNPROCESSABLE_ENTITY;
-        return Err(Problem::new(status, "verdict", "Refused", "not so"));
+    use actix_web::http::StatusCode;
+    for (lie, status) in [
+        (Lie::NoticeRefused, StatusCode::UNPROCESSABLE_ENTITY),
+        (Lie::NoticeUnknown, StatusCode::NOT_FOUND),
+        (Lie::NoticesDown, StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        if net.lies(lie) {
+            net.with(|memory| *memory.calls.entry("refused notice".to_owned()).or_default() += 1);
+            return Err(Problem::new(status, "verdict", "Refused", "not so"));
+        }
     }
     let told: crate::agency::StatusNotice = serde_json::from_slice(&body).unwrap();
     net.with(|memory| {

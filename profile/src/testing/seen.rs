@@ -33,6 +33,12 @@ impl World {
         })
     }
 
+    /// Whether a decision was taken back at the notifier.
+    pub(crate) fn withdrawn(&self, decision: &Bytes32) -> bool {
+        self.network
+            .with(|memory| memory.withdrawn.contains(decision))
+    }
+
     /// The flags that the practice was told of.
     pub(crate) fn alerts(&self) -> Vec<String> {
         self.network.with(|memory| memory.alerts.clone())

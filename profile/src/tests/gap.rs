@@ -8,7 +8,7 @@ use contracts::units::{Cents, Day};
 use crate::api::types::State;
 use crate::gap::{GapNeed, GapOffers};
 use crate::store::StoredProfile;
-use crate::store::gap::PolicyState;
+use crate::store::gap::{PolicyState, begin_ending};
 use crate::testing::insurer::INSURER;
 use crate::testing::{Lie, Owner, World};
 
@@ -195,6 +195,74 @@ async fn a_lifecycles_policy_ends_once_and_not_after_it_is_over() {
     let other = Bytes32::from([9; 32]).to_string();
     let unknown = service.end_plan(&buyer.profile, &other, offer.start).await;
     assert_eq!(unknown.unwrap_err().status, 404);
+    buyer.world.end().await;
+}
+
+#[actix_web::test]
+async fn a_policy_ends_on_the_first_day_that_its_rules_still_allow_though_the_answer_is_lost() {
+    let mut buyer = Buyer::new("987-65-4372").await;
+    let offers = buyer.try_quote("k", 5).await;
+    let policy = buyer.enrol(&offers, 0, Answer::Yes).await.unwrap();
+    let (start, id) = (policy.terms.offer.start, policy.terms.policy.to_string());
+    let on = start.plus(3).unwrap();
+    let end = async |buyer: &Buyer| {
+        let service = buyer.world.service.service();
+        let ended = service.end_plan(&buyer.profile, &id, on).await;
+        ended.map_err(|problem| problem.code().to_owned())
+    };
+    // Forty days into it, of which its rules take back thirty-one.
+    buyer.world.sleep_days(45).await;
+    buyer.world.lie(Lie::InsurerAnswerLost);
+    assert_eq!(end(&buyer).await.unwrap_err(), "insurer-unavailable");
+    let allowed = start.plus(9).unwrap();
+    assert_eq!(buyer.world.ended_on(), [allowed]);
+    let other = buyer.end(&policy, allowed.plus(1).unwrap()).await;
+    assert_eq!(other.unwrap_err(), "ending");
+    buyer.world.sleep_days(2).await;
+    end(&buyer).await.unwrap();
+    assert_eq!(buyer.world.ended_on(), [allowed]);
+    let service = buyer.world.service.service();
+    let kept = service.gap_policies(&buyer.profile).await.unwrap();
+    assert_eq!((kept[0].state, kept[0].end), (PolicyState::Ended, allowed));
+    assert!(kept[0].statement.is_some() && kept[0].ending.is_none());
+    end(&buyer).await.unwrap();
+    buyer.world.end().await;
+}
+
+#[actix_web::test]
+async fn a_policy_that_no_day_is_left_of_needs_no_end() {
+    let mut buyer = Buyer::new("987-65-4373").await;
+    let offers = buyer.try_quote("k", 5).await;
+    let policy = buyer.enrol(&offers, 0, Answer::Yes).await.unwrap();
+    let offer = &policy.terms.offer;
+    let back = offer.latest_end.number() - buyer.day(0).number() + 31;
+    let id = policy.terms.policy.to_string();
+    let on = offer.start;
+    // It may have reached the insurer, and did not.
+    let mut tx = buyer.world.store.store.begin().await.unwrap();
+    let now = buyer.world.network.clock_now();
+    begin_ending(&mut tx, &offer.enquiry, on, now)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    buyer.world.sleep_days(back).await;
+    let service = buyer.world.service.service();
+    service.end_plan(&buyer.profile, &id, on).await.unwrap();
+    assert_eq!(buyer.world.sold(), (1, 0));
+    let kept = service.gap_policies(&buyer.profile).await.unwrap();
+    assert_eq!(kept[0].state, PolicyState::Held);
+    buyer.world.end().await;
+}
+
+#[actix_web::test]
+async fn a_policy_that_was_void_from_its_first_day_covers_none() {
+    let buyer = Buyer::new("987-65-4374").await;
+    let offers = buyer.try_quote("k", 5).await;
+    let policy = buyer.enrol(&offers, 0, Answer::Yes).await.unwrap();
+    buyer.end(&policy, policy.terms.offer.start).await.unwrap();
+    let earlier = buyer.try_quote("earlier", 3).await;
+    buyer.enrol(&earlier, 0, Answer::Yes).await.unwrap();
+    assert_eq!(buyer.world.sold(), (2, 1));
     buyer.world.end().await;
 }
 

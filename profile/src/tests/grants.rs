@@ -28,13 +28,13 @@ pub(super) fn grant(basis: &str, scope: &str) -> Value {
 }
 
 /// The phone number's contact handle that the tests enrol an owner with.
-fn phone_of(ssn: &str) -> String {
+pub(super) fn phone_of(ssn: &str) -> String {
     format!("contact-{}", contracts::encoding::to_base64url(ssn))
 }
 
 impl World {
     /// An enrolled child: nobody to text.
-    async fn child(&self, ssn: &str) -> Owner {
+    pub(super) async fn child(&self, ssn: &str) -> Owner {
         let created = self.created(ssn).await;
         let mut call = self.claims(&created, ssn);
         call.contact = None;
@@ -64,7 +64,7 @@ impl World {
         .await
     }
 
-    async fn recorded(&self, owner: &Owner, body: Value) -> (u16, Value) {
+    pub(super) async fn recorded(&self, owner: &Owner, body: Value) -> (u16, Value) {
         let body = json!({"profile": owner.profile, "grant": body});
         self.call(
             "POST",
@@ -76,7 +76,7 @@ impl World {
         .await
     }
 
-    async fn grants(&self, owner: &Owner) -> Vec<Grant> {
+    pub(super) async fn grants(&self, owner: &Owner) -> Vec<Grant> {
         let path = format!("/v1/profiles/{}/grants", owner.profile);
         let (status, body) = self
             .call("GET", &path, Some(&owner.token), None, None)
@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    async fn revoke(&self, owner: &Owner, grant: &Grant) -> Grant {
+    pub(super) async fn revoke(&self, owner: &Owner, grant: &Grant) -> Grant {
         let path = format!(
             "/v1/profiles/{}/grants/{}/revocation",
             owner.profile, grant.grant
@@ -148,7 +148,7 @@ async fn a_guardian_acts_for_a_child_without_a_phone_and_agency_audit_and_record
     let world = World::new().await;
     let child = world.child("987-65-6001").await;
     let question = world.ask(&child, "q").await.question;
-    world.until(&child, &question, State::Proved).await;
+    world.until(&child, &question, State::Decided).await;
     let (status, body) = world.try_advance(&child, &question).await;
     assert_eq!((status, code(&body)), (409, "nobody-to-ask"));
 
@@ -281,6 +281,33 @@ async fn an_owner_designates_by_their_own_yes_and_is_told_of_grant_use_and_revoc
 }
 
 #[actix_web::test]
+async fn what_only_tells_is_not_lost_when_the_notifier_or_a_phone_is_not_ready() {
+    let world = World::new().await;
+    let ssn = "987-65-6014";
+    let owner = world.owner(ssn).await;
+    let made = world.designate(&owner, &grant("designation", "all")).await;
+    assert_eq!(made.0, 201, "{}", made.1);
+    let active = world.until_standing(&owner, Standing::Active).await;
+    world.until_told(&phone_of(ssn), "grant_given").await;
+    world.lie(Lie::TokenUnknown);
+    world.set_verified(&phone_of(ssn), false);
+    let texts = world.calls("text");
+    world.revoke(&owner, &active).await;
+    world.soon(async || world.calls("text") > texts).await;
+    world.honest();
+    // The owner's phone keeps hers from nothing.
+    world.until_told(AUNT, "grant_over").await;
+    assert!(
+        !world
+            .texts_to(&phone_of(ssn))
+            .contains(&"grant_ended".to_owned())
+    );
+    world.set_verified(&phone_of(ssn), true);
+    world.until_told(&phone_of(ssn), "grant_ended").await;
+    world.end().await;
+}
+
+#[actix_web::test]
 async fn attack_a_reply_under_a_revoked_grant_counts_for_nothing_and_says_why() {
     let world = World::new().await;
     let child = world.child("987-65-6003").await;
@@ -310,7 +337,7 @@ async fn attack_a_reply_under_a_revoked_grant_counts_for_nothing_and_says_why() 
         Standing::Revoked
     );
     let next = world.ask(&child, "next").await.question;
-    world.until(&child, &next, State::Proved).await;
+    world.until(&child, &next, State::Decided).await;
     let (status, body) = world.try_advance(&child, &next).await;
     assert_eq!((status, code(&body)), (409, "nobody-to-ask"));
     world.end().await;

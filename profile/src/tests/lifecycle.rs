@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use contracts::application::Answer;
 use contracts::calendar::month_end;
+use contracts::encoding::Bytes32;
 use contracts::lifecycle::{
     Change, Event, FILING_DAYS, Gap, Matter, Notice, Outcome, Payer, Phase, State, replay,
 };
@@ -15,6 +16,8 @@ use crate::agency::{StatusNotice, What};
 use crate::api::types::PolicyPage;
 use crate::lifecycle::Coverage;
 use crate::testing::{AUDIENCE, CONTRACT, INSURER, Lie, Owner, World, parse};
+
+use super::grants::phone_of;
 
 /// Longest wait for the workers: far more than they take, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -239,12 +242,21 @@ async fn a_loss_is_told_to_owner_and_agency_and_disputed_by_text() {
 
 #[actix_web::test]
 async fn a_notice_that_is_refused_for_good_does_not_hold_up_the_next() {
+    for (ssn, lie) in [
+        ("987-65-5011", Lie::NoticeRefused),
+        ("987-65-5012", Lie::NoticeUnknown),
+    ] {
+        a_notice_is_refused(ssn, lie).await;
+    }
+}
+
+async fn a_notice_is_refused(ssn: &str, lie: Lie) {
     let world = World::new().await;
-    let owner = world.watched("987-65-5011").await;
+    let owner = world.watched(ssn).await;
     world.reinstated(&owner).await;
     world.set_income(450_017);
     world.set_reply(Some(Answer::No));
-    world.lie(Lie::NoticeRefused);
+    world.lie(lie);
     world.changed(&owner, "raise", Change::IncomeUp).await;
     let review = |now: &Coverage| {
         let phase = now.state.case.map(|case| case.phase);
@@ -265,6 +277,39 @@ async fn a_notice_that_is_refused_for_good_does_not_hold_up_the_next() {
             .all(|told| !matches!(told.notice, Notice::Loss { .. })),
         "it was not sent again"
     );
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn a_phone_that_is_not_verified_is_told_when_it_is_and_holds_up_nothing() {
+    let world = World::new().await;
+    let ssn = "987-65-5023";
+    let owner = world.watched(ssn).await;
+    world.changed(&owner, "job", Change::IncomeDown).await;
+    world.until_cover(&owner, |now| pending(&now.state)).await;
+    world.set_verified(&phone_of(ssn), false);
+    let from = world.today();
+    let period_end = None;
+    world.says("CA-0", What::Accepted { from, period_end });
+    let waits = async || {
+        let sql = "SELECT task FROM lifecycle_task WHERE lane LIKE 'tell %' AND done_at IS NULL";
+        let pool = world.store.store.pool();
+        !sqlx::query(sql).fetch_all(pool).await.unwrap().is_empty()
+    };
+    world.soon(waits).await;
+    let idle = async || {
+        let sql = "SELECT task FROM lifecycle_task WHERE lane = 'owner' AND done_at IS NULL";
+        let pool = world.store.store.pool();
+        sqlx::query(sql).fetch_all(pool).await.unwrap().is_empty()
+    };
+    world.soon(idle).await;
+    assert!(
+        !world
+            .texts_to(&phone_of(ssn))
+            .contains(&"accepted".to_owned())
+    );
+    world.set_verified(&phone_of(ssn), true);
+    world.until_told(&phone_of(ssn), "accepted").await;
     world.end().await;
 }
 
@@ -457,6 +502,110 @@ async fn a_loss_ends_in_gap_cover_on_the_owners_yes_and_that_cover_ends_when_the
     let store = &world.service.service().store;
     let others = store.policies_of("insurer.one", "", 50).await.unwrap();
     assert!(others.is_empty());
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn what_was_asked_as_a_process_died_is_taken_back_when_its_matter_is_over() {
+    let world = World::new().await;
+    let owner = world.watched("987-65-5026").await;
+    let asked = |world: &World, template: &str| {
+        let texts = world.network_texts().into_iter();
+        let mut asked = texts.filter(|text| text["template"] == template);
+        let decision = asked.next()?["decision_id"].as_str()?.to_owned();
+        Bytes32::parse(&decision).ok()
+    };
+    world.set_reply(None);
+    // The notifier has it, and the process does not live to note that.
+    world.lie(Lie::AskAnswersLost);
+    world.changed(&owner, "job", Change::IncomeDown).await;
+    world.soon(async || asked(&world, "apply").is_some()).await;
+    let decision = asked(&world, "apply").unwrap();
+    let from = json!({"event": "covered", "jurisdiction": "CA", "from": world.today()});
+    world.report(&owner, "covered", from).await;
+    let to = "OR".parse().unwrap();
+    world.set_state(41);
+    world.changed(&owner, "moved", Change::Moved { to }).await;
+    world.soon(async || world.withdrawn(&decision)).await;
+    world.honest();
+    world.soon(async || asked(&world, "move").is_some()).await;
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn an_agency_that_takes_nothing_holds_up_no_other_states() {
+    let world = World::new().await;
+    let owner = world.watched("987-65-5024").await;
+    world.reinstated(&owner).await;
+    let to = "OR".parse().unwrap();
+    world.set_state(41);
+    world.lie(Lie::NoticesDown);
+    world.changed(&owner, "moved", Change::Moved { to }).await;
+    let filed = |now: &Coverage| pending(&now.state) && now.applications.contains_key(&to);
+    world.until_cover(&owner, filed).await;
+    world.until_called("refused notice").await;
+    assert!(world.notices().is_empty());
+    world.honest();
+    world
+        .until_notice(|told| matches!(told.notice, Notice::Moved { .. }))
+        .await;
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn a_policy_ends_though_no_other_is_quoted_and_the_next_is_bought_when_it_has() {
+    let world = World::new().await;
+    let owner = world.watched("987-65-5025").await;
+    world.changed(&owner, "job", Change::IncomeDown).await;
+    let active = |now: &Coverage| matches!(now.state.gap, Gap::Active { .. });
+    let record = world
+        .until_cover(&owner, |now| pending(&now.state) && active(now))
+        .await;
+    let Gap::Active { policy, .. } = record.state.gap else {
+        unreachable!()
+    };
+    // It is to end by itself; the insurer is away when the next is to be quoted.
+    world.lie(Lie::QuotesDown);
+    let quoted = world.calls("enquiry");
+    let service = world.service.service();
+    let profile = world.store.store.profile(&owner.profile).await.unwrap();
+    let on = world.today().plus(60).unwrap();
+    let lapsed = Event::GapLapsed { policy, on };
+    let profile = profile.unwrap();
+    service.take_event(&profile, "t", &lapsed).await.unwrap();
+    world.soon(async || world.calls("enquiry") > quoted).await;
+    world.lie(Lie::EndingsDown);
+    let accepted = What::Accepted {
+        from: world.today(),
+        period_end: None,
+    };
+    world.says("CA-0", accepted);
+    world
+        .until_cover(&owner, |now| now.state.medicaid.is_some())
+        .await;
+    let waiting = async |lane: &str| {
+        let sql = "SELECT failures FROM lifecycle_task WHERE lane LIKE $1 AND failures > 0 AND done_at IS NULL";
+        let pool = world.store.store.pool();
+        let found = sqlx::query(sql).bind(lane).fetch_all(pool).await;
+        found.unwrap().len()
+    };
+    world.soon(async || waiting("end %").await == 1).await;
+    // Nobody waits for that quote any more.
+    world.soon(async || waiting("quote").await == 0).await;
+    assert_eq!(world.sold(), (1, 0));
+
+    // The next would cover days of the one that is still to be ended: it is no refusal, and no other is offered.
+    world.recant(Lie::QuotesDown);
+    world.set_income(450_017);
+    world.changed(&owner, "raise", Change::IncomeUp).await;
+    world.soon(async || waiting("purchase").await == 1).await;
+    assert_eq!(world.sold(), (1, 0));
+    world.honest();
+    let bought = |now: &Coverage| matches!(now.state.gap, Gap::Bought { .. });
+    let record = world.until_cover(&owner, bought).await;
+    assert_eq!(world.sold(), (2, 1));
+    let refused = |event: &Event| matches!(event, Event::GapRefused { .. });
+    assert!(!record.events.iter().any(|it| refused(&it.event)));
     world.end().await;
 }
 

@@ -8,8 +8,11 @@ use zeroize::Zeroizing;
 
 use crate::api::agency::{MAX_RENEWALS, NoticePage, Renewal, RenewalOutcome};
 use crate::api::types::State;
+use crate::grant::Standing;
 use crate::seal::SealKey;
 use crate::testing::{AGENCY, Lie, OTHER_AGENCY, Owner, World, code, fresh, parse};
+
+use super::grants::grant;
 
 /// Longest wait for the workers.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -126,6 +129,36 @@ async fn a_batch_brings_tokens_for_the_agencys_cases_and_files_and_texts_nothing
                 .as_ref()
                 .is_none_or(|token| !dump.contains(token.as_str()))
         );
+    }
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn a_renewal_needs_nobody_to_ask_and_notes_no_use_of_a_grant() {
+    let world = World::new().await;
+    let child = world.child("987-65-6014").await;
+    let (status, made) = world.recorded(&child, grant("parent", "all")).await;
+    assert_eq!(status, 201, "{made}");
+    let active = world.until_standing(&child, Standing::Active).await;
+    let question = world.ask(&child, "q").await.question;
+    world.until(&child, &question, State::Done).await;
+    let pseudonym = world.pseudonym();
+    let texts = world.counts().1;
+    for revoked in [false, true] {
+        if revoked {
+            world.revoke(&child, &active).await;
+        }
+        let batch = world.renew(AGENCY, std::slice::from_ref(&pseudonym)).await;
+        let done = world.until_renewed(&batch.renewal).await;
+        let renewed = &done.results[0];
+        assert_eq!(
+            (renewed.outcome, renewed.token.is_some()),
+            (RenewalOutcome::Yes, true),
+            "{renewed:?}"
+        );
+        // Her one YES was to the application.
+        assert_eq!(world.grants(&child).await[0].uses.len(), 1);
+        assert!(revoked || world.counts().1 == texts);
     }
     world.end().await;
 }

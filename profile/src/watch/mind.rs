@@ -12,7 +12,7 @@ use oracles::problem::Problem;
 use oracles::wire::watch::WatchedFact;
 
 use super::{lets, poll};
-use crate::notifier::{Params, Template, Text};
+use crate::notifier::{Params, Template, Text, UNVERIFIED};
 use crate::oracle::{Granting, random32};
 use crate::service::Service;
 use crate::store::watch::{StoredConsent, StoredGrant, drop_consent, lock_consent};
@@ -122,7 +122,8 @@ impl Service {
                 Err(problem) => failure = Some(problem),
             }
         }
-        self.tell_of_watches(&profile, consent, &state, watched, over)
+        lacking |= self
+            .tell_of_watches(&profile, consent, &state, watched, over)
             .await?;
         // Events that wait, and domains that failed, keep nothing else from being done.
         let again = fired?;
@@ -311,7 +312,8 @@ impl Service {
         Ok(())
     }
 
-    /// Tells the owner that watching began, that it ends soon, and that it has ended; each once.
+    /// Tells the owner that watching began, that it ends soon, and that it has ended; each once. Says whether that is still to be
+    /// done: the phone is not verified.
     async fn tell_of_watches(
         &self,
         profile: &StoredProfile,
@@ -319,9 +321,9 @@ impl Service {
         state: &State,
         watched: bool,
         over: bool,
-    ) -> Result<(), Problem> {
+    ) -> Result<bool, Problem> {
         if state.died.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let left = consent.until.number() - self.clock.today().number();
         let (told, template) = match consent.told.as_str() {
@@ -329,7 +331,7 @@ impl Service {
             BEGUN | ENDING if over && !consent.domains.is_empty() => (ENDED, Template::WatchEnded),
             "" if watched => (BEGUN, Template::WatchBegins),
             BEGUN if watched && left <= TOLD_DAYS => (ENDING, Template::WatchEnding),
-            _ => return Ok(()),
+            _ => return Ok(false),
         };
         // A short one has its end in mind.
         let told = match told == BEGUN && left <= TOLD_DAYS {
@@ -352,9 +354,19 @@ impl Service {
                 undo_seconds: None,
                 idempotency_key: key.to_string(),
             };
-            self.notifier.tell(&text).await?;
+            let now = self.clock.now();
+            // What is to come is news until the day it comes.
+            let since = match told == ENDED {
+                true => consent.until.start(),
+                false => now,
+            };
+            match self.notifier.tell(&text, since, now).await {
+                Err(problem) if problem.code() == UNVERIFIED => return Ok(true),
+                told => told?,
+            }
         }
-        Ok(self.store.told_of_watches(consent, told).await?)
+        self.store.told_of_watches(consent, told).await?;
+        Ok(false)
     }
 }
 
