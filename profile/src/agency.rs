@@ -81,6 +81,12 @@ pub enum What {
         /// Whether the owner was right.
         upheld: bool,
     },
+    /// Cover may not be ended for a change before a day: continuous eligibility (42 CFR 435.926, 435.170), transitional medical
+    /// assistance (435.112).
+    Protected {
+        /// The last day.
+        until: Day,
+    },
     /// The case is closed.
     Closed {
         /// First day that is not covered.

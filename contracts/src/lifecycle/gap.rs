@@ -84,7 +84,7 @@ pub enum Gap {
     },
 }
 
-/// A policy in force whose last day is known, while the next one is looked for.
+/// A policy in force whose last day is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expiring {
     /// The insurer's reference.
@@ -93,6 +93,9 @@ pub struct Expiring {
     pub from: Day,
     /// First day that it does not cover.
     pub until: Day,
+    /// Whether the insurer is still to be told that day, because the policy would go on past it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub to_end: bool,
 }
 
 /// A policy that was bought from a day on which Medicaid was expected to end, and Medicaid ends earlier.
@@ -422,14 +425,11 @@ impl Run {
         };
         self.state.days.begin(payer(&policy), from);
         self.state.days.begin(payer(&ahead.policy), ahead.from);
-        self.act(Action::EndGap {
-            policy: policy.clone(),
-            on: ahead.from,
-        });
         self.state.expiring = Some(Expiring {
             policy,
             from,
             until: ahead.from,
+            to_end: true,
         });
         self.state.gap = Gap::Active {
             policy: ahead.policy,
@@ -492,6 +492,7 @@ impl Run {
                     policy,
                     from,
                     until,
+                    to_end: false,
                 });
                 self.act(Action::AlertPcp { on: until });
                 self.uncover(until);
@@ -504,6 +505,15 @@ impl Run {
         }
     }
 
+    /// Ends a policy the day before others cover, and not sooner: an end cannot be changed.
+    pub(super) fn end_expiring(&mut self) {
+        if let Some(expiring) = &mut self.state.expiring {
+            expiring.to_end = false;
+            let (policy, on) = (expiring.policy.clone(), expiring.until);
+            self.act(Action::EndGap { policy, on });
+        }
+    }
+
     /// A policy that has come to its last day needs no end.
     pub(super) fn forget_expired(&mut self) {
         let date = self.date;
@@ -512,16 +522,26 @@ impl Run {
 
     /// Medicaid covers from a day on: a policy in force ends there, and one not yet in force is not wanted.
     pub(super) fn end_gap(&mut self, from: Day) {
+        if let Some(earlier) = self.state.expiring.take_if(|it| from < it.until) {
+            self.end_policy(earlier.policy, from.max(earlier.from));
+        }
         if let Gap::Active {
             policy,
             from: begins,
         } = self.state.gap.clone()
         {
-            self.end_policy(policy, from.max(begins));
             self.state.gap = Gap::None;
-        }
-        if let Some(earlier) = self.state.expiring.take_if(|it| from < it.until) {
-            self.end_policy(earlier.policy, from.max(earlier.from));
+            if begins < from && later(self.date, 1) < from && self.state.expiring.is_none() {
+                self.state.expiring = Some(Expiring {
+                    policy,
+                    from: begins,
+                    until: from,
+                    to_end: true,
+                });
+                self.gap_ends = true;
+            } else {
+                self.end_policy(policy, from.max(begins));
+            }
         }
         if let Some(ahead) = self.state.ahead.take() {
             self.end_policy(ahead.policy, ahead.from);

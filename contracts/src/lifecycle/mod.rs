@@ -123,7 +123,7 @@ pub struct State {
     pub cases: u32,
     /// Gap cover.
     pub gap: Gap,
-    /// A policy that still covers while `gap` is about the next one.
+    /// A policy that still covers, up to where Medicaid or the one of `gap` begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiring: Option<Expiring>,
     /// A policy that begins later, while `gap` is about the days before it.

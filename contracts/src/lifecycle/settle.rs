@@ -22,6 +22,8 @@ enum Due {
     Renewal,
     /// The policy that was bought ahead begins.
     Ahead,
+    /// A policy ends tomorrow, where others cover.
+    Expiring,
     /// Insurers are to be asked.
     Quote,
     /// A change is to be looked at again.
@@ -66,6 +68,7 @@ impl Run {
             Gap::Bought { from, .. } => Some(from),
             _ => None,
         };
+        let expiring = self.state.expiring.as_ref().filter(|it| it.to_end);
         let mut all = [
             case.map(|phase| (later(phase.until(), 1), Due::Case)),
             text.map(|until| (later(until, 1), Due::Text)),
@@ -76,6 +79,7 @@ impl Run {
             bought.map(|from| (from, Due::Bought)),
             renewal.map(|plan| (plan.ex_parte_from, Due::Renewal)),
             self.state.ahead.as_ref().map(|it| (it.from, Due::Ahead)),
+            expiring.map(|it| (later(it.until, -1), Due::Expiring)),
             self.state.quote_on.map(|(day, _)| (day, Due::Quote)),
             self.state.again.map(|(day, _)| (day, Due::Again)),
             self.state.renew_on.map(|day| (day, Due::RenewAgain)),
@@ -103,6 +107,7 @@ impl Run {
             // its last day.
             Due::Bought => self.drop_offer(),
             Due::Ahead => self.begin_ahead(),
+            Due::Expiring => self.end_expiring(),
             Due::Quote => self.quote_due(),
             Due::Renewal => {
                 if let Some(cover) = &mut self.state.medicaid {

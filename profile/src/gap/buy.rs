@@ -45,8 +45,8 @@ impl Service {
         Ok(purchase_id(&backing.jti, &offer))
     }
 
-    /// Takes an offer, on the owner's YES to [`Service::gap_decision`]. One policy for an enquiry, and no day covered twice;
-    /// repeated, it brings the same policy.
+    /// Takes an offer, on the owner's YES to [`Service::gap_decision`]. Its `days` are the first, and that on which the policy is to
+    /// be ended because another begins. One policy for an enquiry, and no day covered twice; repeated, it brings the same policy.
     ///
     /// # Errors
     /// 400 for a day that is not the offer's; 409 `covered`, or the insurer's refusal; 502, 503 (do the same again).
@@ -55,9 +55,10 @@ impl Service {
         profile: &StoredProfile,
         question: &Bytes32,
         offer: &Bytes32,
-        from_day: Day,
+        days: (Day, Option<Day>),
         approval: &Approval,
     ) -> Result<Policy, Problem> {
+        let (from_day, until) = days;
         let _lock = self.locks.hold(profile.profile).await;
         let (opened, offer) = self.opened_by_offer(profile, offer).await?;
         if offer.start != from_day {
@@ -80,7 +81,7 @@ impl Service {
         };
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
-        if !insert_purchase(&mut tx, &profile.profile, &new, now).await? {
+        if !insert_purchase(&mut tx, &profile.profile, &new, until, now).await? {
             return Err(Problem::conflict(
                 COVERED,
                 "a policy covers, or may cover, some of these days: end it first",

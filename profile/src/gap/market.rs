@@ -141,8 +141,9 @@ impl Service {
         self.gap_decision(profile, &question, &offer).await
     }
 
-    /// Buys a chosen plan; policy, first day and the first that it never covers, or none when it cannot be had any more: the
-    /// insurer refuses, or it would begin before the day on which it is wanted.
+    /// Buys a chosen plan for `days`: from the first and no earlier, and up to the second, where a policy begins that is bought
+    /// already. Policy, first day and the first that it never covers, or none when it cannot be had any more: the insurer
+    /// refuses, or it would not begin between those days.
     ///
     /// # Errors
     /// 409 `covered` while a policy is still to be ended; the insurer's.
@@ -150,18 +151,18 @@ impl Service {
         &self,
         profile: &StoredProfile,
         quote: &str,
-        from: Day,
+        days: (Day, Option<Day>),
         approval: &Approval,
     ) -> Result<Option<(String, Day, Day)>, Problem> {
         let Chosen { question, offer } = Chosen::parse(quote)?;
         let (_, found) = self.opened_by_offer(profile, &offer).await?;
-        let start = found.start;
-        if start < from {
+        let ((from, until), start) = (days, found.start);
+        if start < from || until.is_some_and(|until| until <= start) {
             return Ok(None);
         }
         let ending = self.is_ending(profile).await?;
         match self
-            .gap_enrol(profile, &question, &offer, start, approval)
+            .gap_enrol(profile, &question, &offer, (start, until), approval)
             .await
         {
             Ok(policy) => {

@@ -199,6 +199,7 @@ impl Job<'_> {
                 until,
             },
             What::Kept => Event::Kept { jurisdiction },
+            What::Protected { until } => Event::Protected { until },
             What::Closed { on } => Event::Closed { jurisdiction, on },
             What::Died { on } => Event::Died { on },
             What::Lives => Event::Lives { jurisdiction },

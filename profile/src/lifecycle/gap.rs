@@ -38,9 +38,15 @@ impl Job<'_> {
                     None => Event::GapRefused { offer: *offer },
                 }
             }
-            Action::Enrol { offer, quote, from } => {
+            Action::Enrol {
+                offer,
+                quote,
+                from,
+                until,
+            } => {
                 let approval = self.approval(*offer).await?;
-                match service.buy_plan(profile, quote, *from, &approval).await? {
+                let days = (*from, *until);
+                match service.buy_plan(profile, quote, days, &approval).await? {
                     Some((policy, from, on)) => {
                         let ahead = on.plus(-LAPSE_DAYS).unwrap_or(on);
                         let lapse = Task::Lapse {

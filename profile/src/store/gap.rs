@@ -302,7 +302,7 @@ pub async fn answer_enquiry(
 }
 
 /// Writes a purchase down before it is made; false if days of it are covered by another policy of the profile, or may be. One
-/// that was void from its first day covers none.
+/// that was void from its first day covers none, and of this one those from `until` do not count.
 ///
 /// # Errors
 /// The database's.
@@ -310,6 +310,7 @@ pub async fn insert_purchase(
     tx: &mut Tx,
     profile: &Bytes32,
     new: &StoredPolicy,
+    until: Option<Day>,
     now: UnixTime,
 ) -> Result<bool, StoreError> {
     // On Postgres the row is locked until the transaction ends, so that two purchases see each other; SQLite has one writer.
@@ -324,7 +325,7 @@ pub async fn insert_purchase(
     .bind(profile.to_string())
     .bind(new.enquiry.to_string())
     .bind(new.start.to_string())
-    .bind(new.end.to_string())
+    .bind(until.unwrap_or(new.end).min(new.end).to_string())
     .fetch_optional(&mut **tx)
     .await?;
     if meets.is_some() {

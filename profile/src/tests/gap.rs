@@ -94,7 +94,7 @@ impl Buyer {
                 &self.profile,
                 &self.question,
                 &offer.offer,
-                offer.start,
+                (offer.start, None),
                 &approval,
             )
             .await
@@ -287,7 +287,7 @@ async fn a_plan_is_chosen_in_its_turn_and_not_bought_for_a_day_before_it_is_want
     assert_eq!(choose(9, key).await, Some(second), "the last plan again");
     let decision = service.plan_decision(profile, &first).await.unwrap();
     let approval = buyer.world.approval(decision, Answer::Yes);
-    let buy = |from| service.buy_plan(profile, &first, from, &approval);
+    let buy = |from| service.buy_plan(profile, &first, (from, None), &approval);
     assert_eq!(buy(buyer.day(6)).await.unwrap(), None);
     assert_eq!(buyer.world.sold(), (0, 0));
     let (_, from, _) = buy(buyer.day(4)).await.unwrap().unwrap();
@@ -333,7 +333,7 @@ async fn no_day_is_covered_twice_and_one_enquiry_brings_one_policy() {
             &buyer.profile,
             &buyer.question,
             &offer.offer,
-            wrong_day,
+            (wrong_day, None),
             &approval,
         )
         .await
@@ -362,7 +362,7 @@ async fn attack_without_the_owners_yes_to_this_offer_nothing_is_bought() {
             &buyer.profile,
             &buyer.question,
             &first.offer,
-            first.start,
+            (first.start, None),
             &approval,
         )
         .await

@@ -117,9 +117,7 @@ impl Story {
         for span in next.days.spans() {
             if let Payer::Gap { policy } = &span.payer {
                 let (from, to) = self.witness.policies[policy];
-                // An end that was told for a day ahead stands, also where the owner dies before it.
-                let ends = to.is_none() || to == span.to || next.died.is_some();
-                assert!(span.from >= from && ends);
+                assert!(span.from >= from && (to.is_none() || to == span.to));
             }
         }
         if let Gap::Active { policy, .. } | Gap::Bought { policy, .. } = &next.gap {
@@ -130,10 +128,17 @@ impl Story {
         }
         if let Some(expiring) = &next.expiring {
             let (from, to) = self.witness.policies[&expiring.policy];
-            assert!(from <= expiring.from && to == Some(expiring.until));
+            let known = if expiring.to_end {
+                None
+            } else {
+                Some(expiring.until)
+            };
+            assert!(from <= expiring.from && to == known);
         }
         // From today on; what was paid for days that are over is the insurer's and the agency's to settle.
         for (policy, (from, to)) in &self.witness.policies {
+            let expiring = next.expiring.as_ref().filter(|it| it.policy == *policy);
+            let to = to.or(expiring.map(|it| it.until));
             let bought = matches!(&next.gap, Gap::Bought { policy: it, .. } if it == policy);
             let from = (*from).max(next.today);
             let covers = |day: Day| day >= from && to.is_none_or(|to| day < to);

@@ -110,7 +110,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<bool>().prop_map(Op::Reviewed),
         4 => prop::bool::weighted(0.8).prop_map(Op::Filed),
         4 => prop::bool::weighted(0.8).prop_map(Op::Quoted),
-        4 => (-5i64..5).prop_map(Op::Enrolled),
+        4 => (0i64..5).prop_map(Op::Enrolled),
         1 => (-30i64..30).prop_map(Op::Lapsed),
         1 => (0u32..6, 0u32..6).prop_map(|(case, offer)| Op::Wrong(case, offer)),
     ]
@@ -147,7 +147,7 @@ fn event(story: &Story, op: &Op, at: usize) -> Option<Event> {
             quote: format!("quote-{at}"),
         },
         Op::Quoted(false) => Event::GapRefused { offer },
-        // An insurer enrols only in what it was asked to, maybe from another day.
+        // An insurer enrols only in what it was asked to, maybe from a later day.
         Op::Enrolled(days) => {
             let asked = story.actions.iter().rev().find_map(|action| match action {
                 Action::Enrol { offer, from, .. } => Some((*offer, *from)),

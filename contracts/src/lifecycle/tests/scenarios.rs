@@ -153,17 +153,22 @@ fn the_days_before_a_policy_that_was_bought_ahead_are_covered_by_another() {
     story.enrolled();
     let spans = ["CA 2027-01-01", "gap 2027-04-21", "gap 2027-05-01"];
     assert_eq!(story.days(), spans);
-    assert!(story.actions.contains(&Action::EndGap {
+    let ends = |on| Action::EndGap {
         policy: "policy-2".to_owned(),
-        on: day("2027-05-01"),
-    }));
+        on: day(on),
+    };
     story.check_replay();
     // Medicaid again before either has begun: both are void.
     let mut again = story.clone();
     again.on("2027-04-15").accepted("CA", "2027-04-21");
     assert_eq!(again.days(), ["CA 2027-01-01"]);
     assert!(again.actions.contains(&void()));
+    assert!(again.actions.contains(&ends("2027-04-21")));
+    again.after(60);
+    assert!(!again.actions.contains(&ends("2027-05-01")), "ended once");
     again.check_replay();
+    story.on("2027-04-30");
+    assert!(story.actions.contains(&ends("2027-05-01")));
     story.after(60);
     assert_eq!(story.days(), spans);
     assert_eq!(
@@ -216,6 +221,7 @@ fn a_policy_that_was_bought_ahead_is_void_when_medicaid_covers_before_it_or_the_
         policy: "policy-1".to_owned(),
         on: day("2027-05-11"),
     };
+    later.on("2027-05-10");
     assert!(later.actions.contains(&ends));
     assert_eq!(later.days().last().unwrap(), "CA 2027-05-11");
     later.check_replay();
@@ -460,7 +466,7 @@ fn both_policies_end_where_medicaid_begins_before_the_first_is_over() {
     accepted.on("2027-05-25").accepted("CA", "2027-05-24");
     assert_eq!(
         ends(&accepted),
-        ["policy-2 2027-06-02", "policy-1 2027-05-24"]
+        ["policy-1 2027-05-24", "policy-2 2027-06-02"]
     );
     assert_eq!(accepted.days().last().unwrap(), "CA 2027-05-24");
     assert_eq!(accepted.state.expiring, None);

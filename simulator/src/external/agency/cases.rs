@@ -98,7 +98,7 @@ pub(super) async fn say(
     }
     let Ok(what) = serde_json::from_slice::<What>(&body) else {
         return bad(
-            "give {\"what\": \"accepted\", \"from\": …}, denied, info-requested, kept, reviewed, closed or died",
+            "give {\"what\": \"accepted\", \"from\": …}, denied, info-requested, kept, reviewed, protected, closed, died or lives",
         );
     };
     match state.store.say(&id, &what).await {
