@@ -82,6 +82,17 @@ impl Buyer {
 
     /// Takes an offer with the owner's answer to it.
     async fn enrol(&self, offers: &GapOffers, at: usize, said: Answer) -> Result<Policy, String> {
+        self.enrol_until(offers, at, said, None).await
+    }
+
+    /// The same, where another policy begins later.
+    async fn enrol_until(
+        &self,
+        offers: &GapOffers,
+        at: usize,
+        said: Answer,
+        until: Option<Day>,
+    ) -> Result<Policy, String> {
         let service = self.world.service.service();
         let offer = &offers.offers[at].offer;
         let decision = service
@@ -94,7 +105,7 @@ impl Buyer {
                 &self.profile,
                 &self.question,
                 &offer.offer,
-                (offer.start, None),
+                (offer.start, until),
                 &approval,
             )
             .await
@@ -339,6 +350,27 @@ async fn no_day_is_covered_twice_and_one_enquiry_brings_one_policy() {
         .await
         .unwrap_err();
     assert_eq!(refused.status, 400);
+    buyer.world.end().await;
+}
+
+#[actix_web::test]
+async fn a_policy_that_ends_where_another_begins_covers_no_day_twice() {
+    let buyer = Buyer::new("987-65-4363").await;
+    let later = buyer.try_quote("later", 20).await;
+    buyer.enrol(&later, 0, Answer::Yes).await.unwrap();
+    let begins = later.offers[0].offer.start;
+    let sooner = buyer.try_quote("sooner", 5).await;
+    for until in [None, Some(begins.plus(1).unwrap())] {
+        let refused = buyer.enrol_until(&sooner, 0, Answer::Yes, until).await;
+        assert_eq!(refused.unwrap_err(), "covered");
+    }
+    let until = Some(begins);
+    let policy = buyer
+        .enrol_until(&sooner, 0, Answer::Yes, until)
+        .await
+        .unwrap();
+    let statement = buyer.end(&policy, begins).await.unwrap();
+    assert_eq!(statement.terms.end, begins);
     buyer.world.end().await;
 }
 

@@ -426,7 +426,7 @@ async fn two_services_on_one_database_share_the_work_and_outlive_each_other() {
 
 #[actix_web::test]
 async fn a_loss_ends_in_gap_cover_on_the_owners_yes_and_that_cover_ends_when_the_agency_accepts() {
-    let world = World::new().await;
+    let mut world = World::new().await;
     let owner = world.watched("987-65-5010").await;
     // While the agency determines, too: from tomorrow, and void when it accepts from today.
     world.changed(&owner, "job", Change::IncomeDown).await;
@@ -468,6 +468,14 @@ async fn a_loss_ends_in_gap_cover_on_the_owners_yes_and_that_cover_ends_when_the
     assert_eq!(world.sold(), (2, 1));
     let from = closed.plus(10).unwrap();
     world.says("CA-1", accepted(from));
+    // The insurer is told on the day before: until then it may be accepted from an earlier one.
+    world
+        .until_cover(&owner, |now| now.state.expiring.is_some())
+        .await;
+    assert_eq!(world.sold(), (2, 1));
+    world
+        .sleep_days(from.number() - world.today().number() - 1)
+        .await;
     world.until_sold((2, 2)).await;
     let record = world.coverage(&owner).await;
     let spans: Vec<(Day, bool)> = record
@@ -606,6 +614,50 @@ async fn a_policy_ends_though_no_other_is_quoted_and_the_next_is_bought_when_it_
     assert_eq!(world.sold(), (2, 1));
     let refused = |event: &Event| matches!(event, Event::GapRefused { .. });
     assert!(!record.events.iter().any(|it| refused(&it.event)));
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn a_case_closed_earlier_than_expected_is_insured_from_that_day_and_not_a_day_twice() {
+    let mut world = World::new().await;
+    let owner = world.watched("987-65-5023").await;
+    world.changed(&owner, "job", Change::IncomeDown).await;
+    let insured =
+        |now: &Coverage| pending(&now.state) && matches!(now.state.gap, Gap::Active { .. });
+    world.until_cover(&owner, insured).await;
+    let (from, period_end) = (world.today(), None);
+    world.says("CA-0", What::Accepted { from, period_end });
+    world.until_sold((1, 1)).await;
+    world.set_income(450_017);
+    world.changed(&owner, "raise", Change::IncomeUp).await;
+    let bought = |now: &Coverage| matches!(now.state.gap, Gap::Bought { .. });
+    let ahead = world.until_cover(&owner, bought).await;
+    let Gap::Bought { from: begins, .. } = ahead.state.gap else {
+        unreachable!()
+    };
+    let closed = world.today().plus(15).unwrap();
+    world.says("CA-0", What::Closed { on: closed });
+    let bridged = |now: &Coverage| now.state.expiring.is_some();
+    let record = world.until_cover(&owner, bridged).await;
+    let spans = |record: &Coverage| -> Vec<(Day, bool)> {
+        let gap = |payer: &Payer| matches!(payer, Payer::Gap { .. });
+        let spans = record.days.iter();
+        spans
+            .map(|span| (span.from, gap(&span.payer)))
+            .skip(1)
+            .collect()
+    };
+    assert_eq!(spans(&record), [(closed, true), (begins, true)]);
+    assert_eq!(world.sold(), (3, 1));
+    // The day before the other begins, the insurer is told.
+    world
+        .sleep_days(begins.number() - world.today().number() - 1)
+        .await;
+    world.until_sold((3, 2)).await;
+    assert_eq!(
+        spans(&world.coverage(&owner).await),
+        [(closed, true), (begins, true)]
+    );
     world.end().await;
 }
 
