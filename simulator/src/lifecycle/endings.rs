@@ -1,5 +1,6 @@
 //! The table: every way in which the three scenarios end.
 
+mod corrections;
 mod renewals;
 mod watched;
 
@@ -84,6 +85,7 @@ pub fn all() -> Vec<Ending> {
         moves(),
         watched::all(),
         renewals::all(),
+        corrections::all(),
     ]
     .concat()
 }

@@ -118,6 +118,8 @@ pub enum Sight {
     Ended(Outcome),
     /// A case of this number is open.
     Case(u32),
+    /// Cover may not be ended for a change.
+    Protected,
 }
 
 impl Sight {
@@ -149,6 +151,7 @@ impl Sight {
                 state.case.is_none() && state.last.is_some_and(|last| last.outcome == outcome)
             }
             Self::Case(id) => state.case.is_some_and(|case| case.id == id),
+            Self::Protected => state.protected.is_some(),
         }
     }
 }

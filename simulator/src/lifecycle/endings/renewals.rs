@@ -48,17 +48,20 @@ pub(super) fn all() -> Vec<Ending> {
             .at("agency said [accepted] told []"),
         certified(
             "renewal-missed",
-            "no reply to the renewal, closed; a YES within the ninety days covers without a gap",
+            "no reply to the renewal, nor two weeks before the form's last day; closed; a YES within the ninety days covers without a gap",
         )
         .on(74, [Until(Asked(1)), Texted("renew", 1)])
         .on(79, [Until(Asked(2)), Texted("renew", 2)])
         .on(85, [Until(Ended(Outcome::NoReply))])
-        .on(150, [Says(HERE, closed("2026-12-01")), Until(Case(3)), Until(Asked(1))])
-        .on(150, [Texted("apply", 2), Reply("YES"), Until(Pending)])
-        .on(153, [Says(HERE, accepted("2026-12-01", "2027-05-31"))])
-        .on(153, [Texted("accepted", 2), Until(Ended(Outcome::Accepted))])
+        .on(139, [Until(Case(3)), Until(Asked(1)), Texted("renew", 3)])
+        .on(144, [Until(Asked(2)), Texted("renew", 4)])
+        .on(150, [Until(Ended(Outcome::NoReply))])
+        .on(152, [Says(HERE, closed("2026-12-01")), Until(Case(4)), Until(Asked(1))])
+        .on(152, [Texted("apply", 2), Reply("YES"), Until(Pending)])
+        .on(155, [Says(HERE, accepted("2026-12-01", "2027-05-31"))])
+        .on(155, [Texted("accepted", 2), Until(Ended(Outcome::Accepted))])
         .ends(Outcome::Accepted, ["CA 2026-06-01"])
-        .texts("covered renew renew ending apply confirm filed free_market gap accepted")
+        .texts("covered renew renew renew renew ending apply confirm filed free_market gap accepted")
         .at("agency said [accepted closed] told []")
         .at("agency said [accepted] told []"),
         loss("engagement-shown", "the agency asks for community engagement, which the records show")
