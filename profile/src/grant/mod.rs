@@ -113,7 +113,11 @@ impl Service {
         let held = self.store.grants(&profile.profile).await?;
         let id = random32();
         let text_id = profile.profile.to_string();
-        let scope = format!("{text_id} grants {}", grantor.made_by());
+        // The profile is in the body of the others' calls, and there a key belongs to whoever calls.
+        let scope = match grantor {
+            Grantor::Owner => format!("{text_id} grants owner"),
+            _ => format!("grants {}", grantor.made_by()),
+        };
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         match remember(&mut tx, &scope, key, body, &id.to_string(), now).await? {

@@ -593,6 +593,34 @@ async fn attack_an_agency_reads_of_a_grant_what_was_asked_for_itself_alone() {
 }
 
 #[actix_web::test]
+async fn one_key_of_an_agency_or_operator_makes_one_grant_whoever_it_is_of() {
+    let world = World::new().await;
+    let mut bodies = Vec::new();
+    for ssn in ["987-65-6016", "987-65-6017"] {
+        let owner = world.owner(ssn).await;
+        let question = world.ask(&owner, "q").await.question;
+        world.until(&owner, &question, State::Done).await;
+        let grant = grant("power-of-attorney", "all");
+        bodies.push([
+            json!({"pseudonym": world.pseudonym(), "grant": grant}),
+            json!({"profile": owner.profile, "grant": grant}),
+        ]);
+    }
+    for (at, path, token) in [
+        (0, "/v1/agency/grants", AGENCY),
+        (1, "/v1/grants", OPERATOR),
+    ] {
+        for (owner, expected) in [(0, 201), (1, 422), (0, 200)] {
+            let body = Some(&bodies[owner][at]);
+            let (status, answer) = world.call("POST", path, Some(token), Some("k"), body).await;
+            assert_eq!(status, expected, "{path}: {answer}");
+            assert!(status != 422 || code(&answer) == "idempotency-key-reused");
+        }
+    }
+    world.end().await;
+}
+
+#[actix_web::test]
 async fn a_grant_that_cannot_be_is_refused_by_field() {
     let world = World::new().await;
     let ssn = "987-65-6011";
