@@ -90,6 +90,7 @@ async fn every_route_takes_its_own_kind_of_token_and_no_other() {
                 let of_nobody = ["{renewal}", "{grant}", "{watch}"];
                 assert!(
                     ![401, 403, 404, 500].contains(&answer.0)
+                        || answer.1 == "committee-refused"
                         || of_nobody.iter().any(|id| route.path.contains(id)),
                     "{method} {path}: {answer:?}"
                 );
