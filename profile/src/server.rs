@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use contracts::trust::{MAX_TRUST_BYTES, Trust};
 use oracles::clock::Clock;
+use oracles::http::bounded_body;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinHandle};
 
@@ -202,6 +204,7 @@ pub async fn start(config: ProfileConfig) -> Result<Running, StartError> {
     let server = HttpServer::new(move || {
         App::new()
             .app_data(service.clone())
+            .wrap(from_fn(bounded_body))
             .configure(api::configure)
     })
     .workers(WORKERS)

@@ -142,6 +142,6 @@ async fn revoked(
     let (owner, stored) = service.revocable(by, profile, grant).await?;
     let scope = format!("{} revocation", stored.grant);
     service.once(&scope, &key.0, b"").await?;
-    let grant = service.revoke_grant(&owner, &stored).await?;
+    let grant = service.revoke_grant(&owner, by, &stored).await?;
     Ok(HttpResponse::Ok().json(grant))
 }

@@ -113,7 +113,11 @@ impl Service {
         let held = self.store.grants(&profile.profile).await?;
         let id = random32();
         let text_id = profile.profile.to_string();
-        let scope = format!("{text_id} grants {}", grantor.made_by());
+        // The profile is in the body of the others' calls, and there a key belongs to whoever calls.
+        let scope = match grantor {
+            Grantor::Owner => format!("{text_id} grants owner"),
+            _ => format!("grants {}", grantor.made_by()),
+        };
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         match remember(&mut tx, &scope, key, body, &id.to_string(), now).await? {
@@ -122,7 +126,7 @@ impl Service {
                 drop(tx);
                 let first = Bytes32::parse(&first).map_err(|_| Problem::internal())?;
                 let stored = self.store.grant(&first).await?.ok_or_else(no_grant)?;
-                return Ok((self.grant_view(profile, &stored).await?, false));
+                return Ok((self.grant_view(profile, &stored, grantor).await?, false));
             }
             Remembered::Other => return Err(reused_key()),
         }
@@ -173,7 +177,7 @@ impl Service {
         insert_grant(&mut tx, &stored).await?;
         tx.commit().await.map_err(StoreError::from)?;
         tracing::info!("a grant is made");
-        Ok((self.grant_view(profile, &stored).await?, true))
+        Ok((self.grant_view(profile, &stored, grantor).await?, true))
     }
 
     fn check_grant(
@@ -257,6 +261,7 @@ impl Service {
     pub(crate) async fn revoke_grant(
         &self,
         profile: &StoredProfile,
+        grantor: Grantor<'_>,
         grant: &StoredGrant,
     ) -> Result<Grant, Problem> {
         let now = self.clock.now();
@@ -266,7 +271,7 @@ impl Service {
         }
         tx.commit().await.map_err(StoreError::from)?;
         let stored = self.store.grant(&grant.grant).await?.ok_or_else(no_grant)?;
-        self.grant_view(profile, &stored).await
+        self.grant_view(profile, &stored, grantor).await
     }
 }
 

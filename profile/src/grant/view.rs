@@ -8,7 +8,7 @@ use oracles::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Label, Scope, Standing};
+use super::{Grantor, Label, Scope, Standing};
 use crate::service::Service;
 use crate::store::StoredProfile;
 use crate::store::grants::{StoredGrant, StoredUse};
@@ -81,7 +81,7 @@ pub struct Grant {
     /// Hash of the terms, which approvals under the grant name.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{43}$")]
     pub digest: Bytes32,
-    /// What it was used for, latest first; at most 100.
+    /// What it was used for, latest first, at most 100; of an agency's, what was asked about applications to itself alone.
     pub uses: Vec<GrantUse>,
 }
 
@@ -127,13 +127,19 @@ pub struct GrantList {
 }
 
 impl Service {
+    /// A grant as one of those sees it who may revoke it.
     pub(crate) async fn grant_view(
         &self,
         profile: &StoredProfile,
         stored: &StoredGrant,
+        reader: Grantor<'_>,
     ) -> Result<Grant, Problem> {
         let terms = self.grant_terms(profile, stored)?;
-        let uses = self.store.grant_uses(&stored.grant).await?;
+        let uses = match reader {
+            // What others are asked is not its to know: an insurer holds the decision of a purchase.
+            Grantor::Agency(audience) => self.store.grant_uses_at(&stored.grant, audience).await?,
+            Grantor::Owner | Grantor::Operator(_) => self.store.grant_uses(&stored.grant).await?,
+        };
         let over = stored.standing.is_live() && super::is_over(&terms, self.clock.today());
         Ok(Grant {
             grant: stored.grant,
@@ -164,7 +170,7 @@ impl Service {
     pub(crate) async fn grant_list(&self, profile: &StoredProfile) -> Result<GrantList, Problem> {
         let mut grants = Vec::new();
         for stored in self.store.grants(&profile.profile).await? {
-            grants.push(self.grant_view(profile, &stored).await?);
+            grants.push(self.grant_view(profile, &stored, Grantor::Owner).await?);
         }
         Ok(GrantList { grants })
     }

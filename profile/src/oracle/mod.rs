@@ -158,7 +158,7 @@ impl From<OracleError> for Problem {
                 committee,
                 code,
             } => Self::new(
-                actix_web::http::StatusCode::UNPROCESSABLE_ENTITY,
+                actix_web::http::StatusCode::FORBIDDEN,
                 "committee-refused",
                 "A committee refused the request",
                 format!("{step}, committee {committee}: {code}"),
@@ -404,4 +404,20 @@ pub(crate) fn random32() -> Bytes32 {
     let mut bytes = [0; 32];
     OsRng.fill_bytes(&mut bytes);
     bytes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_committees_refusal_is_forbidden_and_says_whose_it_is() {
+        let problem = Problem::from(OracleError::Refused {
+            step: "enrol",
+            committee: Committee::Identity,
+            code: "waiting".to_owned(),
+        });
+        assert_eq!((problem.status, problem.code()), (403, "committee-refused"));
+        assert!(problem.detail.ends_with(": waiting"), "{problem:?}");
+    }
 }

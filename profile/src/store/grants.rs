@@ -135,6 +135,28 @@ impl Store {
         rows.iter().map(read_use).collect()
     }
 
+    /// What a grant was used for in applications to one agency, latest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn grant_uses_at(
+        &self,
+        grant: &Bytes32,
+        audience: &str,
+    ) -> Result<Vec<StoredUse>, StoreError> {
+        let sql = format!(
+            "SELECT {USES} FROM grant_use WHERE grant_id = $1 AND purpose = 'apply'
+             AND decision IN (SELECT decision FROM question WHERE audience = $2)
+             ORDER BY asked_at DESC, decision LIMIT 100"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(grant.to_string())
+            .bind(audience)
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(read_use).collect()
+    }
+
     /// The use that a decision was asked under; none where the owner was asked.
     ///
     /// # Errors

@@ -90,6 +90,7 @@ async fn every_route_takes_its_own_kind_of_token_and_no_other() {
                 let of_nobody = ["{renewal}", "{grant}", "{watch}"];
                 assert!(
                     ![401, 403, 404, 500].contains(&answer.0)
+                        || answer.1 == "committee-refused"
                         || of_nobody.iter().any(|id| route.path.contains(id)),
                     "{method} {path}: {answer:?}"
                 );
@@ -424,5 +425,29 @@ async fn attack_metrics_name_no_owner_question_or_key() {
     for secret in [owner.profile.to_string(), owner.token, question.to_string()] {
         assert!(!text.contains(&secret));
     }
+    world.end().await;
+}
+
+/// Attack: a client sends a body byte by byte to keep a connection and its memory.
+#[actix_web::test]
+async fn attack_a_body_that_does_not_come_is_not_waited_for() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let world = World::new().await;
+    let mut stream = tokio::net::TcpStream::connect(world.service.address())
+        .await
+        .unwrap();
+    let head = format!(
+        "POST /v1/grants HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {OPERATOR}\r\nidempotency-key: {}\r\n\
+         content-type: application/json\r\ncontent-length: 64\r\n\r\n{{",
+        fresh()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let patience = oracles::http::BODY_TIMEOUT * 2;
+    let read = tokio::time::timeout(patience, stream.read(&mut answer)).await;
+    let read = read.expect("an answer").unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("too-slow"), "{answer}");
     world.end().await;
 }

@@ -8,7 +8,8 @@ use contracts::representation::Basis;
 use serde_json::{Value, json};
 
 use crate::api::types::{AuditPage, Outcome, Profile, Question, State};
-use crate::grant::{Grant, GrantList, Standing};
+use crate::grant::{Grant, GrantList, Purpose, Standing};
+use crate::store::grants::put_use;
 use crate::testing::{AGENCY, Lie, OPERATOR, OTHER_AGENCY, Owner, World, code, fresh, parse};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -546,6 +547,76 @@ async fn attack_others_can_neither_make_see_nor_revoke_a_grant() {
         .call("POST", &path, Some(AGENCY), Some(&fresh()), None)
         .await;
     assert_eq!((status, body["standing"].as_str()), (200, Some("revoked")));
+    world.end().await;
+}
+
+/// Attack: an agency that recorded a grant looks for what else the person does, such as a purchase whose decision an insurer holds.
+#[actix_web::test]
+async fn attack_an_agency_reads_of_a_grant_what_was_asked_for_itself_alone() {
+    let world = World::new().await;
+    let owner = world.owner("987-65-6015").await;
+    let question = world.ask(&owner, "q").await.question;
+    world.until(&owner, &question, State::Done).await;
+    let body = json!({"pseudonym": world.pseudonym(), "grant": grant("power-of-attorney", "all")});
+    let record = async || {
+        let path = "/v1/agency/grants";
+        let made = world.call("POST", path, Some(AGENCY), Some("k"), Some(&body));
+        made.await
+    };
+    assert_eq!(record().await.0, 201);
+    let active = world.until_standing(&owner, Standing::Active).await;
+    let again = world.ask(&owner, "again").await.question;
+    let again = world.until(&owner, &again, State::Done).await;
+    let mut ask = world.question();
+    ask.audience = "us.or.oha".to_owned();
+    let (status, elsewhere) = world.try_ask(&owner, Some("elsewhere"), &ask).await;
+    assert_eq!(status, 201, "{elsewhere}");
+    let elsewhere: Question = parse(elsewhere);
+    world.until(&owner, &elsewhere.question, State::Done).await;
+    let mut tx = world.store.store.begin().await.unwrap();
+    let (bought, now) = ([9; 32].into(), world.network.clock_now());
+    put_use(&mut tx, &bought, &active.grant, Purpose::Gap, now)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+
+    assert_eq!(world.grants(&owner).await[0].uses.len(), 3);
+    let path = format!("/v1/agency/grants/{}/revocation", active.grant);
+    let revoked = world.call("POST", &path, Some(AGENCY), Some("r"), None);
+    for (status, body) in [record().await, revoked.await] {
+        assert_eq!(status, 200, "{body}");
+        let uses = parse::<Grant>(body).uses.into_iter();
+        let read: Vec<_> = uses.map(|used| used.decision.to_string()).collect();
+        assert_eq!(read, [again.decision.clone().unwrap()]);
+    }
+    world.end().await;
+}
+
+#[actix_web::test]
+async fn one_key_of_an_agency_or_operator_makes_one_grant_whoever_it_is_of() {
+    let world = World::new().await;
+    let mut bodies = Vec::new();
+    for ssn in ["987-65-6016", "987-65-6017"] {
+        let owner = world.owner(ssn).await;
+        let question = world.ask(&owner, "q").await.question;
+        world.until(&owner, &question, State::Done).await;
+        let grant = grant("power-of-attorney", "all");
+        bodies.push([
+            json!({"pseudonym": world.pseudonym(), "grant": grant}),
+            json!({"profile": owner.profile, "grant": grant}),
+        ]);
+    }
+    for (at, path, token) in [
+        (0, "/v1/agency/grants", AGENCY),
+        (1, "/v1/grants", OPERATOR),
+    ] {
+        for (owner, expected) in [(0, 201), (1, 422), (0, 200)] {
+            let body = Some(&bodies[owner][at]);
+            let (status, answer) = world.call("POST", path, Some(token), Some("k"), body).await;
+            assert_eq!(status, expected, "{path}: {answer}");
+            assert!(status != 422 || code(&answer) == "idempotency-key-reused");
+        }
+    }
     world.end().await;
 }
 

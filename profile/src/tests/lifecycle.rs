@@ -545,17 +545,25 @@ async fn an_agency_that_takes_nothing_holds_up_no_other_states() {
     let world = World::new().await;
     let owner = world.watched("987-65-5024").await;
     world.reinstated(&owner).await;
-    let to = "OR".parse().unwrap();
-    world.set_state(41);
+    // California is to hear of a loss, and does not.
     world.lie(Lie::NoticesDown);
+    world.set_income(450_017);
+    world.set_reply(None);
+    world.changed(&owner, "raise", Change::IncomeUp).await;
+    world.until_called("refused notice").await;
+    let to = "OR".parse().unwrap();
+    world.set_income(61_237);
+    world.set_state(41);
     world.changed(&owner, "moved", Change::Moved { to }).await;
+    let moving = |now: &Coverage| now.state.case.is_some_and(|case| case.jurisdiction == to);
+    world.until_cover(&owner, moving).await;
+    world.set_reply(Some(Answer::Yes));
     let filed = |now: &Coverage| pending(&now.state) && now.applications.contains_key(&to);
     world.until_cover(&owner, filed).await;
-    world.until_called("refused notice").await;
     assert!(world.notices().is_empty());
     world.honest();
     world
-        .until_notice(|told| matches!(told.notice, Notice::Moved { .. }))
+        .until_notice(|told| matches!(told.notice, Notice::Loss { .. }))
         .await;
     world.end().await;
 }

@@ -240,7 +240,7 @@ impl Desk<'_, '_> {
         let once = self.browser()?.once().await.map_err(other)?;
         let (at, _) = self.fill(&once, person).await?;
         let page = self.reply_and_go_on(&at, person).await?;
-        says(&page, 422, "This person cannot be enrolled now")?;
+        says(&page, 403, "This person cannot be enrolled now")?;
         names_nobody(&page, &taken, person)?;
         self.story.say("the form was killed when the enrolment was complete: what was written down serves, and there is no second profile");
         Ok(())
@@ -260,7 +260,7 @@ impl Desk<'_, '_> {
         let (at, page) = self.fill(&once, &mixed).await?;
         let taken = taken(&page, &mixed)?;
         let page = self.reply_and_go_on(&at, &mixed).await?;
-        says(&page, 422, "SSN, name and date of birth")?;
+        says(&page, 403, "SSN, name and date of birth")?;
         if self.is_enrolled(&taken).await? {
             return Err(other("a person whom the records do not know is enrolled"));
         }
@@ -311,7 +311,7 @@ impl Desk<'_, '_> {
         let (at, page) = self.fill(&once, &again).await?;
         let taken = taken(&page, &again)?;
         let page = self.reply_and_go_on(&at, &again).await?;
-        says(&page, 422, "This person cannot be enrolled now")?;
+        says(&page, 403, "This person cannot be enrolled now")?;
         if self.is_enrolled(&taken).await? {
             return Err(other("one person has two profiles"));
         }
