@@ -349,9 +349,10 @@ fn losses() -> Vec<Ending> {
             .on(10, told())
             .on(10, [Reply("YES"), Texted("no_gap", 1)])
             .on(42, [Until(Closing), Says(HERE, closed("2026-09-01"))])
-            .on(42, [Until(Ended(Outcome::Lost)), Until(Uninsured)])
+            .on(42, [Until(Ended(Outcome::Lost)), Texted("no_gap", 2)])
+            .on(42, [Until(Uninsured)])
             .ends(Outcome::Lost, ["CA 2026-06-01", "refused 2026-09-01"])
-            .texts("covered change noted no_gap ending")
+            .texts("covered change noted no_gap ending no_gap")
             .at("agency said [accepted closed] told [loss]"),
         loss(
             "no-reply-to-change",
@@ -361,9 +362,10 @@ fn losses() -> Vec<Ending> {
         .on(16, [Texted("gap", 2)])
         .on(22, [Until(Uninsured)])
         .on(42, [Until(Closing), Says(HERE, closed("2026-09-01"))])
-        .on(42, [Until(Ended(Outcome::Lost)), Until(Uninsured)])
+        .on(42, [Until(Ended(Outcome::Lost)), Texted("gap", 3)])
+        .on(49, [Until(Uninsured)])
         .ends(Outcome::Lost, ["CA 2026-06-01", "noreply 2026-09-01"])
-        .texts("covered change free_market gap ending")
+        .texts("covered change free_market gap ending free_market gap")
         .at("agency said [accepted closed] told [loss]"),
         loss(
             "dispute-upheld",
