@@ -297,7 +297,7 @@ impl Run {
             Some(case) if matches!(case.phase, Phase::Owner { .. } | Phase::Filing { .. }) => {}
             Some(case) if case.kind == Kind::Reinstatement => {}
             // What is being asked is now whether to apply.
-            Some(case) if case.checking || matches!(case.phase, Phase::Asking { .. }) => {
+            Some(case) if case.is_asking() => {
                 self.end(Outcome::Superseded);
                 self.open(Change::Closed, None);
             }

@@ -224,6 +224,9 @@ pub struct Case {
     /// How often of these it was asked beside what the phase waits for.
     #[serde(default, skip_serializing_if = "is_none")]
     pub checks: u8,
+    /// How many of these were answered.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub checked: u8,
     /// Whether the agency was told of a loss that is not withdrawn.
     pub told: bool,
     /// The last day on which a loss that was told may be disputed.
@@ -236,4 +239,11 @@ pub struct Case {
     pub checking: bool,
     /// Where it stands.
     pub phase: Phase,
+}
+
+impl Case {
+    /// Whether a question is out.
+    pub(super) fn is_asking(&self) -> bool {
+        matches!(self.phase, Phase::Asking { .. }) || self.checks > self.checked
+    }
 }

@@ -116,6 +116,7 @@ impl Run {
                 Phase::Asking { .. } if case.told => {
                     if let Some(case) = &mut self.state.case {
                         case.checking = true;
+                        case.checks = case.checks.saturating_add(1);
                     }
                     self.review();
                     return;

@@ -106,6 +106,7 @@ impl Run {
             opened: self.date,
             round: 0,
             checks: 0,
+            checked: 0,
             told: told.is_some(),
             respond_until: told.and_then(|case| case.respond_until),
             filed: false,

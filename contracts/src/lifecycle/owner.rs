@@ -57,6 +57,7 @@ impl Run {
         let Some(case) = &mut self.state.case else {
             return;
         };
+        case.checked = case.checked.saturating_add(1);
         if finding != Finding::Yes {
             return;
         }

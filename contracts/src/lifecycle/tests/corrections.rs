@@ -173,6 +173,11 @@ fn what_is_being_asked_when_the_agency_closes_becomes_whether_to_apply() {
         assert_eq!(story.texts().last(), Some(&Template::Apply));
         story.check_replay();
     }
+    // An answer that made no difference leaves nothing to ask.
+    let mut answered = told();
+    answered.changed(DEPOSITS).answered(Finding::No);
+    answered.closed("CA", "2027-05-01");
+    assert_eq!(answered.outcome(), Outcome::Lost);
     // The question about a renewal goes on; a watch's word after the closing does not lose it.
     let mut renewal = renewing();
     renewal.answered(Finding::Yes).closed("CA", "2027-05-01");

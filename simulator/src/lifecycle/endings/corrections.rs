@@ -35,7 +35,7 @@ pub(super) fn all() -> Vec<Ending> {
         )
         .texts("covered change noted free_market gap confirm gap_begins ending free_market gap confirm gap_begins")
         .at("agency said [accepted closed] told [loss]")
-        .sold("from 2026-08-01 ended 2026-09-01 billed 0 refunded 0")
+        .sold("from 2026-08-01 ended 2026-09-01 billed 38136 refunded 19068")
         .sold("from 2026-09-01 up to 2026-12-30"),
         insured(
             "kept-after-closing",
