@@ -1,6 +1,8 @@
 //! What comes out of turn: an agency that corrects itself or answers late, a second change, a right that a later case must not
 //! take away.
 
+use super::endings::{pending, told};
+use super::scenarios::{bought, renewing};
 use super::*;
 
 const DEPOSITS: Change = Change::Watched {
@@ -11,48 +13,10 @@ fn ca() -> Jurisdiction {
     state_of("CA")
 }
 
-/// Covered by California and told of a loss on 1 March, to be disputed by 31 March.
-fn told() -> Story {
-    let mut story = Story::covered("CA", "2027-01-01");
-    story
-        .on("2027-03-01")
-        .changed(Change::IncomeUp)
-        .answered(Finding::No);
-    story
-}
-
-/// As [`told`], with a policy bought from 1 May.
-fn insured() -> Story {
-    let mut story = told();
-    story.quoted().agrees_with_change(Reply::Yes);
-    story.takes_gap(Reply::Yes).enrolled();
-    story
-}
-
-/// Whose renewal is asked about, for a period up to the end of June.
-fn renewing() -> Story {
-    let mut story = Story::new("CA", "2027-01-01");
-    story.take(Event::Covered {
-        jurisdiction: ca(),
-        from: day("2027-01-01"),
-        period_end: Some(day("2027-06-30")),
-    });
-    story.on("2027-04-02");
-    assert_eq!(story.phase(), "asking");
-    story
-}
-
 fn engaged() -> Story {
     let mut story = Story::covered("CA", "2027-01-01");
     let sent = day("2027-03-01");
     story.on("2027-03-01").changed(Change::Engagement { sent });
-    story
-}
-
-fn pending() -> Story {
-    let mut story = Story::new("CA", "2027-02-01");
-    story.changed(Change::IncomeDown).answered(Finding::Yes);
-    story.applies(Reply::Yes).filed();
     story
 }
 
@@ -71,7 +35,7 @@ fn ends(story: &Story) -> Vec<String> {
 
 #[test]
 fn an_agency_keeps_a_case_that_it_had_closed_and_the_policy_is_void() {
-    let mut story = insured();
+    let mut story = bought();
     story.on("2027-04-10").closed("CA", "2027-05-01");
     assert_eq!(story.days(), ["CA 2027-01-01", "gap 2027-05-01"]);
     let mut late = story.clone();
@@ -110,7 +74,7 @@ fn an_application_asked_about_after_a_closing_is_not_needed_when_the_case_is_kep
 
 #[test]
 fn an_agency_that_names_a_later_day_covers_up_to_it_and_the_policy_begins_there() {
-    let mut story = insured();
+    let mut story = bought();
     story.on("2027-04-10").closed("CA", "2027-05-01");
     story.on("2027-04-20").closed("CA", "2027-06-01");
     assert_eq!(ends(&story), ["policy-1 2027-05-01"]);
@@ -121,7 +85,7 @@ fn an_agency_that_names_a_later_day_covers_up_to_it_and_the_policy_begins_there(
 
 #[test]
 fn an_agency_that_names_an_earlier_day_leaves_the_policy_and_the_days_before_are_wanted() {
-    let mut story = insured();
+    let mut story = bought();
     story.on("2027-04-10").closed("CA", "2027-05-01");
     story.closed("CA", "2027-04-25");
     assert_eq!(ends(&story), [""; 0]);

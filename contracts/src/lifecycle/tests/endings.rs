@@ -10,14 +10,14 @@ fn asked() -> Story {
 }
 
 /// Somebody whose application the agency has.
-fn pending() -> Story {
+pub(super) fn pending() -> Story {
     let mut story = asked();
     story.applies(Reply::Yes).filed();
     story
 }
 
 /// Somebody told of a loss.
-fn told() -> Story {
+pub(super) fn told() -> Story {
     let mut story = Story::covered("CA", "2027-01-01");
     story
         .on("2027-03-01")

@@ -56,7 +56,7 @@ fn loss_with_a_policy_from_the_very_day_on_which_cover_ends() {
 }
 
 /// A loss whose gap policy was bought from 1 May.
-fn bought() -> Story {
+pub(super) fn bought() -> Story {
     let mut story = Story::covered("CA", "2027-01-01");
     story
         .on("2027-03-01")
@@ -485,7 +485,7 @@ fn both_policies_end_where_medicaid_begins_before_the_first_is_over() {
 }
 
 /// Covered up to the end of June, and asked about the renewal.
-fn renewing() -> Story {
+pub(super) fn renewing() -> Story {
     let mut story = Story::new("CA", "2027-01-01");
     let jurisdiction = state_of("CA");
     story.take(Event::Covered {
