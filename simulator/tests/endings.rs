@@ -27,10 +27,11 @@ fn endings_leave_balanced_days_and_books_that_agree() {
         "engagement-not-shown",
         "said-dead",
         "wrong-reply",
+        "closed-early",
     ];
-    let (held, text) = endings(&[&["--together", "16"][..], &names].concat());
+    let (held, text) = endings(&[&["--together", "17"][..], &names].concat());
     assert!(held, "{text}");
-    assert!(text.contains("16 endings in"), "{text}");
+    assert!(text.contains("17 endings in"), "{text}");
     assert!(text.contains(", 0 went wrong"), "{text}");
 }
 
@@ -40,7 +41,7 @@ fn two_services_on_one_postgres_come_to_the_same_endings() {
     let Ok(url) = std::env::var("DATABASE_URL") else {
         return;
     };
-    let names = ["declined", "lost", "renewed", "said-dead", "moved"];
+    let names = ["declined", "closed-early", "renewed", "said-dead", "moved"];
     let (held, text) = endings(&[&["--together", "5", "--postgres", &url][..], &names].concat());
     assert!(held, "{text}");
     assert!(text.contains(", 0 went wrong"), "{text}");
@@ -76,6 +77,10 @@ fn every_ending_that_the_rules_name_has_a_name() {
         "engagement-not-shown",
         "said-dead",
         "wrong-reply",
+        "closed-early",
+        "kept-after-closing",
+        "protected",
+        "denied-late",
     ] {
         assert!(
             text.lines().any(|line| line.starts_with(name)),
