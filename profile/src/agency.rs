@@ -203,7 +203,8 @@ impl Agency {
             Ok(_) => Ok(()),
             // One that does not know the application any more has no case to be told of.
             Err(HttpError::Problem(problem))
-                if is_refusal(problem.status) || problem.status == 404 =>
+                if is_refusal(problem.status)
+                    || (problem.status == 404 && problem.code() == "not-found") =>
             {
                 tracing::error!(code = problem.code(), "the agency refused a notice");
                 Ok(())

@@ -225,9 +225,13 @@ fn unavailable(error: &HttpError) -> Problem {
     )
 }
 
-/// Whether a text that only tells needs no second try: the phone is not theirs any more, or was told under the same key.
+/// Whether a text that only tells needs no second try: the phone is not theirs any more or never was known, was told under the
+/// same key, or cannot be told this.
 fn is_final(problem: &Problem) -> bool {
-    matches!(problem.code(), "refused" | "suspended" | "idempotency-key")
+    matches!(
+        problem.code(),
+        "refused" | "suspended" | "idempotency-key" | "not-found" | "field"
+    )
 }
 
 fn forged(why: &'static str) -> Problem {
@@ -273,7 +277,8 @@ impl Notifier {
     /// Hands a text over. The notifier sends it once however often it is handed over.
     ///
     /// # Errors
-    /// 409 `open-decision` and other conflicts as the notifier gives them; 503 `notifier-unavailable` for whatever else.
+    /// 409 `open-decision` and whatever else the notifier says of the text itself, by its code; 503 `notifier-unavailable` for
+    /// what it says of this moment.
     pub async fn send(&self, text: &Text) -> Result<(), Problem> {
         let request = self
             .http
@@ -282,7 +287,7 @@ impl Notifier {
             .json(text);
         match http::send_json::<serde_json::Value>(request, MAX_ANSWER).await {
             Ok(_) => Ok(()),
-            Err(HttpError::Problem(problem)) if problem.status == 409 => {
+            Err(HttpError::Problem(problem)) if matches!(problem.status, 404 | 409 | 422) => {
                 let detail = match problem.code() {
                     "open-decision" => {
                         "another decision of this person is open: finish it first, then advance again"

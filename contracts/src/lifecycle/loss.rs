@@ -176,9 +176,10 @@ impl Run {
         self.end(outcome);
     }
 
-    /// Nothing may be ended for a change up to a day: what was told is withdrawn, and it is looked at again after that day.
+    /// Nothing may be ended for a change up to a day, as was said last: what was told is withdrawn, and it is looked at again
+    /// after that day.
     pub(super) fn protected(&mut self, until: Day) {
-        self.state.protected = self.state.protected.max(Some(until));
+        self.state.protected = Some(until);
         let losing = self.state.case.is_some_and(|case| case.told);
         if losing && self.state.is_protected(self.date) {
             self.protect();

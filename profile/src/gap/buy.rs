@@ -22,6 +22,28 @@ pub(super) const ENDED: &str = "ended";
 /// The code for days that another policy covers, or may cover.
 pub(super) const COVERED: &str = "covered";
 
+/// The days that a policy is bought for.
+#[derive(Debug, Clone)]
+pub struct Term {
+    /// The first.
+    pub from: Day,
+    /// The day on which it is to be ended, because another policy begins.
+    pub until: Option<Day>,
+    /// A policy of before that is still to be ended, and the day.
+    pub expiring: Option<(String, Day)>,
+}
+
+impl Term {
+    /// From a day on.
+    pub fn from(from: Day) -> Self {
+        Self {
+            from,
+            until: None,
+            expiring: None,
+        }
+    }
+}
+
 /// The token that a purchase rests on, and the index of the key that it is bound to.
 struct Backing {
     jti: Bytes32,
@@ -45,8 +67,8 @@ impl Service {
         Ok(purchase_id(&backing.jti, &offer))
     }
 
-    /// Takes an offer, on the owner's YES to [`Service::gap_decision`]. Its `days` are the first, and that on which the policy is to
-    /// be ended because another begins. One policy for an enquiry, and no day covered twice; repeated, it brings the same policy.
+    /// Takes an offer, on the owner's YES to [`Service::gap_decision`]. One policy for an enquiry, and no day covered twice;
+    /// repeated, it brings the same policy.
     ///
     /// # Errors
     /// 400 for a day that is not the offer's; 409 `covered`, or the insurer's refusal; 502, 503 (do the same again).
@@ -55,13 +77,12 @@ impl Service {
         profile: &StoredProfile,
         question: &Bytes32,
         offer: &Bytes32,
-        days: (Day, Option<Day>),
+        term: &Term,
         approval: &Approval,
     ) -> Result<Policy, Problem> {
-        let (from_day, until) = days;
         let _lock = self.locks.hold(profile.profile).await;
         let (opened, offer) = self.opened_by_offer(profile, offer).await?;
-        if offer.start != from_day {
+        if offer.start != term.from {
             return Err(Problem::bad_request(
                 "from_day: the offer is for another day; ask for offers from this one",
             ));
@@ -81,7 +102,7 @@ impl Service {
         };
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
-        if !insert_purchase(&mut tx, &profile.profile, &new, until, now).await? {
+        if !insert_purchase(&mut tx, &profile.profile, &new, term, now).await? {
             return Err(Problem::conflict(
                 COVERED,
                 "a policy covers, or may cover, some of these days: end it first",

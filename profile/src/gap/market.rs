@@ -11,7 +11,7 @@ use contracts::params::tables;
 use contracts::units::{Cents, Day};
 use oracles::problem::Problem;
 
-use super::buy::{COVERED, ENDED};
+use super::buy::{COVERED, ENDED, Term};
 use super::{GapNeed, GapOffers};
 use crate::api::types::AskQuestion;
 use crate::notifier::Template;
@@ -141,9 +141,21 @@ impl Service {
         self.gap_decision(profile, &question, &offer).await
     }
 
-    /// Buys a chosen plan for `days`: from the first and no earlier, and up to the second, where a policy begins that is bought
-    /// already. Policy, first day and the first that it never covers, or none when it cannot be had any more: the insurer
-    /// refuses, or it would not begin between those days.
+    /// Whether a chosen plan was begun to be bought.
+    pub(crate) async fn is_buying(
+        &self,
+        profile: &StoredProfile,
+        quote: &str,
+    ) -> Result<bool, Problem> {
+        let Chosen { offer, .. } = Chosen::parse(quote)?;
+        let (opened, _) = self.opened_by_offer(profile, &offer).await?;
+        let enquiry = &opened.stored.enquiry;
+        let begun = self.store.gap_purchase(&profile.profile, enquiry).await?;
+        Ok(begun.is_some())
+    }
+
+    /// Buys a chosen plan. Policy, first day and the first that it never covers, or none when it cannot be had any more: the
+    /// insurer refuses, or it would not begin within the term.
     ///
     /// # Errors
     /// 409 `covered` while a policy is still to be ended; the insurer's.
@@ -151,18 +163,22 @@ impl Service {
         &self,
         profile: &StoredProfile,
         quote: &str,
-        days: (Day, Option<Day>),
+        term: &Term,
         approval: &Approval,
     ) -> Result<Option<(String, Day, Day)>, Problem> {
         let Chosen { question, offer } = Chosen::parse(quote)?;
         let (_, found) = self.opened_by_offer(profile, &offer).await?;
-        let ((from, until), start) = (days, found.start);
-        if start < from || until.is_some_and(|until| until <= start) {
+        let start = found.start;
+        if start < term.from || term.until.is_some_and(|until| until <= start) {
             return Ok(None);
         }
         let ending = self.is_ending(profile).await?;
+        let term = Term {
+            from: start,
+            ..term.clone()
+        };
         match self
-            .gap_enrol(profile, &question, &offer, (start, until), approval)
+            .gap_enrol(profile, &question, &offer, &term, approval)
             .await
         {
             Ok(policy) => {

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use buy::Term;
 pub use insurer::Insurer;
 pub use market::CONTRACT;
 

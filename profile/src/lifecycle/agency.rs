@@ -2,7 +2,7 @@
 
 use contracts::encoding::Bytes32;
 use contracts::ids::{Jurisdiction, Verdict};
-use contracts::lifecycle::{Case, Event, Notice, Phase};
+use contracts::lifecycle::{Case, Event, Medicaid, Notice, Phase};
 use contracts::units::Day;
 use oracles::problem::Problem;
 use serde_json::json;
@@ -60,7 +60,7 @@ impl Job<'_> {
             (State::Done, Some(Outcome::Accepted), Some(application)) => Ok(Done {
                 documents: vec![(application_of(asked.jurisdiction), json!(application))],
                 events: vec![(source, Event::Filed { case })],
-                follow_up: Some((
+                follow_up: vec![(
                     format!("follow {application}"),
                     Task::Follow {
                         jurisdiction: asked.jurisdiction,
@@ -68,7 +68,7 @@ impl Job<'_> {
                         after: 0,
                         until: None,
                     },
-                )),
+                )],
                 ..Done::default()
             }),
             (State::Done, Some(Outcome::Refused), _) => Ok(Done {
@@ -166,7 +166,9 @@ impl Job<'_> {
             let event = self.event(*jurisdiction, statement.what).await?;
             events.extend(event.map(|event| (source, event)));
             after = statement.number;
-            until = followed_until(statement.what, today);
+            if !matches!(statement.what, What::Protected { .. }) {
+                until = followed_until(statement.what, today);
+            }
         }
         let next = Task::Follow {
             jurisdiction: *jurisdiction,
@@ -199,7 +201,15 @@ impl Job<'_> {
                 until,
             },
             What::Kept => Event::Kept { jurisdiction },
-            What::Protected { until } => Event::Protected { until },
+            // Each agency protects the cover that it gives.
+            What::Protected { until } => {
+                let state = self.service.lifecycle_state(self.profile).await?;
+                let gives = |cover: &Medicaid| cover.jurisdiction == jurisdiction;
+                return Ok(state
+                    .medicaid
+                    .filter(gives)
+                    .map(|_| Event::Protected { until }));
+            }
             What::Closed { on } => Event::Closed { jurisdiction, on },
             What::Died { on } => Event::Died { on },
             What::Lives => Event::Lives { jurisdiction },

@@ -118,7 +118,10 @@ impl Job<'_> {
         documents.extend(boundary.map(|on| (BOUNDARY.to_owned(), json!(on))));
         Ok(Done {
             documents,
-            follow_up: boundary.map(|on| (CALENDAR.to_owned(), Task::Boundary { on })),
+            follow_up: boundary
+                .map(|on| (CALENDAR.to_owned(), Task::Boundary { on }))
+                .into_iter()
+                .collect(),
             events: vec![(
                 self.source(),
                 Event::Answered {

@@ -78,7 +78,7 @@ impl Job<'_> {
             let action = Action::AlertPcp { on };
             // In a lane of its own: what changes before that day is told before.
             return Ok(Done {
-                follow_up: Some((format!("practice {on}"), Task::Act { action })),
+                follow_up: vec![(format!("practice {on}"), Task::Act { action })],
                 ..Done::default()
             });
         }

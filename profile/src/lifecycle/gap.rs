@@ -10,11 +10,12 @@ use oracles::problem::Problem;
 use super::Task;
 use super::owner::approval_of;
 use super::worker::{Done, Job};
+use crate::gap::Term;
 
 impl Job<'_> {
     pub(super) async fn gap(&self, action: &Action) -> Result<Done, Problem> {
         let (service, profile) = (self.service, self.profile);
-        let mut follow_up = None;
+        let mut follow_up = Vec::new();
         let event = match action {
             Action::Quote {
                 offer,
@@ -44,9 +45,20 @@ impl Job<'_> {
                 from,
                 until,
             } => {
+                let state = service.lifecycle_state(profile).await?;
+                let waited_for =
+                    matches!(state.gap, Gap::Enrolling { offer: open, .. } if open == *offer);
+                if !waited_for && !service.is_buying(profile, quote).await? {
+                    // Nothing has left, and nobody waits for it any more.
+                    return Ok(Done::default());
+                }
                 let approval = self.approval(*offer).await?;
-                let days = (*from, *until);
-                match service.buy_plan(profile, quote, days, &approval).await? {
+                let term = Term {
+                    from: *from,
+                    until: *until,
+                    expiring: state.expiring.map(|it| (it.policy, it.until)),
+                };
+                match service.buy_plan(profile, quote, &term, &approval).await? {
                     Some((policy, from, on)) => {
                         let ahead = on.plus(-LAPSE_DAYS).unwrap_or(on);
                         let lapse = Task::Lapse {
@@ -54,7 +66,7 @@ impl Job<'_> {
                             on,
                             tell: Some(ahead.max(from)),
                         };
-                        follow_up = Some((format!("lapse {policy}"), lapse));
+                        follow_up.push((format!("lapse {policy}"), lapse));
                         Event::GapEnrolled {
                             offer: *offer,
                             policy,

@@ -129,9 +129,10 @@ impl Job<'_> {
             }
         };
         self.keep_decision(&matter, &decision).await?;
-        if let Some(free) = free(wanted) {
-            self.tell(wanted, free, "free").await?;
-        }
+        let told = match free(wanted) {
+            Some(free) => self.tell(wanted, free, "free").await?,
+            None => Done::default(),
+        };
         let asked = self.whom(&matter, decision, Purpose::of(template)).await?;
         let label = self.service.label_for(self.profile, &asked).await?;
         let template = asked.template(template);
@@ -151,7 +152,9 @@ impl Job<'_> {
             closes: self.deadline(wanted),
             question: None,
         };
-        Ok(then_await(&matter, task))
+        let mut done = then_await(&matter, task);
+        done.follow_up.extend(told.follow_up);
+        Ok(done)
     }
 
     /// Keeps which decision a text asks about, before it leaves: whatever happens then, it can be taken back.
@@ -191,8 +194,10 @@ impl Job<'_> {
         let since = self.service.clock.now();
         let texts = self.tell_each(texts, since).await?;
         let task = &self.claimed.task;
-        let follow_up =
-            (!texts.is_empty()).then(|| (format!("tell {task}"), Task::Tell { texts, since }));
+        let mut follow_up = Vec::new();
+        if !texts.is_empty() {
+            follow_up.push((format!("tell {task}"), Task::Tell { texts, since }));
+        }
         Ok(Done {
             follow_up,
             ..Done::default()
@@ -392,7 +397,7 @@ impl Job<'_> {
 
 fn then_await(matter: &Matter, task: Task) -> Done {
     Done {
-        follow_up: Some((await_lane(matter), task)),
+        follow_up: vec![(await_lane(matter), task)],
         ..Done::default()
     }
 }

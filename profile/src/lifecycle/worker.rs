@@ -43,8 +43,8 @@ pub(super) struct Done {
     pub(super) by: Option<Bytes32>,
     /// Documents to keep.
     pub(super) documents: Vec<(String, serde_json::Value)>,
-    /// A task that follows.
-    pub(super) follow_up: Option<(String, Task)>,
+    /// Tasks that follow, each with its lane.
+    pub(super) follow_up: Vec<(String, Task)>,
     /// The receipt of an event's entry.
     pub(super) receipt: Option<(i64, contracts::receipt::Receipt)>,
     /// A notice for an agency's feed: audience, application and notice.
@@ -166,10 +166,10 @@ impl Job<'_> {
         if let Some((seq, receipt)) = &done.receipt {
             keep_receipt(&mut tx, profile, *seq, receipt).await?;
         }
-        if let Some((lane, task)) = &done.follow_up {
+        for (lane, task) in &done.follow_up {
             let id = contracts::encoding::tagged_hash(
                 "shp/v1/lifecycle-follow-up",
-                &[&self.claimed.task.0],
+                &[&self.claimed.task.0, lane.as_bytes()],
             );
             let new = NewTask {
                 task: id.into(),

@@ -44,7 +44,7 @@ impl Work<'_> {
     }
 
     /// Queues the text that asks, to whom it is found to go now; one that is queued goes to the same phone at every attempt.
-    async fn queue_ask(&self, claims: &Claims) -> Result<(), Problem> {
+    async fn queue_ask(&self, claims: &Claims, deadline: UnixTime) -> Result<(), Problem> {
         let service = self.service;
         let asked = service.asked(&self.profile, Purpose::Apply).await?;
         if asked.grant.is_none() {
@@ -52,8 +52,6 @@ impl Work<'_> {
         }
         let label = service.label_for(&self.profile, &asked).await?;
         let approval = &service.approval;
-        let days = i64::from(approval.deadline_days);
-        let deadline = service.clock.now().0 + days * DAY;
         let text = Text {
             template: asked.template(self.question.template),
             contact: asked.contact.clone(),
@@ -62,7 +60,7 @@ impl Work<'_> {
                 label,
             },
             decision_id: Some(claims.jti),
-            deadline: Some(UnixTime(deadline.min(claims.exp.0))),
+            deadline: Some(deadline),
             undo_seconds: Some(approval.undo_seconds),
             idempotency_key: self.once(outbox::ASK),
         };
@@ -84,12 +82,13 @@ impl Work<'_> {
             None => {
                 let decision: Decision = self.document(kind::DECISION).await?;
                 let claims = self.service.oracles.claims(&decision.token)?;
-                if claims.exp <= self.service.clock.now() {
-                    let mut tx = store.begin().await?;
-                    self.put(&mut tx, kind::REFUSAL, &EXPIRED).await?;
-                    return self.finish(tx, Outcome::NoReply).await;
+                // Counted from the decision, however long nobody could be asked.
+                let days = i64::from(self.service.approval.deadline_days);
+                let deadline = UnixTime((claims.iat.0 + days * DAY).min(claims.exp.0));
+                if deadline <= self.service.clock.now() {
+                    return self.expired().await;
                 }
-                self.queue_ask(&claims).await?;
+                self.queue_ask(&claims, deadline).await?;
                 let queued = store.outbox(&self.key, id, outbox::ASK).await?;
                 queued.ok_or_else(Problem::internal)?
             }
@@ -99,10 +98,24 @@ impl Work<'_> {
             Some(_) => {}
             None => self.service.reachable(&self.profile).await?,
         }
-        self.send_text(outbox::ASK).await?;
+        let over = |until: UnixTime| until <= self.service.clock.now();
+        match self.send_text(outbox::ASK).await {
+            // Not to be asked any more: no phone could be, as long as there was time.
+            Err(problem) if problem.status == 409 && queued.payload.deadline.is_some_and(over) => {
+                return self.expired().await;
+            }
+            sent => sent?,
+        }
         self.question.deadline = queued.payload.deadline;
         let tx = self.service.store.begin().await?;
         self.save(tx, State::Texted).await
+    }
+
+    /// Nobody could be asked in time.
+    async fn expired(&mut self) -> Result<(), Problem> {
+        let mut tx = self.service.store.begin().await?;
+        self.put(&mut tx, kind::REFUSAL, &EXPIRED).await?;
+        self.finish(tx, Outcome::NoReply).await
     }
 
     pub(super) async fn await_reply(&mut self) -> Result<Option<Waiting>, Problem> {

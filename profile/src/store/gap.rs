@@ -7,6 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, Tx, number, parsed};
 use crate::api::types::SoldPolicy;
+use crate::gap::Term;
 
 /// An enquiry as stored; its parts are sealed.
 #[derive(Debug, Clone)]
@@ -302,7 +303,8 @@ pub async fn answer_enquiry(
 }
 
 /// Writes a purchase down before it is made; false if days of it are covered by another policy of the profile, or may be. One
-/// that was void from its first day covers none, and of this one those from `until` do not count.
+/// that was void from its first day covers none; of this one those from `until` do not count, nor of the one that expires those
+/// after its day.
 ///
 /// # Errors
 /// The database's.
@@ -310,7 +312,7 @@ pub async fn insert_purchase(
     tx: &mut Tx,
     profile: &Bytes32,
     new: &StoredPolicy,
-    until: Option<Day>,
+    term: &Term,
     now: UnixTime,
 ) -> Result<bool, StoreError> {
     // On Postgres the row is locked until the transaction ends, so that two purchases see each other; SQLite has one writer.
@@ -318,14 +320,20 @@ pub async fn insert_purchase(
         .bind(profile.to_string())
         .execute(&mut **tx)
         .await?;
+    let (expiring, expires) = match &term.expiring {
+        Some((policy, until)) => (policy.as_str(), until.to_string()),
+        None => ("", String::new()),
+    };
     let meets = sqlx::query(
         "SELECT 1 FROM gap_policy WHERE profile = $1 AND enquiry <> $2 AND state <> 'refused'
-         AND start_day < end_day AND start_day < $4 AND end_day > $3",
+         AND start_day < end_day AND start_day < $4 AND (CASE WHEN policy = $5 THEN $6 ELSE end_day END) > $3",
     )
     .bind(profile.to_string())
     .bind(new.enquiry.to_string())
     .bind(new.start.to_string())
-    .bind(until.unwrap_or(new.end).min(new.end).to_string())
+    .bind(term.until.unwrap_or(new.end).min(new.end).to_string())
+    .bind(expiring)
+    .bind(expires)
     .fetch_optional(&mut **tx)
     .await?;
     if meets.is_some() {

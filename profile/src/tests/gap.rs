@@ -6,7 +6,7 @@ use contracts::gap::{LossReason, Needs, Policy, Situation};
 use contracts::units::{Cents, Day};
 
 use crate::api::types::State;
-use crate::gap::{GapNeed, GapOffers};
+use crate::gap::{GapNeed, GapOffers, Term};
 use crate::store::StoredProfile;
 use crate::store::gap::{PolicyState, begin_ending};
 use crate::testing::insurer::INSURER;
@@ -105,7 +105,10 @@ impl Buyer {
                 &self.profile,
                 &self.question,
                 &offer.offer,
-                (offer.start, until),
+                &Term {
+                    until,
+                    ..Term::from(offer.start)
+                },
                 &approval,
             )
             .await
@@ -298,7 +301,10 @@ async fn a_plan_is_chosen_in_its_turn_and_not_bought_for_a_day_before_it_is_want
     assert_eq!(choose(9, key).await, Some(second), "the last plan again");
     let decision = service.plan_decision(profile, &first).await.unwrap();
     let approval = buyer.world.approval(decision, Answer::Yes);
-    let buy = |from| service.buy_plan(profile, &first, (from, None), &approval);
+    let buy = async |from| {
+        let term = Term::from(from);
+        service.buy_plan(profile, &first, &term, &approval).await
+    };
     assert_eq!(buy(buyer.day(6)).await.unwrap(), None);
     assert_eq!(buyer.world.sold(), (0, 0));
     let (_, from, _) = buy(buyer.day(4)).await.unwrap().unwrap();
@@ -344,7 +350,7 @@ async fn no_day_is_covered_twice_and_one_enquiry_brings_one_policy() {
             &buyer.profile,
             &buyer.question,
             &offer.offer,
-            (wrong_day, None),
+            &Term::from(wrong_day),
             &approval,
         )
         .await
@@ -394,7 +400,7 @@ async fn attack_without_the_owners_yes_to_this_offer_nothing_is_bought() {
             &buyer.profile,
             &buyer.question,
             &first.offer,
-            (first.start, None),
+            &Term::from(first.start),
             &approval,
         )
         .await
