@@ -4,7 +4,7 @@ use super::action::{Action, Ended, Notice, Template};
 use super::case::{Case, Kind, Outcome, Phase};
 use super::days::{Payer, Why};
 use super::event::Change;
-use super::{Adverse, CORRECTION_DAYS, Gap, Medicaid, Run, later};
+use super::{Adverse, Ahead, CORRECTION_DAYS, Gap, Medicaid, Run, later};
 use crate::calendar::{Basis, determination_deadline, hearing_request_until};
 use crate::ids::Jurisdiction;
 use crate::units::Day;
@@ -94,6 +94,13 @@ impl Run {
             .filter(|_| continues)
             .and_then(|known| known.period_end);
         let next = period_end.or(before);
+        if next != before {
+            // A new period: what was to be renewed is.
+            let due = Change::RenewalDue;
+            self.state.renew_on = None;
+            self.state.waiting.retain(|change| *change != due);
+            self.state.again.take_if(|(_, change)| *change == due);
+        }
         self.state.medicaid = Some(Medicaid {
             jurisdiction: of,
             from: first,
@@ -104,9 +111,7 @@ impl Run {
         self.state.engagement = false;
         self.state.engagement_asked = false;
         self.state.no_gap = None;
-        self.state
-            .adverse
-            .take_if(|adverse| adverse.jurisdiction == of);
+        self.state.adverse.retain(|it| it.jurisdiction != of);
         if !continues {
             self.end_gap(from);
             self.act(Action::AlertPcp { on: from });
@@ -143,34 +148,39 @@ impl Run {
             case.filed || matches!(case.phase, Phase::Filing { .. } | Phase::Pending { .. })
         };
         let until = hearing_request_until(self.date).ok();
-        let told = self.date;
-        match self.state.case.filter(|case| case.jurisdiction == of) {
-            Some(case) if with_agency(&case) => {
-                self.text(Template::Refusal, None, until);
-                self.end(Outcome::Denied);
-            }
+        let case = self.state.case.filter(|case| case.jurisdiction == of);
+        if let Some(case) = case.filter(with_agency) {
+            self.text(Template::Refusal, None, until);
+            self.end(Outcome::Denied);
+            self.adverse(of, case.id);
+        } else if let Some(last) = self.overdue(of) {
             // Later than anybody waited for.
-            None if self.overdue(of).is_some() => {
-                self.text(Template::Refusal, None, until);
-                if let Some(last) = &mut self.state.last {
-                    last.outcome = Outcome::Denied;
-                    last.on = told;
-                    self.ended.push((last.case, Outcome::Denied));
-                }
-            }
-            _ => return,
+            self.text_of(of, Template::Refusal, None, until);
+            self.ended.push((last.case, Outcome::Denied));
+            self.state.last = Some(Ended {
+                outcome: Outcome::Denied,
+                on: self.date,
+                ..last
+            });
+            self.adverse(of, last.case);
         }
-        self.state.adverse = Some(Adverse {
+    }
+
+    /// A hearing can be asked for about what an agency told today.
+    fn adverse(&mut self, of: Jurisdiction, case: u32) {
+        self.state.adverse.retain(|it| it.jurisdiction != of);
+        self.state.adverse.push(Adverse {
             jurisdiction: of,
-            told,
+            told: self.date,
+            case,
         });
     }
 
-    /// What an agency was silent about for so long that its case has ended.
+    /// An application that an agency was silent about for so long that its case has ended.
     fn overdue(&self, of: Jurisdiction) -> Option<Ended> {
         let last = self.state.last.filter(|last| last.jurisdiction == of)?;
-        let silent = last.outcome == Outcome::AgencySilent && last.kind != Kind::Loss;
-        (silent && self.state.case.is_none()).then_some(last)
+        let applied = !matches!(last.kind, Kind::Loss | Kind::Engagement);
+        (applied && last.outcome == Outcome::AgencySilent).then_some(last)
     }
 
     /// The owner is told, and facts are read anew, to go to the agency when the owner says YES.
@@ -180,17 +190,22 @@ impl Run {
             .state
             .open_cover()
             .is_some_and(|it| it.jurisdiction == of);
-        let overdue = self.overdue(of);
+        let overdue = self.overdue(of).filter(|_| self.state.case.is_none());
         if until < self.date || (case.is_none() && !covers && overdue.is_none()) {
             return;
         }
-        self.text(Template::NeedsInfo, None, Some(until));
+        self.text_of(of, Template::NeedsInfo, None, Some(until));
         match (case.map(|case| case.phase), overdue) {
             (Some(Phase::Pending { .. }), _) => self.ask(),
             (Some(Phase::Respond { .. } | Phase::Closing { .. } | Phase::Showing { .. }), _) => {
                 self.check()
             }
-            (None, Some(last)) => self.open_anew(last.change, None),
+            (None, Some(last)) => {
+                self.open_anew(last.change, None);
+                if let Some(case) = &mut self.state.case {
+                    case.filed = true;
+                }
+            }
             _ => {}
         }
     }
@@ -234,9 +249,12 @@ impl Run {
     /// Cover goes on from the day on which it was to end, which is returned.
     fn reopen(&mut self, cover: Medicaid) -> Day {
         let ends = cover.ends.unwrap_or(self.date);
+        let renew_on = self.state.renew_on;
         self.begin_cover(cover.jurisdiction, ends, cover.period_end);
+        self.state.renew_on = renew_on;
         if let Some(medicaid) = &mut self.state.medicaid {
             medicaid.from = cover.from;
+            medicaid.renewing = cover.renewing;
         }
         ends
     }
@@ -263,9 +281,24 @@ impl Run {
     /// An agency names another day than it had named before.
     fn closed_again(&mut self, cover: Medicaid, before: Day, on: Day) {
         if on > before {
+            // What was bought from that day or a later one stays so.
+            let bought = self.take_bought(on);
+            let (engagement, asked) = (self.state.engagement, self.state.engagement_asked);
+            let no_gap = self.state.no_gap;
             self.reopen(cover);
+            self.state.engagement = engagement;
+            self.state.engagement_asked = asked;
+            self.state.no_gap = no_gap;
+            if let Some(bought) = bought {
+                self.state.gap = bought;
+            }
             self.close(cover, on);
-        } else if on < before && self.state.expiring.is_none() && self.state.ahead.is_none() {
+        } else if on < before && before <= self.date {
+            // Over already: whoever covered since does still.
+            let why = Why::TakenBack;
+            self.state.days.replace(Payer::Nobody { why }, on, before);
+            self.say_closed(cover, on);
+        } else if on < before && self.state.expiring.is_none() {
             // What begins where cover was to end does so still, and the days before it are wanted too.
             if let Gap::Active { policy, from } = self.state.gap.clone() {
                 self.state.gap = Gap::Bought { policy, from };
@@ -274,22 +307,42 @@ impl Run {
         }
     }
 
-    fn close(&mut self, cover: Medicaid, on: Day) {
-        let of = cover.jurisdiction;
-        let engagement = self.state.engagement_asked;
+    /// Takes a policy away that has not begun and would on this day or later, and what is offered for the days before it.
+    fn take_bought(&mut self, on: Day) -> Option<Gap> {
+        let date = self.date;
+        if let Some(Ahead { policy, from }) = self.state.ahead.take_if(|it| it.from >= on) {
+            self.drop_offer();
+            return Some(Gap::Bought { policy, from });
+        }
+        match self.state.gap.clone() {
+            Gap::Active { policy, from } if from >= on && from > date => {
+                self.state.gap = Gap::None;
+                Some(Gap::Bought { policy, from })
+            }
+            _ => None,
+        }
+    }
+
+    /// The owner is told of the day, and can ask for a hearing.
+    fn say_closed(&mut self, cover: Medicaid, on: Day) {
         self.state.medicaid = Some(Medicaid {
             ends: Some(on),
             ..cover
         });
-        self.state.adverse = Some(Adverse {
-            jurisdiction: of,
-            told: self.date,
-        });
-        self.state.engagement |= engagement;
-        // Somebody who did not answer an offer, or whom nobody would insure so far ahead, is asked again now that it is certain.
-        self.state.no_gap.take_if(|why| *why != Why::Declined);
+        // Without a case, one is opened now.
+        let next = self.state.cases.saturating_add(1);
+        let case = self.state.case.map_or(next, |case| case.id);
+        self.adverse(cover.jurisdiction, case);
         self.text(Template::Ending, None, Some(on));
         self.act(Action::AlertPcp { on });
+    }
+
+    fn close(&mut self, cover: Medicaid, on: Day) {
+        let of = cover.jurisdiction;
+        self.say_closed(cover, on);
+        self.state.engagement |= self.state.engagement_asked;
+        // Somebody who did not answer an offer, or whom nobody would insure so far ahead, is asked again now that it is certain.
+        self.state.no_gap.take_if(|why| *why != Why::Declined);
         self.uncover(on);
         match self.state.case {
             // Moving, or renewing with a form that is out: the case goes on, to begin cover again.

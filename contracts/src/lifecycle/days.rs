@@ -23,6 +23,8 @@ pub enum Why {
     Refused,
     /// Medicaid has accepted, from a later day.
     Accepted,
+    /// The agency took them back when they were over.
+    TakenBack,
     /// An agency had said that the owner had died.
     SaidDead,
     /// Nobody asked. Never the case after a step: these days could have been covered.
@@ -151,6 +153,26 @@ impl Days {
                 from,
                 to: None,
             }),
+        }
+    }
+
+    /// The days from `from` up to `to` are this payer's, and those after as they were.
+    pub(super) fn replace(&mut self, payer: Payer, from: Day, to: Day) {
+        let after: Vec<Span> = self
+            .0
+            .iter()
+            .filter(|span| span.to.is_none_or(|end| end > to))
+            .map(|span| Span {
+                from: span.from.max(to),
+                ..span.clone()
+            })
+            .collect();
+        self.begin(payer, from);
+        for span in after {
+            self.begin(span.payer, span.from);
+            if let Some(end) = span.to {
+                self.end(end);
+            }
         }
     }
 

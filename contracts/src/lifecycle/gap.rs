@@ -488,6 +488,9 @@ impl Run {
             Gap::Active { policy, from } if policy == ended => {
                 let until = on.max(from);
                 self.state.gap = Gap::None;
+                if self.state.expiring.as_ref().is_some_and(|it| it.to_end) {
+                    self.end_expiring();
+                }
                 self.state.expiring = Some(Expiring {
                     policy,
                     from,
@@ -501,6 +504,17 @@ impl Run {
             Gap::Bought { policy, .. } if policy == ended => self.drop_offer(),
             _ => {
                 self.state.ahead.take_if(|ahead| ahead.policy == ended);
+                if let Some(expiring) = &mut self.state.expiring
+                    && expiring.policy == ended
+                    && on < expiring.until
+                {
+                    let (from, to) = (on.max(expiring.from), expiring.until);
+                    expiring.until = from;
+                    expiring.to_end = false;
+                    let why = Why::Refused;
+                    self.state.days.replace(Payer::Nobody { why }, from, to);
+                    self.act(Action::AlertPcp { on: from });
+                }
             }
         }
     }

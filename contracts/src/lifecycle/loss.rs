@@ -129,14 +129,18 @@ impl Run {
                 _ => {}
             }
         }
-        let known = (1..=self.state.cases).contains(&id);
-        let in_time = |adverse: &Adverse| {
-            hearing_request_until(adverse.told).is_ok_and(|until| self.date <= until)
-        };
-        if known
-            && self.state.adverse.as_ref().is_some_and(in_time)
-            && let Some(adverse) = self.state.adverse.take()
-        {
+        if !(1..=self.state.cases).contains(&id) {
+            return;
+        }
+        let date = self.date;
+        let in_time =
+            |it: &Adverse| hearing_request_until(it.told).is_ok_and(|until| date <= until);
+        self.state.adverse.retain(in_time);
+        // What was decided in that case; else the latest.
+        let of_case = self.state.adverse.iter().position(|it| it.case == id);
+        let latest = self.state.adverse.len().checked_sub(1);
+        if let Some(at) = of_case.or(latest) {
+            let adverse = self.state.adverse.remove(at);
             self.notify(adverse.jurisdiction, Notice::Hearing);
         }
     }
@@ -195,7 +199,11 @@ impl Run {
             self.withdraw_loss();
             self.drop_offer();
         }
-        self.state.again = Some((later(until, 1), case.change));
+        let after = later(until, 1);
+        match case.kind {
+            Kind::Renewal => self.state.renew_on = Some(after),
+            _ => self.state.again = Some((after, case.change)),
+        }
         self.end(Outcome::Protected);
     }
 
@@ -212,6 +220,10 @@ impl Run {
             self.end(Outcome::NeedsInfo);
             return;
         };
+        if self.state.open_cover().is_none() {
+            self.end(Outcome::Lost);
+            return;
+        }
         let until = noncompliance(sent).map_or(sent, |days| days.showing_until);
         if until < self.date {
             self.engagement_closing(sent);

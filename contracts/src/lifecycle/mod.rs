@@ -88,6 +88,8 @@ pub struct Adverse {
     pub jurisdiction: Jurisdiction,
     /// The day it was told.
     pub told: Day,
+    /// The case that it ended or opened.
+    pub case: u32,
 }
 
 /// Everything the machine knows of one profile. It names no person, and no value of any fact.
@@ -143,9 +145,9 @@ pub struct State {
     pub engagement_asked: bool,
     /// The coverage ledger.
     pub days: Days,
-    /// What a hearing can be asked for about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adverse: Option<Adverse>,
+    /// What hearings can be asked for about, one of an agency.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adverse: Vec<Adverse>,
     /// When the owner died.
     pub died: Option<Day>,
     /// Medicaid as it stood then, should that be wrong.
@@ -193,7 +195,7 @@ impl State {
             engagement: false,
             engagement_asked: false,
             days,
-            adverse: None,
+            adverse: Vec::new(),
             died: None,
             before_death: None,
             timer: None,
@@ -229,7 +231,7 @@ pub fn step(state: &State, event: &Event, date: Day) -> (State, Vec<Action>) {
         ended: Vec::new(),
         gap_ends: false,
     };
-    run.state.version = VERSION;
+    run.update();
     run.state.steps += 1;
     run.settle();
     run.date = run.until;
@@ -315,19 +317,50 @@ impl Run {
         }
     }
 
+    /// What an earlier version knew in other words.
+    fn update(&mut self) {
+        if self.state.version < 3 {
+            let adverse = |last: &Ended| matches!(last.outcome, Outcome::Denied | Outcome::Lost);
+            if let Some(last) = self.state.last.filter(adverse) {
+                self.state.adverse.push(Adverse {
+                    jurisdiction: last.jurisdiction,
+                    told: last.on,
+                    case: last.case,
+                });
+            }
+            if let Some(case) = &mut self.state.case
+                && let Phase::Respond { until, .. } = case.phase
+            {
+                case.respond_until = Some(until);
+            }
+        }
+        self.state.version = VERSION;
+    }
+
     fn act(&mut self, action: Action) {
         self.actions.push(action);
     }
 
     fn text(&mut self, template: Template, asks: Option<Matter>, day: Option<Day>) {
-        let free = match template {
-            Template::Gap | Template::NoGap | Template::NotEligible => self.free_options(),
-            _ => Vec::new(),
-        };
         let jurisdiction = self
             .state
             .case
             .map_or(self.state.home, |case| case.jurisdiction);
+        self.text_of(jurisdiction, template, asks, day);
+    }
+
+    /// A text that speaks of a state.
+    fn text_of(
+        &mut self,
+        jurisdiction: Jurisdiction,
+        template: Template,
+        asks: Option<Matter>,
+        day: Option<Day>,
+    ) {
+        let free = match template {
+            Template::Gap | Template::NoGap | Template::NotEligible => self.free_options(),
+            _ => Vec::new(),
+        };
         self.act(Action::Text {
             text: Text {
                 template,

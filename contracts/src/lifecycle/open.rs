@@ -48,13 +48,12 @@ impl Run {
             true => case.change,
             false => change,
         };
-        // Cover has ended since: what was asked to keep it is now whether to apply.
-        let next = match self.kind(next) {
-            Some(_) => next,
-            None => Change::Closed,
-        };
         self.end(Outcome::Superseded);
-        self.open(next, Some(&case).filter(|case| case.told && !moved));
+        let told = Some(&case).filter(|case| case.told && !moved);
+        match self.kind(next) {
+            Some(_) => self.open(next, told),
+            None => self.open_anew(next, told),
+        }
     }
 
     /// Which contract a change is for; none where there is nothing to do.
@@ -89,6 +88,11 @@ impl Run {
 
     /// As [`Run::open`], whatever was answered not long ago.
     pub(super) fn open_anew(&mut self, change: Change, told: Option<&Case>) {
+        // What was asked to keep cover that has ended since is now whether to apply.
+        let change = match self.kind(change) {
+            Some(_) => change,
+            None => Change::Closed,
+        };
         let Some((kind, jurisdiction)) = self.kind(change) else {
             return;
         };

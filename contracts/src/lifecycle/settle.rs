@@ -157,7 +157,7 @@ impl Run {
             },
             Phase::Closing { .. } => {
                 self.drop_offer();
-                self.state.engagement = false;
+                self.state.engagement &= self.state.open_cover().is_none();
                 self.end(Outcome::AgencySilent);
             }
         }

@@ -499,3 +499,140 @@ fn the_physician_hears_of_a_policy_that_comes_to_its_term() {
     story.on("2027-05-18").take(Event::GapLapsed { policy, on });
     assert!(story.actions.contains(&Action::AlertPcp { on }));
 }
+
+#[test]
+fn a_later_day_leaves_a_policy_that_was_bought_from_it_or_after() {
+    let mut story = bought();
+    story.on("2027-04-10").closed("CA", "2027-05-01");
+    story.closed("CA", "2027-04-25").closed("CA", "2027-04-20");
+    assert_eq!(story.state.medicaid.unwrap().ends, Some(day("2027-04-20")));
+    story.closed("CA", "2027-05-01");
+    assert_eq!(ends(&story), [""; 0]);
+    assert_eq!(story.days(), ["CA 2027-01-01", "gap 2027-05-01"]);
+    story.check_replay();
+}
+
+#[test]
+fn a_correction_of_days_that_are_over_takes_none_from_who_covered_since() {
+    let mut story = bought();
+    story.on("2027-04-10").closed("CA", "2027-05-01");
+    story.on("2027-06-10").closed("CA", "2027-04-25");
+    assert_eq!(
+        story.days(),
+        ["CA 2027-01-01", "takenback 2027-04-25", "gap 2027-05-01"]
+    );
+    assert_eq!(story.texts().last(), Some(&Template::Ending));
+    story.check_replay();
+}
+
+#[test]
+fn a_later_day_changes_nothing_about_why_cover_ended() {
+    let mut story = engaged();
+    story.answered(Finding::No).closed("CA", "2027-05-31");
+    story.closed("CA", "2027-06-30");
+    assert!(story.state.engagement);
+    // Who is not covered any more has nothing to show.
+    let mut asked = engaged();
+    asked.answered(Finding::Yes).closed("CA", "2027-03-20");
+    for _ in 0..ROUNDS {
+        asked.after(OWNER_DAYS + 1);
+        if asked.phase() == "asking" {
+            asked.answered(Finding::Yes);
+        }
+    }
+    assert_eq!(asked.outcome(), Outcome::Lost);
+    assert!(asked.state.engagement && !asked.texts().contains(&Template::Show));
+}
+
+#[test]
+fn a_denial_after_a_silence_counts_beside_another_case() {
+    let mut story = pending();
+    story.after(46).after(46).changed(Change::IncomeDown);
+    story.take(Event::Denied { jurisdiction: ca() });
+    assert_eq!(story.texts().last(), Some(&Template::Refusal));
+    assert_eq!(story.phase(), "asking");
+    // Nor does a NO to giving more take the application back.
+    let mut informed = pending();
+    informed.after(46).after(46);
+    informed.asked_for_information("CA", "2027-06-30");
+    informed.answered(Finding::Yes).applies(Reply::No);
+    assert_eq!(informed.phase(), "pending");
+}
+
+#[test]
+fn each_agencys_decision_has_a_hearing_of_its_own() {
+    let mut story = Story::covered("CA", "2027-01-01");
+    story.on("2027-03-20").closed("CA", "2027-04-01");
+    let first = story.case();
+    let to = state_of("NV");
+    story.changed(Change::Moved { to }).answered(Finding::Yes);
+    story.applies(Reply::Yes).filed();
+    let second = story.case();
+    story.take(Event::Denied { jurisdiction: to });
+    for (case, agency) in [(first, "CA"), (second, "NV")] {
+        story.take(Event::Disputed { case });
+        assert_eq!(
+            story.notices().last().unwrap(),
+            &(agency.to_owned(), Notice::Hearing)
+        );
+    }
+    story.check_replay();
+}
+
+#[test]
+fn a_renewal_is_asked_about_once_a_period() {
+    // Waited for in silence, and asked though another change waited too.
+    let mut silent = renewing();
+    let until = day("2027-05-15");
+    silent
+        .take(Event::Protected { until })
+        .answered(Finding::No);
+    silent.on("2027-04-20").changed(Change::IncomeUp);
+    silent.on("2027-05-16").answered(Finding::Yes);
+    assert_eq!(silent.state.case.unwrap().kind, Kind::Renewal);
+    // Renewed meanwhile, it is not asked again.
+    let mut renewed = renewing();
+    renewed
+        .take(Event::Protected { until })
+        .answered(Finding::No);
+    renewed.take(Event::Accepted {
+        jurisdiction: ca(),
+        from: day("2027-01-01"),
+        period_end: Some(day("2028-06-30")),
+    });
+    renewed.on("2027-05-16");
+    assert_eq!(renewed.phase(), "none");
+}
+
+#[test]
+fn a_state_of_the_version_before_keeps_its_rights() {
+    let mut story = told();
+    let case = story.case();
+    let before = |state: &State| {
+        let mut stored = serde_json::to_value(state).unwrap();
+        stored["version"] = 2.into();
+        stored.as_object_mut().unwrap().remove("adverse");
+        if let Some(case) = stored["case"].as_object_mut() {
+            case.remove("respond_until");
+        }
+        serde_json::from_value::<State>(stored).unwrap()
+    };
+    let (next, _) = step(&before(&story.state), &Event::Tick, story.today);
+    assert_eq!(next.case.unwrap().respond_until, Some(day("2027-03-31")));
+    story.closed("CA", "2027-05-01");
+    let (_, actions) = step(
+        &before(&story.state),
+        &Event::Disputed { case },
+        story.today,
+    );
+    let hearing = |action: &Action| {
+        matches!(
+            action,
+            Action::Notify {
+                notice: Notice::Hearing,
+                ..
+            }
+        )
+    };
+    assert!(actions.iter().any(hearing));
+}
