@@ -201,10 +201,10 @@ impl Agency {
             .json(notice);
         match http::send_json::<serde_json::Value>(request, MAX_ANSWER).await {
             Ok(_) => Ok(()),
-            // One that does not know the application any more has no case to be told of.
+            // One that says it does not know the application any more has no case to be told of; a gateway's 404 says nothing.
             Err(HttpError::Problem(problem))
                 if is_refusal(problem.status)
-                    || (problem.status == 404 && problem.code() == "not-found") =>
+                    || (problem.status == 404 && problem.kind != "about:blank") =>
             {
                 tracing::error!(code = problem.code(), "the agency refused a notice");
                 Ok(())
