@@ -90,8 +90,8 @@ impl Run {
     pub(super) fn open_anew(&mut self, change: Change, told: Option<&Case>) {
         // What was asked to keep cover that has ended since is now whether to apply.
         let change = match self.kind(change) {
-            Some(_) => change,
-            None => Change::Closed,
+            None if self.state.open_cover().is_none() => Change::Closed,
+            _ => change,
         };
         let Some((kind, jurisdiction)) = self.kind(change) else {
             return;

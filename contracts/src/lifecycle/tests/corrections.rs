@@ -281,6 +281,22 @@ fn a_late_yes_counts_where_a_watch_had_opened_the_case() {
         reply: Reply::Yes,
     });
     assert_eq!(story.phase(), "asking");
+    // Not where the agency has covered since, and nothing is left to ask for.
+    let hours = Change::Watched {
+        what: Watched::Engagement,
+    };
+    let mut covered = Story::new("CA", "2027-02-01");
+    covered.changed(hours).answered(Finding::Yes);
+    let matter = Matter::Apply {
+        case: covered.case(),
+    };
+    covered.after(OWNER_DAYS + 1).answered(Finding::Yes);
+    covered.after(OWNER_DAYS + 1).accepted("CA", "2027-02-01");
+    covered.take(Event::Replied {
+        matter,
+        reply: Reply::Yes,
+    });
+    assert_eq!(covered.phase(), "none");
 }
 
 #[test]
