@@ -195,20 +195,11 @@ async fn attack_a_mark_that_another_node_signed_is_not_remembered_and_takes_no_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_goes_away_leaves_its_mark_to_the_next_and_holds_nobody_up() {
+async fn a_caller_that_goes_away_holds_nobody_up() {
     let network = Network::start(&[COMMITTEE, OTHER]).await;
     let marks = network.node(1).marks().clone();
-    let remembered = async || {
-        let call = json!({"committee": COMMITTEE, "run": "AAAAAAAAAAAAAAAAAAAAAA"});
-        let answer = network.node(1).call(node(2), common_start(), &call).await;
-        answer.unwrap()["mark"]["mark"].as_u64().unwrap_or(0)
-    };
-    marks.record(COMMITTEE).await.unwrap();
-    marks.record(OTHER).await.unwrap();
-    let before = remembered().await;
     // Dropped before, while and after its call is on its way.
-    const DROPPED: u64 = 40;
-    for quarters in 0..DROPPED {
+    for quarters in 0..40 {
         let patience = Duration::from_micros(250 * quarters);
         let _ = tokio::time::timeout(patience, marks.record(COMMITTEE)).await;
     }
@@ -217,5 +208,14 @@ async fn a_caller_that_goes_away_leaves_its_mark_to_the_next_and_holds_nobody_up
     assert_eq!(other, Ok(Ok(())));
     let own = tokio::time::timeout(bound, marks.record(COMMITTEE)).await;
     assert_eq!(own, Ok(Ok(())));
-    assert!(remembered().await > before);
+    // A quorum remembers the last mark. (Asking takes the marks away from this run.)
+    let mut remembered = Vec::new();
+    for other in 2..=4 {
+        let call = json!({"committee": COMMITTEE, "run": "AAAAAAAAAAAAAAAAAAAAAA"});
+        let answer = network.node(1).call(node(other), common_start(), &call);
+        remembered.push(answer.await.unwrap()["mark"]["mark"].as_u64());
+    }
+    let last = remembered.iter().max().copied().flatten().unwrap();
+    let told = remembered.iter().filter(|mark| **mark == Some(last));
+    assert!(last > 1 && told.count() >= 2, "{remembered:?}");
 }
