@@ -202,7 +202,7 @@ impl Outcome {
     }
 }
 
-fn is_none(count: &u8) -> bool {
+fn is_zero(count: &u8) -> bool {
     *count == 0
 }
 
@@ -222,10 +222,10 @@ pub struct Case {
     /// How often the question was asked.
     pub round: u8,
     /// How often of these it was asked beside what the phase waits for.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checks: u8,
     /// How many of these were answered.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub checked: u8,
     /// Whether the agency was told of a loss that is not withdrawn.
     pub told: bool,
@@ -242,6 +242,12 @@ pub struct Case {
 }
 
 impl Case {
+    /// A question is out beside what the phase waits for.
+    pub(super) fn check(&mut self) {
+        self.checking = true;
+        self.checks = self.checks.saturating_add(1);
+    }
+
     /// Whether a question is out.
     pub(super) fn is_asking(&self) -> bool {
         matches!(self.phase, Phase::Asking { .. }) || self.checks > self.checked

@@ -448,6 +448,11 @@ impl Run {
             let matter = Matter::Gap { offer };
             self.act(Action::Withdraw { matter });
         }
+        self.begin_policy(policy, from);
+    }
+
+    /// A policy that was bought is in force from a day on.
+    fn begin_policy(&mut self, policy: String, from: Day) {
         let payer = Payer::Gap {
             policy: policy.clone(),
         };
@@ -474,12 +479,7 @@ impl Run {
             self.state.no_gap = None;
             return;
         }
-        let payer = Payer::Gap {
-            policy: policy.clone(),
-        };
-        self.state.days.begin(payer, from);
-        self.state.gap = Gap::Active { policy, from };
-        self.act(Action::AlertPcp { on: from });
+        self.begin_policy(policy, from);
     }
 
     /// A policy ends by itself, today or on a day ahead: cover is looked for from that day on.

@@ -115,8 +115,7 @@ impl Run {
                 // What is being asked anew still counts if it is a YES.
                 Phase::Asking { .. } if case.told => {
                     if let Some(case) = &mut self.state.case {
-                        case.checking = true;
-                        case.checks = case.checks.saturating_add(1);
+                        case.check();
                     }
                     self.review();
                     return;

@@ -180,8 +180,7 @@ impl Run {
     /// Asks it while the case stays where it is.
     pub(super) fn check(&mut self) {
         if let Some(case) = &mut self.state.case {
-            case.checking = true;
-            case.checks = case.checks.saturating_add(1);
+            case.check();
             self.put_question();
         }
     }

@@ -1,6 +1,6 @@
 //! Agencies that answer late, correct themselves, or may not act yet.
 
-use contracts::lifecycle::Outcome;
+use contracts::lifecycle::{Change, Outcome};
 use profile::agency::What;
 
 use super::{accepted, applied, closed, loss, reinstatement, told};
@@ -9,7 +9,6 @@ use crate::lifecycle::script::Sight::{Covered, Ended, Insured, Protected, Taken,
 use crate::lifecycle::script::Step::{Dispute, JobFound, Reply, Report, Says, Texted, Told, Until};
 use crate::lifecycle::script::{Ending, day};
 use crate::lifecycle::world::HERE;
-use contracts::lifecycle::Change;
 
 /// Told of a loss, with a policy bought from the day on which cover is expected to end.
 fn insured(name: &'static str, differs: &'static str) -> Ending {
